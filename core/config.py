@@ -1,0 +1,233 @@
+"""Every setting of a trial, frozen and validated; a recipe or a study names only what differs from these defaults.
+
+The defaults are AdelaiDet's BoxInst R-50 1x on COCO unless the comment says otherwise; "ours" marks settings that
+exist for small data on a CPU and have no source but this project. Derived values are properties.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataConfig(Frozen):
+    root: str = "datasets/coco"  # a COCO-format folder: the photos and the annotation files
+    train_images: str = "train2017"  # folder of the training photos, under root
+    train_annotations: str = "annotations/instances_train2017.json"
+    val_images: str = "val2017"
+    val_annotations: str = "annotations/instances_val2017.json"
+    short_sides: tuple[Count, ...] = (640, 672, 704, 736, 768, 800)  # training picks one; px
+    long_side_max: Count = 1333  # px
+    val_short_side: Count = 800  # px
+    flip_probability: Fraction = 0.5  # horizontal
+    color_jitter: Fraction = 0.0  # ours: brightness, contrast and saturation, relative
+    scale_range: tuple[Positive, Positive] | None = None  # ours: zoom by a factor from this range, crop or pad to size
+    ignored_bottom_rows: Annotated[int, Field(ge=0)] = 10  # original px; COCO's annotations miss the bottom edge
+    drop_images_without_boxes: bool = True  # AdelaiDet filters them
+
+
+class SupervisionConfig(Frozen):
+    """Which training annotations keep their mask; every one keeps its box."""
+
+    mask_ratio: Fraction = 0.0  # share of training images with masks; subsets are nested for one seed
+
+
+class BackboneConfig(Frozen):
+    name: str = "resnet50"  # resnet18 | 34 | 50 | 101, or `timm:<name>` for a timm features_only backbone
+    weights: str | None = None  # file, or `package:<name>` as listed in core/model/backbone.py; None: from scratch
+    norm: Literal["frozen", "trained"] = "frozen"  # batch norm with fixed or with trained statistics
+    frozen_stages: Annotated[int, Field(ge=0, le=5)] = 2  # 1: stem, 2: stem and res2, ...
+    stride_in_1x1: bool = True  # MSRA layout of the bottleneck; torchvision strides in the 3x3
+    channel_order: Literal["RGB", "BGR"] = "BGR"
+    pixel_mean: tuple[float, float, float] = (103.53, 116.28, 123.675)  # in channel_order, 0..255
+    pixel_std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+
+
+class ModelConfig(Frozen):
+    backbone: BackboneConfig = BackboneConfig()
+    levels: tuple[Literal[3, 4, 5, 6, 7], ...] = (3, 4, 5, 6, 7)
+    pyramid_channels: Count = 256
+    head_convs: Annotated[int, Field(ge=0)] = 4  # 3x3 convolutions in each tower of the FCOS head
+    head_groups: Count = 32  # group norm of the towers
+    class_prior: Fraction = 0.01  # initial class probability
+    mask_branch_channels: Count = 128
+    mask_branch_convs: Annotated[int, Field(ge=0)] = 4
+    mask_feature_channels: Count = 16  # AdelaiDet's BoxInst; its CondInst has 8
+    mask_head_channels: Count = 8
+    mask_head_layers: Annotated[int, Field(ge=1)] = 3
+    relative_coordinate_scales: tuple[Count, ...] = (64, 128, 256, 512, 1024)  # px, per level of the pyramid
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return tuple(2**level for level in self.levels)
+
+    @model_validator(mode="after")
+    def _levels_are_consecutive(self) -> "ModelConfig":
+        if self.levels != tuple(range(3, 3 + len(self.levels))):
+            raise ValueError(f"levels are {self.levels}, expected consecutive levels from 3")
+        if len(self.levels) < 3:
+            raise ValueError(f"levels are {self.levels}, expected at least 3, 4, 5: the mask branch reads them")
+        if len(self.relative_coordinate_scales) < len(self.levels):
+            raise ValueError("relative_coordinate_scales: expected one scale for each level")
+        return self
+
+
+class AssignmentConfig(Frozen):
+    size_boundaries: tuple[Positive, ...] = (64, 128, 256, 512)  # px; level i takes max(ltrb) between boundary i-1 and i
+    center_radius: NonNegative = 1.5  # strides around the center; 0 takes the whole box
+    center: Literal["box", "rasterized_box", "mask"] = "box"  # AdelaiDet: rasterized_box for BoxInst, mask for CondInst
+    selection: Literal["best_per_instance", "random"] = "best_per_instance"  # CondInst: random
+    max_masks: Count = 64  # per image for best_per_instance, per batch for random (CondInst: 500)
+
+
+class LossConfig(Frozen):
+    """Weights of the mask loss's terms; a term of weight 0 is not computed.
+
+    `dice` applies to instances with a mask, the others to instances with a box only.
+    """
+
+    dice: NonNegative = 1.0  # against the true mask (CondInst)
+    projection: NonNegative = 1.0
+    pairwise: NonNegative = 1.0
+    box_mask: NonNegative = 0.0  # Dice against the box as if it were the mask: the naive baseline
+    color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
+    color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
+    neighborhood_size: Count = 3
+    neighborhood_dilation: Count = 2  # mask-grid cells
+    pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
+    focal_alpha: Fraction = 0.25
+    focal_gamma: NonNegative = 2.0
+
+
+class TrainingConfig(Frozen):
+    steps: Count | None = 90_000  # optimizer steps; None: from epochs
+    epochs: Count | None = None
+    batch_size: Count = 16
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Positive = 0.01
+    momentum: Fraction = 0.9  # sgd only
+    weight_decay: NonNegative = 1e-4  # not on normalization layers
+    schedule: Literal["step", "one_cycle"] = "step"
+    warmup_steps: Annotated[int, Field(ge=0)] = 1000  # linear from learning_rate * 0.001
+    drops: tuple[Fraction, ...] = (60 / 90, 80 / 90)  # step: shares of the schedule at which the rate falls tenfold
+    warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the rate rises
+    clip_gradient_norm: Positive | None = None  # AdelaiDet does not clip
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast of the network, losses in float32
+    evaluate_every: Count | None = None  # epochs; None: only at the end
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingConfig":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}, expected exactly one of them")
+        return self
+
+
+class InferenceConfig(Frozen):
+    score_threshold: Fraction = 0.05  # on class probability * centerness
+    max_candidates: Count = 1000  # (location, class) pairs per level before NMS
+    nms_threshold: Fraction = 0.6
+    max_detections: Count = 100
+    batch_size: Count = 1
+
+
+class Config(Frozen):
+    name: str = "coco_r50_1x"  # the recipe
+    data: DataConfig = DataConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
+    model: ModelConfig = ModelConfig()
+    assignment: AssignmentConfig = AssignmentConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+    @model_validator(mode="after")
+    def _one_size_range_per_level(self) -> "Config":
+        if len(self.assignment.size_boundaries) != len(self.model.levels) - 1:
+            raise ValueError(
+                f"assignment.size_boundaries has {len(self.assignment.size_boundaries)} entries, "
+                f"expected {len(self.model.levels) - 1}: one between each two of model.levels {self.model.levels}"
+            )
+        return self
+
+
+def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Dotted names of all settings: `data.root`, `loss.color_threshold`, ..."""
+    paths = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            paths += field_paths(field.annotation, f"{prefix}{name}.")
+        else:
+            paths.append(f"{prefix}{name}")
+    return paths
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """` (did you mean ...?)` for the known name that looks most like `name`; empty where none does."""
+    # The last part decides: `loss.color_treshold` and `color_threshold` both mean `loss.color_threshold`.
+    by_leaf = {path.rsplit(".", 1)[-1]: path for path in known}
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    leaf = difflib.get_close_matches(name.rsplit(".", 1)[-1], list(by_leaf), n=1, cutoff=0.6)
+    found = match[0] if match else by_leaf[leaf[0]] if leaf else None
+    return f" (did you mean '{found}'?)" if found else ""
+
+
+def describe(error: ValidationError, source: str, known: list[str]) -> str:
+    """One line per problem: source, dotted field, what was found, what was expected."""
+    lines = []
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{source}: unknown key '{path}'{nearest(path, known)}")
+        else:
+            found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
+            lines.append(f"{source}: {path or 'config'}: {problem['msg']}{found}")
+    return "\n".join(lines)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file that holds one mapping.
+
+    Raises:
+        ValueError: if the file is missing, is no YAML or holds something else; names the file.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping of settings, found {type(content).__name__}")
+    return content
+
+
+def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the leaves of `difference` in their places; neither is changed."""
+    merged = dict(base)
+    for key, value in difference.items():
+        both_are_sections = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both_are_sections else value
+    return merged
+
+
+def build_config(settings: dict[str, Any], source: str) -> Config:
+    """A validated config from nested settings; `source` names them in errors.
+
+    Raises:
+        ValueError: for an unknown key (names the nearest real one) or a value out of range.
+    """
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise ValueError(describe(error, source, field_paths())) from None

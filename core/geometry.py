@@ -1,0 +1,62 @@
+"""Frames: the locations of a pyramid level, ltrb and xyxy boxes, and CondInst's aligned upsampling."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+
+def pyramid_locations(
+    level_sizes: list[tuple[int, int]], strides: list[int], device: torch.device | str = "cpu"
+) -> tuple[Float[Tensor, "P 2"], Int64[Tensor, " P"], Int64[Tensor, " P"]]:
+    """Locations of all levels, level first, then row-major cells: cell i at stride s lies at `i*s + s//2`.
+
+    FCOS (arXiv:1904.01355), section 3.1. Returns (x, y) in input pixels, the level's index and its stride.
+    """
+    locations, level_index, stride_of = [], [], []
+    for level, ((height, width), stride) in enumerate(zip(level_sizes, strides, strict=True)):
+        y = torch.arange(height, device=device) * stride + stride // 2
+        x = torch.arange(width, device=device) * stride + stride // 2
+        grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+        locations.append(torch.stack([grid_x.reshape(-1), grid_y.reshape(-1)], dim=1).float())
+        level_index.append(torch.full((height * width,), level, dtype=torch.int64, device=device))
+        stride_of.append(torch.full((height * width,), stride, dtype=torch.int64, device=device))
+    return torch.cat(locations), torch.cat(level_index), torch.cat(stride_of)
+
+
+def boxes_from_ltrb(locations: Float[Tensor, "*n 2"], ltrb: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """Boxes xyxy whose sides lie `ltrb` away from each location, all in input pixels."""
+    return torch.cat([locations - ltrb[..., :2], locations + ltrb[..., 2:]], dim=-1)
+
+
+def ltrb_from_boxes(locations: Float[Tensor, "*n 2"], boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """Distances from each location to the left, top, right and bottom side; negative outside of the box."""
+    return torch.cat([locations - boxes[..., :2], boxes[..., 2:] - locations], dim=-1)
+
+
+def centerness_from_ltrb(ltrb: Float[Tensor, "*n 4"]) -> Float[Tensor, " *n"]:
+    """FCOS centerness, equation 3: sqrt(min(l,r)/max(l,r) * min(t,b)/max(t,b)), 1 at the box center, 0 at its sides.
+
+    Expects locations inside their box (all distances > 0).
+    """
+    left_right, top_bottom = ltrb[..., 0::2], ltrb[..., 1::2]
+    ratio_x = left_right.amin(-1) / left_right.amax(-1)
+    ratio_y = top_bottom.amin(-1) / top_bottom.amax(-1)
+    return (ratio_x * ratio_y).sqrt()
+
+
+def aligned_upsample(maps: Float[Tensor, "n c i j"], factor: int) -> Float[Tensor, "n c i2 j2"]:
+    """Enlarge by `factor` so that output index i samples input index `(i - factor//2) / factor`, clamped at the edges.
+
+    CondInst (AdelaiDet's aligned bilinear). It is neither mode of `interpolate`: the first factor//2 + 1 output
+    rows and columns are copies of the first input row and column, so column maxima tie there.
+    """
+    if factor == 1:
+        return maps
+    height, width = maps.shape[-2:]
+    maps = functional.pad(maps, (0, 1, 0, 1), mode="replicate")
+    maps = functional.interpolate(
+        maps, size=(factor * height + 1, factor * width + 1), mode="bilinear", align_corners=True
+    )
+    maps = functional.pad(maps, (factor // 2, 0, factor // 2, 0), mode="replicate")
+    return maps[..., : factor * height, : factor * width]

@@ -1,0 +1,139 @@
+"""The records that travel between the parts, and the shape legend of the whole of `core`.
+
+Shape legend (one meaning everywhere):
+    B images of a batch            G annotated instances of one image   T annotated instances of the whole batch
+    L pyramid levels               P locations of all levels            K classes
+    N selected instances (positives in training, NMS survivors at inference)
+    C channels                     D dynamic parameters per instance    E edges per pixel = k*k - 1
+    H W input image, padded        h w mask grid, stride 4 (H/4, W/4)
+
+Boxes are float xyxy in pixels of the (resized, unpadded) input image, x1 < x2 and y1 < y2.
+Images are uint8 RGB, 0..255, padded with zeros at the right and the bottom. (uint8, not [0, 1]: the color
+similarity truncates pooled colors to integers, which a round trip through floats does not survive.)
+A mask on the grid is the full-resolution mask sampled at the cell centers, `mask[2::4, 2::4]`.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+MASK_STRIDE = 4  # input pixels per cell of the mask grid; AdelaiDet's mask_out_stride
+MASK_FEATURE_STRIDE = 8  # input pixels per cell of the mask branch's features
+BACKGROUND = -1  # label and instance index of a location that answers for nothing
+
+
+def grid_size(pixels: int) -> int:
+    """Cells that `mask[2::4]` samples from an axis of `pixels` pixels."""
+    return max((pixels - MASK_STRIDE // 2 + MASK_STRIDE - 1) // MASK_STRIDE, 0)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What the annotation file says of one image, in the frame of the resized and flipped image.
+
+    `masks` and `mask_centroids` mean something only where `has_mask` is true; elsewhere the mask is all false
+    and the centroid is the box center, so that a box-only annotation carries nothing beyond its box.
+    """
+
+    boxes: Float[Tensor, "G 4"]
+    labels: Int64[Tensor, " G"]  # 0..K-1
+    has_mask: Bool[Tensor, " G"]
+    masks: Bool[Tensor, "G h w"]
+    mask_centroids: Float[Tensor, "G 2"]  # center of mass of the full-resolution mask, (x, y) input pixels
+
+    def to(self, device: torch.device | str) -> "Annotations":
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its annotations, before batching: unpadded, its mask grid `grid_size(H), grid_size(W)`."""
+
+    image: UInt8[Tensor, "3 H W"]
+    annotations: Annotations
+    image_id: int
+    original_size: tuple[int, int]  # (height, width) of the file
+    ignored_bottom_rows: int  # rows of this (resized) image whose annotations are not trusted
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images padded to one size (a multiple of 32) with their annotations; mask grids padded with false."""
+
+    images: UInt8[Tensor, "B 3 H W"]
+    annotations: list[Annotations]
+    image_sizes: list[tuple[int, int]]  # (height, width) before padding
+    image_ids: list[int]
+    original_sizes: list[tuple[int, int]]
+    ignored_bottom_rows: list[int]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            annotations=[annotations.to(device) for annotations in self.annotations],
+        )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Raw output of the network at every location; locations are level first, then row-major cells.
+
+    The controller's input is kept instead of its output: the dynamic parameters are computed by
+    `CondInst.predict_masks`, for the locations that get a mask and no others.
+    """
+
+    class_logits: Float[Tensor, "B P K"]
+    ltrb: Float[Tensor, "B P 4"]  # in units of the location's stride, >= 0
+    centerness_logits: Float[Tensor, "B P"]
+    locations: Float[Tensor, "P 2"]  # (x, y) input pixels
+    level_index: Int64[Tensor, " P"]  # 0..L-1
+    strides: Int64[Tensor, " P"]  # input pixels per cell
+    box_tower: list[Float[Tensor, "B C _ _"]]  # per level, input of the controller
+    mask_features: Float[Tensor, "B C _ _"]  # stride 8
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which instance each location answers for; BACKGROUND (-1) where none."""
+
+    labels: Int64[Tensor, "B P"]  # class, or BACKGROUND
+    instance_index: Int64[Tensor, "B P"]  # index within the image's annotations, or BACKGROUND
+    ltrb: Float[Tensor, "B P 4"]  # in units of the location's stride; zeros at background
+
+    def positives(self) -> tuple[Int64[Tensor, " N"], Int64[Tensor, " N"]]:
+        """(image_index, location_index) of every positive, image first, then location."""
+        image_index, location_index = (self.labels != BACKGROUND).nonzero(as_tuple=True)
+        return image_index, location_index
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The locations that get a mask in this step."""
+
+    image_index: Int64[Tensor, " N"]
+    location_index: Int64[Tensor, " N"]
+    target_index: Int64[Tensor, " N"]  # which of the batch's T annotated instances each answers for
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """Mask targets of the T annotated instances of a batch, image first; `Selection.target_index` points here."""
+
+    box_masks: Bool[Tensor, "T h w"]
+    masks: Bool[Tensor, "T h w"]  # all false where has_mask is false
+    has_mask: Bool[Tensor, " T"]
+    image_index: Int64[Tensor, " T"]
+    similar_edges: Bool[Tensor, "B E h w"]  # the pixel's edge reaches the color threshold, per image
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Final detections of one image, best first; boxes xyxy and masks in the frame of the image file."""
+
+    boxes: Float[Tensor, "N 4"]
+    scores: Float[Tensor, " N"]  # sqrt(class probability * centerness)
+    labels: Int64[Tensor, " N"]
+    masks: list[dict]  # COCO run-length encodings; `size` is the file's (height, width), `counts` bytes

@@ -1,0 +1,35 @@
+"""Fixtures shared by all tests: golden values, the device, one thread."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Equal results to the bit need one fixed number of threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, np.ndarray]]:
+    """Reads the arrays of one component: `golden("a_projection")["logits"]`."""
+
+    def read(name: str) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN_DIR / f"{name}.npz") as arrays:
+            return {key: arrays[key] for key in arrays.files}
+
+    return read
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return request.param
