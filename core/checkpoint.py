@@ -1,0 +1,45 @@
+"""Our checkpoint format: one file with the state of a training, its config, seed and data digest.
+
+Read with `weights_only=True`, so a file from elsewhere cannot run code; written beside its place and renamed, so
+a killed process leaves the previous checkpoint whole.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.config import Config
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str) -> None:
+    """Write `state` (tensors, numbers, strings and containers of them) and what it belongs to."""
+    identity = {"format": FORMAT, "config": config.model_dump_json(), "seed": seed, "data_digest": data_digest}
+    temporary = path.with_suffix(".partial")
+    torch.save({**identity, "state": state}, temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, device: str) -> dict[str, Any]:
+    """State of a training that is to go on.
+
+    Raises:
+        ValueError: if the file is no checkpoint of ours or belongs to another config, seed or data set; says which.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
+        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to start over") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}; delete it to start over")
+    expected = {"config": config.model_dump_json(), "seed": seed, "data_digest": data_digest}
+    for name, value in expected.items():
+        if content[name] != value:
+            raise ValueError(
+                f"{path}: written for another {name}: found {content[name]!r}, expected {value!r}; "
+                "delete it to start over"
+            )
+    return content["state"]

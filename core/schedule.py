@@ -1,0 +1,40 @@
+"""Learning rate and pairwise weight as pure functions of the step; nothing counts steps inside a module."""
+
+import math
+
+from core.config import TrainingConfig
+
+
+def warmup_factor(step: int, warmup_steps: int) -> float:
+    """Weight of the pairwise term at `step` (from 0): rises linearly and reaches 1 at the last warm-up step.
+
+    AdelaiDet raises its counter before use, so the first step has 1 / warmup_steps, never 0. Without warm-up: 1.
+    """
+    return 1.0 if warmup_steps <= 0 else min((step + 1) / warmup_steps, 1.0)
+
+
+def step_rate(step: int, total_steps: int, *, warmup_steps: int, drops: tuple[float, ...]) -> float:
+    """Share of the peak learning rate: linear from 0.001 over the warm-up, a tenth after each drop (detectron2)."""
+    ramp = min(step / warmup_steps, 1.0) if warmup_steps else 1.0
+    passed = sum(step >= round(drop * total_steps) for drop in drops)
+    return (0.001 * (1 - ramp) + ramp) * 0.1**passed
+
+
+def one_cycle_rate(step: int, total_steps: int, *, warmup_share: float) -> float:
+    """Share of the peak learning rate: a cosine up from 1/25 over the warm-up, then a cosine down to 1e-4 / 25.
+
+    Smith and Topin (arXiv:1708.07120); the end points are those of torch's OneCycleLR.
+    """
+    start, end = 1 / 25, 1e-4 / 25
+    peak = warmup_share * total_steps
+    low, progress = (start, step / peak) if step < peak else (end, 1 - (step - peak) / max(total_steps - 1 - peak, 1))
+    return low + (1 - low) * (1 - math.cos(math.pi * progress)) / 2
+
+
+def learning_rate(step: int, total_steps: int, training: TrainingConfig) -> float:
+    """Learning rate of `step` (from 0) out of `total_steps`."""
+    if training.schedule == "one_cycle":
+        share = one_cycle_rate(step, total_steps, warmup_share=training.warmup_share)
+    else:
+        share = step_rate(step, total_steps, warmup_steps=training.warmup_steps, drops=training.drops)
+    return training.learning_rate * share

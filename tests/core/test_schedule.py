@@ -1,0 +1,43 @@
+"""Schedules as functions of the step, against numbers worked out by hand and against torch's own."""
+
+import pytest
+import torch
+
+from core.schedule import one_cycle_rate, step_rate, warmup_factor
+
+
+def test_pairwise_weight_rises_linearly_and_is_never_zero() -> None:
+    # 10,000 warm-up steps, AdelaiDet's counter: step 0 -> 1/10000, step 4999 -> one half, step 9999 -> 1
+    assert warmup_factor(0, 10_000) == pytest.approx(1e-4)
+    assert warmup_factor(4999, 10_000) == pytest.approx(0.5)
+    assert warmup_factor(9999, 10_000) == 1.0
+    assert warmup_factor(80_000, 10_000) == 1.0
+
+
+def test_without_warmup_the_pairwise_weight_is_whole_from_the_first_step() -> None:
+    assert warmup_factor(0, 0) == 1.0
+
+
+def test_step_schedule_ramps_and_drops_tenfold() -> None:
+    rate = {s: step_rate(s, 90_000, warmup_steps=1000, drops=(60 / 90, 80 / 90)) for s in (0, 500, 1000, 59_999, 60_000, 80_000)}
+    assert rate[0] == pytest.approx(0.001)
+    assert rate[500] == pytest.approx(0.5005)  # half way between 0.001 and 1
+    assert rate[1000] == rate[59_999] == 1.0
+    assert rate[60_000] == pytest.approx(0.1)
+    assert rate[80_000] == pytest.approx(0.01)
+
+
+def test_one_cycle_equals_torch() -> None:
+    steps, share = 200, 0.15
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    # torch places the peak at `pct_start * steps - 1`; ours at `share * steps`
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, steps, pct_start=(share * steps + 1) / steps)
+    for step in range(steps):
+        assert one_cycle_rate(step, steps, warmup_share=share) == pytest.approx(reference.get_last_lr()[0], abs=1e-9)
+        optimizer.step()
+        if step + 1 < steps:
+            reference.step()
+
+
+def test_a_schedule_of_one_step_is_defined() -> None:
+    assert 0 < one_cycle_rate(0, 1, warmup_share=0.0) <= 1

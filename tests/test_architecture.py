@@ -1,0 +1,57 @@
+"""The arrows of the design: who may import whom, and which file alone touches Ray and MLflow."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(path for package in ("core", "experiments", "analysis") for path in (ROOT / package).rglob("*.py"))
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names that a file imports, `from a.b import c` as a.b; also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def imports_any(path: Path, packages: tuple[str, ...]) -> list[str]:
+    return [name for name in imported_modules(path) if any(name == p or name.startswith(f"{p}.") for p in packages)]
+
+
+def below(*folders: str) -> list[Path]:
+    return [path for path in SOURCES if any(path.is_relative_to(ROOT / folder) for folder in folders)]
+
+
+FORBIDDEN = [
+    (below("core"), ("experiments", "analysis", "ray", "mlflow", "dvc")),
+    (below("experiments"), ("analysis",)),
+    (below("analysis"), ("core", "experiments", "torch")),
+    (below("core/model"), ("core.losses", "core.targets", "core.datasets", "core.training", "core.evaluation")),
+    (below("core/losses"), ("core.model", "core.targets", "core.datasets", "core.training", "core.evaluation")),
+    (below("core/targets"), ("core.model", "core.losses", "core.datasets", "core.training", "core.evaluation")),
+    (below("core/datasets"), ("core.model", "core.losses", "core.targets", "core.training", "core.evaluation")),
+]
+
+
+@pytest.mark.parametrize(("paths", "packages"), FORBIDDEN, ids=lambda value: str(value[0]))
+def test_imports_point_one_way(paths: list[Path], packages: tuple[str, ...]) -> None:
+    assert paths
+    wrong = {str(path.relative_to(ROOT)): found for path in paths if (found := imports_any(path, packages))}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("package", "only"), [("ray", "experiments/run.py"), ("mlflow", "experiments/tracking.py")])
+def test_one_file_alone_imports_the_service(package: str, only: str) -> None:
+    importers = [str(path.relative_to(ROOT)) for path in SOURCES if imports_any(path, (package,))]
+    assert importers == [only]
+
+
+def test_no_file_is_a_drawer() -> None:
+    drawers = [path.name for path in SOURCES if path.stem in {"utils", "util", "common", "misc", "helpers"}]
+    assert drawers == []
