@@ -71,7 +71,9 @@ def signed_distance(vertices: list[tuple[float, float]], size: int) -> Canvas:
     return np.where(inside, -1.0, 1.0) * np.sqrt(squared)
 
 
-def draw(seed: int, split: str, index: int, size: int = IMAGE_SIZE) -> tuple[UInt8[np.ndarray, "H W 3"], list[Instance]]:
+def draw(
+    seed: int, split: str, index: int, size: int = IMAGE_SIZE
+) -> tuple[UInt8[np.ndarray, "H W 3"], list[Instance]]:
     """Draw image `index` of a split: RGB pixels and its instances from back to front.
 
     Edges are anti-aliased; a pixel belongs to the frontmost shape that covers its center. A shape that would leave

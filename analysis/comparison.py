@@ -1,0 +1,160 @@
+"""Compare a study's results with the committed reference of the same recipe."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.results import METRICS, finished
+from analysis.study import Study, arm_label
+
+# The same trial on the same type of CPU with the same versions is equal to the bit. Another CPU rounds float32 and
+# bfloat16 sums in another order, and a training run amplifies that until it is as different as another seed would be:
+# a few AP. To be set from the spread over seeds where a reference has several.
+TOLERANCE_AP = 4.0
+
+Verdict = Literal["equal", "within tolerance", "differs", "missing", "other settings", "no common seed"]
+FAILURES = ("differs", "missing")
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """Mean mask APs over the seeds that both have; `largest_gap` is the largest absolute difference of one seed."""
+
+    arm: str
+    verdict: Verdict
+    ours: float
+    reference: float
+    largest_gap: float
+    seeds: tuple[int, ...]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    arms: tuple[ArmComparison, ...]
+    order_changes: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.order_changes and all(arm.verdict not in FAILURES for arm in self.arms)
+
+
+def compare(
+    results: pd.DataFrame,
+    reference: pd.DataFrame,
+    study: Study,
+    *,
+    records: dict[str, dict[str, Any]],
+    reference_records: dict[str, dict[str, Any]],
+    tolerance: float = TOLERANCE_AP,
+) -> Comparison:
+    """Judge each arm of the reference seed by seed, then the order of the arms.
+
+    `equal` means every metric; the tolerance is for mask AP, in percent points, the largest difference of one seed.
+    An arm that was run with other settings or other data than the reference (by the records, where both have one) is
+    reported and not judged. Trials that fail here and finished in the reference are `missing`.
+    """
+    arms = [arm for arm in study.arms if arm in set(finished(reference)["arm"])]
+    arms += [arm for arm in dict.fromkeys(finished(reference)["arm"]) if arm not in arms]
+    compared = tuple(
+        _compare_arm(arm, results, reference, records, reference_records, tolerance=tolerance) for arm in arms
+    )
+    return Comparison(compared, tuple(_order_changes(compared, study.expected_order, tolerance)))
+
+
+def _compare_arm(
+    arm: str,
+    results: pd.DataFrame,
+    reference: pd.DataFrame,
+    records: dict[str, dict[str, Any]],
+    reference_records: dict[str, dict[str, Any]],
+    *,
+    tolerance: float,
+) -> ArmComparison:
+    theirs = reference[reference["arm"] == arm].set_index("seed")
+    theirs = theirs[theirs["mask_AP"].notna()]
+    ours = results[results["arm"] == arm].set_index("seed")
+    common = sorted(set(theirs.index) & set(ours.index))
+    if ours.empty:
+        return _unjudged(arm, "missing", theirs, "the arm was not run")
+    if not common:
+        return _unjudged(arm, "no common seed", theirs, f"seeds here {sorted(ours.index)}")
+    ours, theirs = ours.loc[common], theirs.loc[common]
+    for seed in common:
+        if pd.isna(ours["mask_AP"][seed]):
+            return _unjudged(arm, "missing", theirs, f"seed {seed}: {ours['reason'][seed]}")
+
+    gap = float((ours["mask_AP"] - theirs["mask_AP"]).abs().max())
+    unequal = [
+        metric
+        for metric in METRICS
+        if not np.array_equal(ours[metric].astype(float), theirs[metric].astype(float), equal_nan=True)
+    ]
+    changes: list[str] = []
+    for seed in common:
+        ours_record, theirs_record = (
+            records.get(ours["trial_key"][seed]),
+            reference_records.get(theirs["trial_key"][seed]),
+        )
+        if ours_record is not None and theirs_record is not None:
+            changes += differing_settings(ours_record, theirs_record)
+    if changes:
+        verdict, detail = "other settings", "; ".join(dict.fromkeys(changes))
+    elif not unequal:
+        verdict, detail = "equal", ""
+    else:
+        verdict, detail = (
+            ("within tolerance" if gap <= tolerance else "differs"),
+            f"largest gap {gap:.2f} mask AP, tolerance {tolerance:g}; unequal: {', '.join(unequal)}",
+        )
+    means = float(ours["mask_AP"].mean()), float(theirs["mask_AP"].mean())
+    return ArmComparison(arm, verdict, *means, gap, tuple(common), detail)
+
+
+def _unjudged(arm: str, verdict: Verdict, theirs: pd.DataFrame, detail: str) -> ArmComparison:
+    nothing = float("nan")
+    return ArmComparison(arm, verdict, nothing, float(theirs["mask_AP"].mean()), nothing, tuple(theirs.index), detail)
+
+
+def differing_settings(record: dict[str, Any], reference: dict[str, Any]) -> list[str]:
+    """`field: reference -> ours` for each setting that both records have and that differs, and for the data digest.
+
+    A setting that only one of them knows is a new or a removed field at its default and no difference; where the data
+    lies (`data.root`) does not matter, what it is does.
+    """
+    ours, theirs = _flatten(record["config"]), _flatten(reference["config"])
+    shared = [field for field in theirs if field in ours and field != "data.root"]
+    changes = [f"{field}: {theirs[field]} -> {ours[field]}" for field in shared if ours[field] != theirs[field]]
+    digests = reference.get("data_digest"), record.get("data_digest")
+    if None not in digests and digests[0] != digests[1]:
+        changes.append(f"data digest: {digests[0]} -> {digests[1]}")
+    return changes
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _order_changes(arms: tuple[ArmComparison, ...], expected: tuple[str, ...], tolerance: float) -> list[str]:
+    """Pairs of judged arms that changed places.
+
+    Pairs of the study's expected order always count; others only where the reference holds them further apart than
+    the tolerance, since two arms at one level (such as two degenerate ones) change places by chance.
+    """
+    judged = [arm for arm in arms if arm.verdict in ("equal", "within tolerance", "differs")]
+    changes = []
+    for one, other in combinations(judged, 2):
+        low, high = sorted((one, other), key=lambda arm: arm.reference)
+        counts = {low.arm, high.arm} <= set(expected) or high.reference - low.reference > tolerance
+        if counts and low.reference < high.reference and low.ours >= high.ours:
+            changes.append(
+                f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference "
+                f"({low.reference:.1f}, {high.reference:.1f}), not here ({low.ours:.1f}, {high.ours:.1f})"
+            )
+    return changes

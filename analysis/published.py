@@ -1,0 +1,69 @@
+"""Numbers that others published, each with how sure it is and where it was read (`published.csv`)."""
+
+from pathlib import Path
+
+import pandas as pd
+
+PUBLISHED_CSV = Path(__file__).parent / "published.csv"
+COLUMNS = (
+    "table",
+    "row",
+    "method",
+    "backbone",
+    "schedule",
+    "split",
+    "metric",
+    "value",
+    "status",
+    "status_meaning",
+    "source",
+    "note",
+)
+STATUS_MEANINGS = {
+    "V": "verified in the source named",
+    "V2": "a third party quoting the paper",
+    "D": "derived by arithmetic from verified numbers",
+    "M": "recalled from memory, not confirmed in any text; do not rely on it",
+    "none": "no published number known",
+}
+
+
+def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
+    """Read and check the published numbers; `value` is a float, NaN where none is known, all else is text.
+
+    `table` is the study that the number belongs beside, or `zoo`, `voc`; `row` is that study's arm. APs in percent.
+
+    Raises:
+        ValueError: for a missing column, an unknown status, a row without source, a value without a number, or two
+            rows for one (table, row, split, metric); names the file and the row.
+    """
+    published = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [column for column in COLUMNS if column not in published.columns]
+    if missing:
+        raise ValueError(f"{path}: columns missing: {', '.join(missing)}")
+    for index, row in published.iterrows():
+        where = f"{path}, row {index + 2} ({row['table']}, {row['row']}, {row['metric']})"
+        if STATUS_MEANINGS.get(row["status"]) != row["status_meaning"]:
+            raise ValueError(
+                f"{where}: status '{row['status']}' with meaning '{row['status_meaning']}', expected one of "
+                f"{STATUS_MEANINGS}"
+            )
+        if not row["source"].strip():
+            raise ValueError(f"{where}: no source")
+        if (row["value"] == "") != (row["status"] == "none"):
+            raise ValueError(f"{where}: value '{row['value']}' with status '{row['status']}'; only 'none' has no value")
+    identity = ["table", "row", "split", "metric"]
+    if published.duplicated(identity).any():
+        twice = published.loc[published.duplicated(identity), identity].iloc[0].tolist()
+        raise ValueError(f"{path}: more than one row for {twice}")
+    try:
+        published["value"] = pd.to_numeric(published["value"].replace("", None))
+    except ValueError as error:
+        raise ValueError(f"{path}: column value: {error}") from error
+    return published
+
+
+def published_for(published: pd.DataFrame, study: str, metric: str) -> pd.DataFrame:
+    """The rows of one study and metric, indexed by arm; empty where nothing is published."""
+    chosen = published[(published["table"] == study) & (published["metric"] == metric)]
+    return chosen.set_index("row")

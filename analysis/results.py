@@ -1,0 +1,131 @@
+"""Read what the pipeline wrote: one CSV for each study, one JSON record for each trial."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+METRICS = (
+    "mask_AP",
+    "mask_AP50",
+    "mask_AP75",
+    "mask_APs",
+    "mask_APm",
+    "mask_APl",
+    "box_AP",
+    "mask_to_box_area",
+)
+COLUMNS = ("study", "arm", "seed", "trial_key", *METRICS, "status", "reason")
+TEXT_COLUMNS = ("study", "arm", "trial_key", "status", "reason")
+RECORD_KEYS = ("config", "seed", "curves")
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """Read one study's trials in the order of the file; a trial without a mask AP is a hole and keeps its reason.
+
+    APs are in percent; other columns are the fields that the study varies. Text columns are never NaN.
+
+    Raises:
+        ValueError: for a missing file or column, a value that is no number, an AP outside 0..100, two rows for one
+            (arm, seed), rows of another study, or a hole without a reason; names the file and the column.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; has the study run?")
+    try:
+        results = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(TEXT_COLUMNS, str),
+            keep_default_na=False,  # an arm may be called `none`
+            na_values={column: ["", "nan", "NaN"] for column in (*METRICS, "seed")},
+        )
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path}: empty, expected the columns {', '.join(COLUMNS)}") from error
+    missing = [column for column in COLUMNS if column not in results.columns]
+    if missing:
+        raise ValueError(f"{path}: columns missing: {', '.join(missing)}; found {', '.join(results.columns)}")
+    if results.empty:
+        raise ValueError(f"{path}: no trials")
+    for column in (*METRICS, "seed"):
+        numbers = pd.to_numeric(results[column], errors="coerce")
+        wrong = results.loc[numbers.isna() & results[column].notna(), column]
+        if len(wrong):
+            raise ValueError(f"{path}: column {column}, row {wrong.index[0] + 2}: '{wrong.iloc[0]}' is not a number")
+        results[column] = numbers
+    if results["seed"].isna().any():
+        raise ValueError(f"{path}: column seed, row {results['seed'].isna().idxmax() + 2}: empty")
+    results["seed"] = results["seed"].astype(int)
+    _check(results, path)
+    return results
+
+
+def _check(results: pd.DataFrame, path: Path) -> None:
+    for column in (metric for metric in METRICS if "_AP" in metric):
+        wrong = results[(results[column] < 0) | (results[column] > 100)]
+        if len(wrong):
+            raise ValueError(
+                f"{path}: column {column}, row {wrong.index[0] + 2}: {wrong[column].iloc[0]} is outside 0..100 percent"
+            )
+    others = set(results["study"]) - {path.stem}
+    if others:
+        raise ValueError(f"{path}: column study: rows of {sorted(others)}, expected only '{path.stem}'")
+    twice = results[results.duplicated(["arm", "seed"])]
+    if len(twice):
+        raise ValueError(f"{path}: more than one row for arm '{twice['arm'].iloc[0]}', seed {twice['seed'].iloc[0]}")
+    silent = results[results["mask_AP"].isna() & (results["reason"] == "")]
+    if len(silent):
+        row = silent.iloc[0]
+        raise ValueError(f"{path}: arm '{row['arm']}', seed {row['seed']}: no mask_AP and no reason")
+
+
+def finished(results: pd.DataFrame) -> pd.DataFrame:
+    return results[results["mask_AP"].notna()]
+
+
+def holes(results: pd.DataFrame) -> pd.DataFrame:
+    return results[results["mask_AP"].isna()]
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read one trial's record: config, seed, curves (one dict an epoch), device, versions, data digest, revision.
+
+    Raises:
+        ValueError: if the file is missing, is no JSON object or lacks `config`, `seed` or `curves`; names the file.
+    """
+    try:
+        record = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not valid JSON: {error}") from error
+    missing = [key for key in RECORD_KEYS if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise ValueError(f"{path}: keys missing: {', '.join(missing)}")
+    return record
+
+
+def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, dict[str, Any]]:
+    """The records of the finished trials by trial key, from `folder/<trial_key>.json`.
+
+    Empty where the folder does not exist: a CSV may be kept without its records.
+
+    Raises:
+        ValueError: if the folder exists and a finished trial's record is missing or broken.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return {}
+    return {key: read_record(folder / f"{key}.json") for key in finished(results)["trial_key"]}
+
+
+def recipe_of(records: dict[str, dict[str, Any]]) -> str | None:
+    """The recipe that all records share; None without records.
+
+    Raises:
+        ValueError: if the trials come from more than one recipe; a study compares within one.
+    """
+    names = sorted({str(record["config"].get("name")) for record in records.values()})
+    if len(names) > 1:
+        raise ValueError(f"trials of one study come from several recipes: {', '.join(names)}")
+    return names[0] if names else None

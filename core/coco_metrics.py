@@ -1,0 +1,121 @@
+"""Box and mask AP of detections by pycocotools, and how much the masks look like filled boxes."""
+
+import contextlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
+METRICS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AP_KEYS) + ("mask_to_box_area",)
+
+
+def coco_metrics(
+    annotations: Path | dict[str, Any],
+    box_results: list[dict],
+    mask_results: list[dict],
+    *,
+    image_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> tuple[dict[str, float], dict[int, float]]:
+    """Compute the numbers named in METRICS, and mask AP by category id; AP in percent.
+
+    `annotations` is a COCO file or its content; `image_ids` and `category_ids` restrict it (default: all).
+    Entry i of both results, in COCO's results format, is one detection. At most 100 detections of an image count.
+
+    AP is NaN where there is no annotation to find: all of mask AP in a file without masks. `mask_to_box_area` is the
+    mean of mask area / box area over the detections that find an annotation (same class, box IoU at least 0.5, one
+    detection per annotation): 1 where masks fill their boxes. It needs no annotated mask and no score threshold, and
+    is NaN where nothing is found.
+
+    The AP is that of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that of
+    the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
+    count neither way; annotation ids may repeat or be 0 (which pycocotools reads as "not found").
+    """
+    content = json.loads(annotations.read_text()) if isinstance(annotations, Path) else annotations
+    boxes = _run(content, box_results, "bbox", image_ids, category_ids)
+    metrics = dict.fromkeys(METRICS, math.nan)
+    metrics |= _average_precisions(boxes, "box")
+    metrics["mask_to_box_area"] = _mask_to_box_area(boxes, box_results, mask_results)
+    per_category = {int(category_id): math.nan for category_id in boxes.params.catIds}
+    if any(annotation.get("segmentation") for annotation in content["annotations"]):
+        masks = _run(content, mask_results, "segm", image_ids, category_ids)
+        metrics |= _average_precisions(masks, "mask")
+        # Precision by IoU threshold, recall, category, size range (0: all) and number of detections (-1: 100).
+        for index, category_id in enumerate(masks.params.catIds):
+            per_category[int(category_id)] = _percent(masks.eval["precision"][:, :, index, 0, -1].mean())
+    return metrics, per_category
+
+
+def _run(
+    content: dict[str, Any],
+    results: list[dict],
+    kind: Literal["bbox", "segm"],
+    image_ids: Sequence[int] | None,
+    category_ids: Sequence[int] | None,
+) -> COCOeval:
+    """Evaluated, accumulated and summarized COCOeval; what pycocotools prints is dropped."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            **content,
+            "annotations": [
+                _complete(annotation, id_, kind) for id_, annotation in enumerate(content["annotations"], 1)
+            ],
+        }
+        truth.createIndex()
+        if results:
+            found = truth.loadRes([dict(result) for result in results])  # it writes into the results
+        else:
+            found = COCO()
+            found.dataset = {**content, "annotations": []}
+            found.createIndex()
+        run = COCOeval(truth, found, kind)
+        if image_ids is not None:
+            run.params.imgIds = list(image_ids)
+        if category_ids is not None:
+            run.params.catIds = list(category_ids)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    return run
+
+
+def _complete(annotation: dict[str, Any], annotation_id: int, kind: Literal["bbox", "segm"]) -> dict[str, Any]:
+    """A copy of the annotation with all that pycocotools reads."""
+    x, y, width, height = annotation["bbox"]
+    complete = {"area": width * height, "iscrowd": 0} | annotation | {"id": annotation_id}
+    if kind == "segm" and not annotation.get("segmentation"):
+        outline = [x, y, x + width, y, x + width, y + height, x, y + height]
+        complete |= {"segmentation": [outline], "iscrowd": 1}
+    return complete
+
+
+def _average_precisions(run: COCOeval, prefix: str) -> dict[str, float]:
+    return {f"{prefix}_{key}": _percent(value) for key, value in zip(AP_KEYS, run.stats[: len(AP_KEYS)], strict=True)}
+
+
+def _percent(value: float) -> float:
+    """pycocotools gives -1 where there is nothing to find."""
+    return 100 * float(value) if value >= 0 else math.nan
+
+
+def _mask_to_box_area(boxes: COCOeval, box_results: list[dict], mask_results: list[dict]) -> float:
+    found = []
+    for of_image in boxes.evalImgs:  # one per category, size range and image
+        if of_image is None or of_image["aRng"] != boxes.params.areaRng[0]:
+            continue
+        matched = (of_image["dtMatches"][0] > 0) & ~of_image["dtIgnore"][0].astype(bool)  # row 0: IoU 0.5
+        found += [of_image["dtIds"][i] - 1 for i in np.flatnonzero(matched)]  # results are numbered from 1
+    if not found:
+        return math.nan
+    mask_areas = coco_mask.area([mask_results[i]["segmentation"] for i in found])
+    box_areas = np.array([box_results[i]["bbox"][2] * box_results[i]["bbox"][3] for i in found])
+    return float(np.mean(mask_areas / box_areas))

@@ -1,0 +1,118 @@
+"""Look through a data set before training on it: `python -m core.datasets.check --root DIR`.
+
+Prints what each annotation file holds and everything that is wrong with it; exits with 1 if anything is.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from core.datasets.annotation_file import AnnotationFile, read_annotation_file
+from core.datasets.coco import open_rgb
+from core.datasets.masks import has_area, segmentation_problem
+
+MAX_PROBLEMS_PRINTED = 20
+
+
+def split_problems(file: AnnotationFile, image_folder: Path, progress: bool = False) -> list[str]:
+    """What is wrong with a split: its annotation file, all its masks, and each image as it decodes."""
+    problems = list(file.problems)
+    for record in tqdm(file.images, desc=file.path.name, unit="image", disable=not progress, leave=False):
+        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True):
+            if segmentation is not None and (
+                problem := segmentation_problem(segmentation, record.height, record.width)
+            ):
+                problems.append(f"annotation {annotation_id} (image {record.image_id}): {problem}")
+        if (image_folder / record.file_name).is_file():
+            try:
+                open_rgb(image_folder / record.file_name, record.width, record.height)
+            except ValueError as error:
+                problems.append(str(error))
+    return problems
+
+
+def pair_problems(train: AnnotationFile, val: AnnotationFile, *, same_folder: bool) -> list[str]:
+    """What is wrong between the splits: other categories, shared images."""
+    problems = []
+    if (train.category_ids, train.categories) != (val.category_ids, val.categories):
+        found, expected = (dict(zip(f.category_ids, f.categories, strict=True)) for f in (val, train))
+        problems.append(f"{val.path}: categories are {found}, expected those of {train.path}: {expected}")
+    shared = {record.file_name for record in train.images} & {record.file_name for record in val.images}
+    if shared and same_folder:
+        problems.append(f"{len(shared)} images are in both splits, such as {min(shared)}; expected none")
+    return problems
+
+
+def summary(file: AnnotationFile) -> list[str]:
+    """What a split holds, a line each."""
+    instances = Counter(int(label) for record in file.images for label in record.labels)
+    segmentations = [segmentation for record in file.images for segmentation in record.segmentations]
+    with_mask = sum(has_area(segmentation) for segmentation in segmentations)
+    boxes = np.concatenate([record.boxes for record in file.images] or [np.zeros((0, 4))])
+    sides = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    small, medium = int((sides < 32).sum()), int(((sides >= 32) & (sides < 96)).sum())
+    return [
+        f"{file.path}",
+        f"  images      {len(file.images)}, {span('width', [record.width for record in file.images])}, "
+        f"{span('height', [record.height for record in file.images])}",
+        f"  empty       {sum(len(record.labels) == 0 for record in file.images)} images without an instance",
+        f"  instances   {len(segmentations)}: {with_mask} with a mask, {len(segmentations) - with_mask} box only",
+        f"  left out    {sum(record.num_crowds for record in file.images)} crowds, "
+        f"{sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
+        f"  box sides   {small} under 32 px, {medium} under 96 px, {len(sides) - small - medium} larger",
+        "  categories  label: id name (instances)",
+        *(
+            f"    {label}: {category_id} {name} ({instances[label]})"
+            for label, (category_id, name) in enumerate(zip(file.category_ids, file.categories, strict=True))
+        ),
+    ]
+
+
+def span(name: str, values: Iterable[int]) -> str:
+    values = list(values) or [0]
+    return f"{name} {min(values)}" + (f" to {max(values)}" if max(values) > min(values) else "") + " px"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.datasets.check",
+        description="Look through a COCO-format data set: what it holds, and what is wrong with it. "
+        "Annotations may lack `segmentation`: boxes are enough to train on, masks are needed to evaluate.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder of the data set, data.root of params.yaml")
+    parser.add_argument("--train-images", default="train", help="folder of the training images, under root")
+    parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, under root")
+    parser.add_argument("--val-images", default="val", help="folder of the validation images, under root")
+    parser.add_argument("--val-annotations", default="instances_val.json", help="COCO file, under root")
+    args = parser.parse_args()
+
+    problems, files = [], []
+    splits = [(args.train_annotations, args.train_images), (args.val_annotations, args.val_images)]
+    for annotations, folder in splits:
+        try:
+            file = read_annotation_file(args.root / annotations, args.root / folder)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        files.append(file)
+        print("\n".join(summary(file)))
+        problems += [f"{file.path}: {p}" for p in split_problems(file, args.root / folder, progress=True)]
+    if len(files) == len(splits):
+        problems += pair_problems(*files, same_folder=args.train_images == args.val_images)
+        if any(not has_area(s) for record in files[1].images for s in record.segmentations):
+            problems.append(f"{files[1].path}: instances without a mask, expected one for each: mask AP needs them")
+
+    for problem in problems[:MAX_PROBLEMS_PRINTED]:
+        print(f"problem: {problem}")
+    print(f"{len(problems)} problem(s)" if problems else "no problems")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Images and annotations in COCO format: a data set of samples, batches of them, and the digest of what they hold."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch.nn.functional import pad
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from core.config import DataConfig, SupervisionConfig
+from core.datasets import masks
+from core.datasets.annotation_file import ImageRecord, read_annotation_file
+from core.datasets.supervision import images_with_masks
+from core.datasets.transforms import (
+    View,
+    apply_color,
+    apply_to_polygons,
+    apply_view,
+    bottom_rows,
+    fixed_view,
+    random_view,
+)
+from core.structures import MASK_STRIDE, Annotations, Batch, Sample, grid_size
+
+SIZE_DIVISOR = 32  # batches are padded to a multiple of this: the stride of the deepest level the mask branch reads
+SMALLEST_SIDE = 1.0  # px; a box that the view leaves narrower is no training target
+
+log = logging.getLogger(__name__)
+
+
+class CocoDataset(Dataset):
+    """The images of one COCO-format file, seen through `view_of`.
+
+    Labels 0..K-1 follow the order of the file's category ids. Crowds and boxes without area (COCO has a few; they are
+    counted in a warning) are never annotations. `keeps_masks` picks, from the ids of the data set's images, those
+    whose masks are used (the default: all); the segmentations of the others are dropped unread, so that a box-only
+    image holds nothing but its boxes. An instance without segmentation, or with an empty one, is box-only too.
+
+    Raises:
+        ValueError: for an unreadable file, unknown categories or images, boxes that make no sense, missing image
+            files, or segmentations to be used that are malformed; names the file, the annotation id, what was found.
+    """
+
+    def __init__(
+        self,
+        annotation_path: Path,
+        image_folder: Path,
+        *,
+        view_of: Callable[[int, int, int, int], View],  # height, width, epoch, index
+        keeps_masks: Callable[[list[int]], frozenset[int]] = frozenset,
+        ignored_bottom_rows: int = 0,  # px of the file
+        drop_images_without_boxes: bool = False,
+        drop_vanished_boxes: bool = False,  # boxes under 1 px once the view is taken
+    ) -> None:
+        self.annotation_path = annotation_path
+        self.image_folder = image_folder
+        self.view_of = view_of
+        self.ignored_bottom_rows = ignored_bottom_rows
+        self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
+        self.epoch = 0
+
+        file = read_annotation_file(annotation_path, image_folder)
+        file.raise_problems()
+        if flat := sum(record.num_flat_boxes for record in file.images):
+            log.warning("%s: %d box(es) of width or height 0 are left out", annotation_path, flat)
+        records = [record for record in file.images if len(record.labels) or not drop_images_without_boxes]
+        if not records:
+            raise ValueError(f"{annotation_path}: {len(file.images)} images, none of them with a box to learn from")
+        with_masks = keeps_masks([record.image_id for record in records])
+        self.records = [r if r.image_id in with_masks else _without_masks(r) for r in records]
+        self.categories, self.category_ids = file.categories, file.category_ids
+        replace(file, problems=_segmentation_problems(self.records)).raise_problems()
+
+    @property
+    def image_ids(self) -> list[int]:
+        return [record.image_id for record in self.records]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.categories)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch (from 0) whose random views the samples show."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def load_image(self, index: int) -> Image.Image:
+        """The RGB image of the file, untransformed (see `open_rgb`)."""
+        record = self.records[index]
+        return open_rgb(self.image_folder / record.file_name, record.width, record.height)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.records[index]
+        view = self.view_of(record.height, record.width, self.epoch, index)
+        image = apply_color(apply_view(self.load_image(index), view), view)
+        return Sample(
+            image=pil_to_tensor(image),
+            annotations=view_annotations(record, view, self.smallest_side),
+            image_id=record.image_id,
+            original_size=(record.height, record.width),
+            ignored_bottom_rows=bottom_rows(view, self.ignored_bottom_rows, record.height),
+        )
+
+
+def open_rgb(path: Path, width: int, height: int) -> Image.Image:
+    """The image of a file whose annotations say it is `width` x `height` pixels; gray and RGBA become RGB.
+
+    EXIF orientation is applied only where the annotated size asks for it: COCO's boxes refer to the stored pixels.
+
+    Raises:
+        ValueError: if the file is no image or of another size.
+    """
+    try:
+        with Image.open(path) as image:
+            stored = image.size
+            rgb = (image if stored == (width, height) else ImageOps.exif_transpose(image)).convert("RGB")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
+    if rgb.size != (width, height):
+        raise ValueError(f"{path}: is {stored[0]} x {stored[1]} pixels, its annotations say {width} x {height}")
+    return rgb
+
+
+def _without_masks(record: ImageRecord) -> ImageRecord:
+    return replace(record, segmentations=(None,) * len(record.segmentations))
+
+
+def _segmentation_problems(records: list[ImageRecord]) -> list[str]:
+    return [
+        f"annotation {annotation_id} (image {record.image_id}): {problem}"
+        for record in records
+        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
+        if segmentation is not None
+        and (problem := masks.segmentation_problem(segmentation, record.height, record.width))
+    ]
+
+
+def view_annotations(record: ImageRecord, view: View, smallest_side: float) -> Annotations:
+    """Boxes and masks of the instances as the view shows them; boxes under `smallest_side` pixels are left out."""
+    size = (record.height, record.width)
+    boxes = apply_view(
+        tv_tensors.BoundingBoxes(torch.from_numpy(record.boxes), format="XYXY", canvas_size=size), view
+    ).as_subclass(torch.Tensor)
+    kept = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= smallest_side).nonzero().flatten()
+    boxes = boxes[kept].float()
+    segmentations = [record.segmentations[i] for i in kept.tolist()]
+    has_mask = torch.tensor([masks.has_area(segmentation) for segmentation in segmentations], dtype=torch.bool)
+
+    height, width = view.size
+    mask_grids = torch.zeros(len(kept), grid_size(height), grid_size(width), dtype=torch.bool)
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    if has_mask.any():
+        full = full_masks([s for s, used in zip(segmentations, has_mask, strict=True) if used], view, size)
+        mask_grids[has_mask] = masks.sample_cell_centers(full)
+        centers[has_mask] = masks.centers_of_mass(full, otherwise=centers[has_mask])
+    return Annotations(boxes, torch.from_numpy(record.labels)[kept], has_mask, mask_grids, centers)
+
+
+def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[int, int]) -> torch.Tensor:
+    """Full-resolution masks of 0 and 1 in the view of a file of this (height, width).
+
+    Polygons are transformed, then rasterized (detectron2); run-length encodings are decoded, then transformed.
+    """
+    full = torch.zeros(len(segmentations), *view.size, dtype=torch.uint8)
+    polygons = [i for i, segmentation in enumerate(segmentations) if masks.is_polygons(segmentation)]
+    encoded = [i for i, segmentation in enumerate(segmentations) if not masks.is_polygons(segmentation)]
+    placed = [masks.encode(apply_to_polygons(segmentations[i], view, size), *view.size) for i in polygons]
+    full[polygons] = masks.decode(placed, *view.size)
+    if encoded:
+        full[encoded] = apply_view(masks.decode([masks.encode(segmentations[i], *size) for i in encoded], *size), view)
+    return full
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """A batch of samples, padded at the right and the bottom: images with 0, masks with false."""
+    height, width = (
+        math.ceil(max(sample.image.shape[axis] for sample in samples) / SIZE_DIVISOR) * SIZE_DIVISOR for axis in (1, 2)
+    )
+    images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
+    for image, sample in zip(images, samples, strict=True):
+        image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
+    return Batch(
+        images=images,
+        annotations=[_padded(sample.annotations, height // MASK_STRIDE, width // MASK_STRIDE) for sample in samples],
+        image_sizes=[tuple(sample.image.shape[1:]) for sample in samples],
+        image_ids=[sample.image_id for sample in samples],
+        original_sizes=[sample.original_size for sample in samples],
+        ignored_bottom_rows=[sample.ignored_bottom_rows for sample in samples],
+    )
+
+
+def _padded(annotations: Annotations, grid_height: int, grid_width: int) -> Annotations:
+    missing = (0, grid_width - annotations.masks.shape[2], 0, grid_height - annotations.masks.shape[1])
+    return replace(annotations, masks=pad(annotations.masks, missing))
+
+
+def load_training_set(data: DataConfig, supervision: SupervisionConfig, seed: int) -> CocoDataset:
+    """The training images in random views; which of them keep their masks depends on `seed` as well."""
+    return CocoDataset(
+        Path(data.root, data.train_annotations),
+        Path(data.root, data.train_images),
+        view_of=partial(
+            random_view,
+            short_sides=data.short_sides,
+            long_side_max=data.long_side_max,
+            flip_probability=data.flip_probability,
+            color_jitter=data.color_jitter,
+            scale_range=data.scale_range,
+            seed=seed,
+        ),
+        keeps_masks=partial(images_with_masks, ratio=supervision.mask_ratio, seed=seed),
+        ignored_bottom_rows=data.ignored_bottom_rows,
+        drop_images_without_boxes=data.drop_images_without_boxes,
+        drop_vanished_boxes=True,
+    )
+
+
+def load_validation_set(data: DataConfig) -> CocoDataset:
+    """Every validation image, resized and otherwise as it is, with all its masks."""
+    return CocoDataset(
+        Path(data.root, data.val_annotations),
+        Path(data.root, data.val_images),
+        view_of=partial(fixed_view, short_side=data.val_short_side, long_side_max=data.long_side_max),
+        ignored_bottom_rows=data.ignored_bottom_rows,
+    )
+
+
+def data_digest(data: DataConfig) -> str:
+    """Fingerprint of the annotation files and the images they name, wherever they lie: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    splits = [(data.train_annotations, data.train_images), (data.val_annotations, data.val_images)]
+    for annotations, folder in splits:
+        path = Path(data.root, annotations)
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        for record in read_annotation_file(path, Path(data.root, folder)).images:
+            content = Path(data.root, folder, record.file_name).read_bytes()
+            digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,123 @@
+"""Random views of an image: resize, zoom, crop, flip, color jitter, as torchvision's transforms.v2 do them.
+
+A view is drawn first, as numbers, and then applied to the image, its boxes and its masks alike. Which view an image
+gets is a function of (seed, epoch, index) alone: workers, batch size and a resume from a checkpoint change nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+
+@dataclass(frozen=True)
+class View:
+    """What is done to an image, in this order: resize, crop, flip, color factors."""
+
+    resized: tuple[int, int]  # (height, width)
+    window: tuple[int, int, int, int]  # top, left, height, width within the resized image
+    flipped: bool  # left to right
+    color_factors: tuple[float, float, float] | None  # brightness, contrast, saturation; 1 leaves them
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.window[2:]
+
+
+def resized_shape(height: int, width: int, short_side: int, long_side_max: int) -> tuple[int, int]:
+    """Height and width once the short side is `short_side`, or the long side `long_side_max` where it would exceed it.
+
+    Rounding is that of detectron2's ResizeShortestEdge.
+    """
+    scale = short_side / min(height, width)
+    if scale * max(height, width) > long_side_max:
+        scale *= long_side_max / (scale * max(height, width))
+    return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
+
+
+def fixed_view(height: int, width: int, epoch: int, index: int, *, short_side: int, long_side_max: int) -> View:
+    """The view for evaluation: resized, nothing else, in every epoch and whichever image it is."""
+    resized = resized_shape(height, width, short_side, long_side_max)
+    return View(resized, (0, 0, *resized), flipped=False, color_factors=None)
+
+
+def random_view(
+    height: int,
+    width: int,
+    epoch: int,
+    index: int,
+    *,
+    short_sides: tuple[int, ...],
+    long_side_max: int,
+    flip_probability: float,
+    color_jitter: float,
+    scale_range: tuple[float, float] | None,
+    seed: int,
+) -> View:
+    """The view of image `index` in `epoch`.
+
+    The zoom draws a factor uniformly from `scale_range`. A larger image is cropped, at a random place, to the size it
+    has without zoom; a smaller one stays as it is, for batches are padded anyway.
+    """
+    rng = np.random.default_rng([seed, epoch, index])
+    base = resized_shape(height, width, int(rng.choice(short_sides)), long_side_max)
+    zoom = rng.uniform(*scale_range) if scale_range else 1.0
+    resized = tuple(max(int(side * zoom + 0.5), 1) for side in base)
+    top, left = (int(rng.integers(max(big - small, 0) + 1)) for big, small in zip(resized, base, strict=True))
+    flipped = bool(rng.random() < flip_probability)
+    factors = tuple(rng.uniform(1 - color_jitter, 1 + color_jitter, 3).tolist())
+    window = (top, left, min(resized[0], base[0]), min(resized[1], base[1]))
+    return View(resized, window, flipped, factors if color_jitter else None)
+
+
+def apply_view(item, view: View):
+    """The view of an image (PIL), of boxes (`tv_tensors.BoundingBoxes`, clipped) or of masks (plain `G H W` tensor).
+
+    Images are interpolated bilinearly by PIL, as in detectron2; masks take the nearest pixel.
+    """
+    is_mask = isinstance(item, torch.Tensor) and not isinstance(item, tv_tensors.TVTensor)
+    interpolation = InterpolationMode.NEAREST_EXACT if is_mask else InterpolationMode.BILINEAR
+    if _size(item) != view.resized:
+        item = F.resize(item, list(view.resized), interpolation=interpolation)
+    if view.size != view.resized:
+        item = F.crop(item, *view.window)
+    return F.horizontal_flip(item) if view.flipped else item
+
+
+def apply_color(image: Image.Image, view: View) -> Image.Image:
+    if view.color_factors is None:
+        return image
+    brightness, contrast, saturation = view.color_factors
+    image = F.adjust_contrast(F.adjust_brightness(image, brightness), contrast)
+    return F.adjust_saturation(image, saturation)
+
+
+def apply_to_polygons(polygons: list[list[float | int]], view: View, canvas_size: tuple[int, int]) -> list[list[float]]:
+    """The view of polygons, not clipped; `canvas_size` is the file's (height, width).
+
+    A vertex travels as a box without extent: v2's key points are pixel indices, which flip to W - 1 - x, while
+    coordinates flip to W - x.
+    """
+    vertices = torch.tensor(np.concatenate(polygons), dtype=torch.float64).reshape(-1, 2)
+    points = tv_tensors.BoundingBoxes(
+        torch.cat([vertices, vertices], dim=1), format="XYXY", canvas_size=canvas_size, clamping_mode=None
+    )
+    placed = apply_view(points, view)[:, :2].as_subclass(torch.Tensor)
+    lengths = [len(polygon) // 2 for polygon in polygons]
+    return [part.flatten().tolist() for part in placed.split(lengths)]
+
+
+def bottom_rows(view: View, rows: int, height: int) -> int:
+    """How many rows at the bottom of the view show the lowest `rows` rows of a file of `height` rows."""
+    cropped = view.resized[0] - view.window[0] - view.window[2]
+    return max(int(rows * view.resized[0] / height) - cropped, 0)
+
+
+def _size(item) -> tuple[int, int]:
+    if isinstance(item, Image.Image):
+        return item.height, item.width
+    return tuple(item.canvas_size) if isinstance(item, tv_tensors.BoundingBoxes) else tuple(item.shape[-2:])

@@ -1,0 +1,145 @@
+"""CondInst, the network of both CondInst and BoxInst: images to raw predictions, and masks where they are wanted."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from core.config import ModelConfig
+from core.geometry import pyramid_locations
+from core.model.backbone import build_backbone
+from core.model.controller import Controller
+from core.model.fcos_head import FcosHead
+from core.model.fpn import FeaturePyramid
+from core.model.mask_branch import MaskBranch
+from core.model.mask_head import MaskHead
+from core.structures import Predictions
+
+
+class CondInst(nn.Module):
+    """FCOS, a mask branch, and a mask head per instance (arXiv:2003.05664); it knows of no targets or losses.
+
+    `pixel_mean` and `pixel_std` stand in `channel_order`, on the scale 0..255; `strides` and `coordinate_scales`
+    (input pixels) go by pyramid level.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        pyramid: FeaturePyramid,
+        head: FcosHead,
+        mask_branch: MaskBranch,
+        controller: Controller,
+        mask_head: MaskHead,
+        strides: tuple[int, ...],
+        coordinate_scales: tuple[int, ...],
+        channel_order: Literal["RGB", "BGR"],
+        pixel_mean: tuple[float, float, float],
+        pixel_std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pyramid = pyramid
+        self.head = head
+        self.mask_branch = mask_branch
+        self.controller = controller
+        self.mask_head = mask_head
+        self.strides = list(strides)
+        self.channel_order = channel_order
+        # Settings, not weights: they follow the device but stay out of the checkpoint.
+        self.register_buffer("coordinate_scales", torch.tensor(coordinate_scales).float(), persistent=False)
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).reshape(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).reshape(3, 1, 1), persistent=False)
+
+    def forward(self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]) -> Predictions:
+        """Predictions at every location of RGB images, padded to multiples of 32; `image_sizes` are those before.
+
+        Raises:
+            ValueError: if the images are not padded to multiples of 32.
+        """
+        levels = self.pyramid(self.backbone(self.normalize(images, image_sizes)))
+        class_logits, ltrb, centerness_logits, box_tower = self.head(levels)
+        sizes = [tuple(level.shape[2:]) for level in levels]
+        locations, level_index, strides = pyramid_locations(sizes, self.strides, images.device)
+        return Predictions(
+            class_logits=class_logits,
+            ltrb=ltrb,
+            centerness_logits=centerness_logits,
+            locations=locations,
+            level_index=level_index,
+            strides=strides,
+            box_tower=box_tower,
+            mask_features=self.mask_branch(levels),
+        )
+
+    def predict_masks(
+        self, predictions: Predictions, image_index: Int64[Tensor, " N"], location_index: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N h w"]:
+        """Mask logits of the instances found at these locations, on the grid of stride 4 of the padded images."""
+        return self.mask_head(
+            predictions.mask_features,
+            self.controller(predictions.box_tower, image_index, location_index),
+            image_index,
+            predictions.locations[location_index],
+            self.coordinate_scales[predictions.level_index[location_index]],
+        )
+
+    def normalize(
+        self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]
+    ) -> Float[Tensor, "B 3 H W"]:
+        """Subtract the mean and divide by the deviation; the padding is zero afterwards, not before."""
+        if images.shape[2] % 32 or images.shape[3] % 32:
+            raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, expected multiples of 32")
+        if self.channel_order == "BGR":
+            images = images.flip(1)
+        normalized = (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+        for image, (height, width) in zip(normalized, image_sizes, strict=True):
+            image[:, height:] = 0
+            image[:, :, width:] = 0
+        return normalized
+
+
+def build_model(model: ModelConfig, num_classes: int) -> CondInst:
+    """The network of a config, its backbone's weights loaded and the rest initialized from torch's global generator."""
+    trunk = model.backbone
+    backbone = build_backbone(
+        name=trunk.name,
+        weights=trunk.weights,
+        norm=trunk.norm,
+        frozen_stages=trunk.frozen_stages,
+        stride_in_1x1=trunk.stride_in_1x1,
+    )
+    mask_head = MaskHead(
+        feature_channels=model.mask_feature_channels,
+        channels=model.mask_head_channels,
+        num_layers=model.mask_head_layers,
+    )
+    return CondInst(
+        backbone=backbone,
+        pyramid=FeaturePyramid(
+            in_channels=backbone.channels, channels=model.pyramid_channels, num_levels=len(model.levels)
+        ),
+        head=FcosHead(
+            channels=model.pyramid_channels,
+            num_classes=num_classes,
+            num_levels=len(model.levels),
+            num_convs=model.head_convs,
+            num_groups=model.head_groups,
+            class_prior=model.class_prior,
+        ),
+        mask_branch=MaskBranch(
+            in_channels=model.pyramid_channels,
+            channels=model.mask_branch_channels,
+            num_convs=model.mask_branch_convs,
+            out_channels=model.mask_feature_channels,
+        ),
+        controller=Controller(channels=model.pyramid_channels, num_dynamic_params=mask_head.num_dynamic_params),
+        mask_head=mask_head,
+        strides=model.strides,
+        coordinate_scales=model.relative_coordinate_scales,
+        channel_order=trunk.channel_order,
+        pixel_mean=trunk.pixel_mean,
+        pixel_std=trunk.pixel_std,
+    )

@@ -1,0 +1,168 @@
+"""From raw predictions to final detections: score threshold, NMS, boxes and masks in the frame of the image file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from pycocotools import mask as coco_mask
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import batched_nms
+
+from core.geometry import aligned_upsample, boxes_from_ltrb
+from core.structures import MASK_STRIDE, Batch, Detections, Predictions
+
+# Pixels of the enlarged masks held at a time: float maps of 2 MB stay in a CPU's cache, which is faster than one pass
+# over all masks, and the memory that a large image takes does not grow with its detections.
+PIXEL_BUDGET = 2**19
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """Detections of one image that outlive NMS, best first, before they get a mask."""
+
+    location_index: Int64[Tensor, " N"]
+    labels: Int64[Tensor, " N"]
+    scores: Float[Tensor, " N"]  # sqrt(class probability * centerness)
+    boxes: Float[Tensor, "N 4"]  # xyxy, input pixels, not clipped: they may leave the image
+
+    def __getitem__(self, kept: Int64[Tensor, " M"] | Bool[Tensor, " N"]) -> "Survivors":
+        return Survivors(self.location_index[kept], self.labels[kept], self.scores[kept], self.boxes[kept])
+
+
+def select_detections(
+    predictions: Predictions,
+    image_index: int,
+    *,
+    score_threshold: float,
+    max_candidates: int,
+    nms_threshold: float,
+    max_detections: int,
+) -> Survivors:
+    """Choose the (location, class) pairs of one image that become detections.
+
+    FCOS (arXiv:1904.01355) as AdelaiDet runs it: class probability times centerness above `score_threshold`, the best
+    `max_candidates` pairs of each level, NMS within each class on the unclipped boxes, the best `max_detections`.
+    One location may answer for several classes.
+
+    Detections that tie with the last kept score are kept too, so there may be more than `max_detections`.
+    """
+    centerness = predictions.centerness_logits[image_index].float().sigmoid()
+    quality = predictions.class_logits[image_index].float().sigmoid() * centerness[:, None]  # P K
+    location_index, labels = (quality > score_threshold).nonzero(as_tuple=True)
+    quality = quality[location_index, labels]
+    kept = _best_of_each_level(quality, predictions.level_index[location_index], max_candidates)
+    location_index, labels, quality = location_index[kept], labels[kept], quality[kept]
+
+    ltrb = predictions.ltrb[image_index, location_index].float() * predictions.strides[location_index, None]
+    boxes = boxes_from_ltrb(predictions.locations[location_index], ltrb)
+    candidates = Survivors(location_index, labels, quality.sqrt(), boxes)
+
+    survivors = candidates[batched_nms(candidates.boxes, candidates.scores, candidates.labels, nms_threshold)]
+    if len(survivors.scores) > max_detections:
+        survivors = survivors[survivors.scores >= survivors.scores[max_detections - 1]]
+    return survivors
+
+
+def _best_of_each_level(
+    quality: Float[Tensor, " N"], level_index: Int64[Tensor, " N"], count: int
+) -> Int64[Tensor, " M"]:
+    """Indices of the `count` best candidates of each level, in the order of the candidates within a full level."""
+    if len(quality) <= count:
+        return torch.arange(len(quality), device=quality.device)
+    kept = []
+    for level in level_index.unique():
+        (of_level,) = (level_index == level).nonzero(as_tuple=True)
+        if len(of_level) > count:
+            of_level = of_level[quality[of_level].topk(count).indices]
+        kept.append(of_level)
+    return torch.cat(kept)
+
+
+def rescale_boxes(
+    boxes: Float[Tensor, "N 4"], image_size: tuple[int, int], original_size: tuple[int, int]
+) -> Float[Tensor, "N 4"]:
+    """Boxes of the input image in the frame of its file, clipped to the file; sizes are (height, width)."""
+    scale_y, scale_x = (original / resized for original, resized in zip(original_size, image_size, strict=True))
+    height, width = original_size
+    boxes = boxes * boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+
+
+def paste_masks(
+    mask_logits: Float[Tensor, "N h w"],
+    image_size: tuple[int, int],
+    original_size: tuple[int, int],
+    *,
+    pixel_budget: int = PIXEL_BUDGET,
+) -> list[dict]:
+    """Enlarge masks from the grid of the padded input image to the image file, as COCO run-length encodings.
+
+    CondInst (arXiv:2003.05664) as AdelaiDet runs it: the probabilities, not the logits, are upsampled by 4, cut to
+    the unpadded image, resized to the file and compared with 0.5. A mask is not cut to its box.
+
+    `image_size` and `original_size` are (height, width) of the unpadded input image and of the file. About
+    `pixel_budget` pixels are enlarged at a time, at least one mask; the result does not depend on it.
+    """
+    grid_height, grid_width = mask_logits.shape[-2:]
+    pixels_per_mask = MASK_STRIDE**2 * grid_height * grid_width + original_size[0] * original_size[1]
+    masks = []
+    for logits in mask_logits.split(max(pixel_budget // pixels_per_mask, 1)):
+        probabilities = aligned_upsample(logits[:, None].float().sigmoid(), MASK_STRIDE)
+        probabilities = probabilities[..., : image_size[0], : image_size[1]]
+        if image_size != original_size:
+            probabilities = functional.interpolate(
+                probabilities, size=original_size, mode="bilinear", align_corners=False
+            )
+        masks += encode_masks(probabilities[:, 0] > 0.5)
+    return masks
+
+
+def encode_masks(masks: Bool[Tensor, "N H W"]) -> list[dict]:
+    """COCO run-length encodings (`size` (H, W), `counts` bytes) of masks in the frame of the image file."""
+    if masks.numel() == 0:
+        return []
+    # pycocotools reads columns first: an (H, W, N) array in Fortran order is N W H in memory.
+    columns_first = masks.transpose(1, 2).contiguous().cpu().numpy().view(np.uint8)
+    return coco_mask.encode(columns_first.T)
+
+
+def detect(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    score_threshold: float,
+    max_candidates: int,
+    nms_threshold: float,
+    max_detections: int,
+) -> list[Detections]:
+    """Detect the instances of each image of a batch, best first, in the frame of its file and on the CPU.
+
+    `model` is a `CondInst`, or any module with its forward and `predict_masks`.
+    Detections whose box vanishes when it is clipped to the file are dropped. A mask may be empty.
+    The caller chooses the model's mode and whether gradients are recorded (`evaluate` does both).
+    """
+    predictions = model(batch.images, batch.image_sizes)
+    detections = []
+    for image_index, (image_size, original_size) in enumerate(
+        zip(batch.image_sizes, batch.original_sizes, strict=True)
+    ):
+        survivors = select_detections(
+            predictions,
+            image_index,
+            score_threshold=score_threshold,
+            max_candidates=max_candidates,
+            nms_threshold=nms_threshold,
+            max_detections=max_detections,
+        )
+        boxes = rescale_boxes(survivors.boxes, image_size, original_size)
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        survivors, boxes = survivors[inside], boxes[inside]
+        # One image at a time: memory is bounded by the detections of one image.
+        mask_logits = model.predict_masks(
+            predictions, torch.full_like(survivors.location_index, image_index), survivors.location_index
+        )
+        masks = paste_masks(mask_logits, image_size, original_size)
+        detections.append(Detections(boxes.cpu(), survivors.scores.cpu(), survivors.labels.cpu(), masks))
+    return detections

@@ -1,0 +1,137 @@
+"""FCOS assignment: which annotated instance each location answers for, and which locations get a mask."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from core.geometry import ltrb_from_boxes
+from core.structures import BACKGROUND, Annotations, Assignment, Selection
+
+
+def assign_locations(
+    locations: Float[Tensor, "P 2"],
+    level_index: Int64[Tensor, " P"],
+    strides: Int64[Tensor, " P"],
+    annotations: list[Annotations],
+    *,
+    size_boundaries: tuple[float, ...],
+    center_radius: float,
+    center: Literal["box", "rasterized_box", "mask"],
+) -> Assignment:
+    """Let each location answer for the smallest instance that it lies in the middle of and whose size suits its level.
+
+    FCOS (arXiv:1904.01355), section 3.2, with center sampling as in AdelaiDet:
+
+    - location and center are less than `center_radius` strides apart in x and in y (0: anywhere), and the location
+      lies strictly inside of the box;
+    - max(ltrb) in input pixels lies within the level's size boundaries, both included, so an object of exactly a
+      boundary's size is positive on two levels;
+    - the smallest box wins, the first of equal ones.
+
+    `center` is the middle of the box, of the rasterized box (AdelaiDet's BoxInst) or of the mask (its CondInst).
+    AdelaiDet's quirk is kept: all of an image is background if its first center has x = 0, which is how the center of
+    an empty mask reads.
+    """
+    counts = [len(a.boxes) for a in annotations]
+    if max(counts) == 0:
+        nothing = level_index.new_full((len(annotations), len(locations)), BACKGROUND)
+        return Assignment(nothing, nothing, locations.new_zeros((*nothing.shape, 4)))
+    boxes = pad_sequence([a.boxes for a in annotations], batch_first=True)  # B G 4; zeros hold no location
+    labels = pad_sequence([a.labels for a in annotations], batch_first=True)
+    if center == "mask":
+        centers = pad_sequence([a.mask_centroids for a in annotations], batch_first=True)
+    elif center == "rasterized_box":
+        centers = rasterized_box_centers(boxes, (locations[level_index == 0].amax(0) + strides[0] // 2).tolist())
+    else:
+        centers = (boxes[..., :2] + boxes[..., 2:]) / 2
+
+    x, y = (axis[None, :, None] for axis in locations.unbind(1))  # 1 P 1
+    x1, y1, x2, y2 = (side[:, None] for side in boxes.unbind(2))  # B 1 G
+    left, top, right, bottom = x - x1, y - y1, x2 - x, y2 - y  # B P G
+    horizontal, vertical = torch.minimum(left, right), torch.minimum(top, bottom)
+    suits = torch.minimum(horizontal, vertical) > 0
+    if center_radius > 0:
+        radius = (strides * center_radius)[None, :, None]
+        center_x, center_y = (axis[:, None] for axis in centers.unbind(2))
+        # Compared as AdelaiDet rounds them: against the center region's sides, not as a distance.
+        suits &= (x > center_x - radius) & (x < center_x + radius)
+        suits &= (y > center_y - radius) & (y < center_y + radius)
+        suits &= (centers[:, 0, 0] != 0)[:, None, None]
+    largest = torch.maximum(torch.maximum(left, right), torch.maximum(top, bottom))
+    bounds = locations.new_tensor([-1, *size_boundaries, float("inf")])
+    suits &= (largest >= bounds[level_index][:, None]) & (largest <= bounds[level_index + 1][:, None])
+
+    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    smallest, instance = torch.where(suits, areas[:, None], float("inf")).min(dim=2)  # B P
+    positive = smallest < float("inf")
+    chosen = boxes.gather(1, instance[..., None].expand(-1, -1, 4))  # B P 4
+    ltrb = ltrb_from_boxes(locations.expand(len(boxes), -1, -1), chosen) / strides[:, None]
+    return Assignment(
+        labels=torch.where(positive, labels.gather(1, instance), BACKGROUND),
+        instance_index=torch.where(positive, instance, BACKGROUND),
+        ltrb=torch.where(positive[..., None], ltrb, 0),
+    )
+
+
+def rasterized_box_centers(
+    boxes: Float[Tensor, "B G 4"], padded_size: list[float]
+) -> Float[Tensor, "B G 2"]:
+    """Find the center of mass of each box's pixels int(x1)..int(x2), int(y1)..int(y2) within the padded image.
+
+    Up to a pixel off the box center. Summed row by row in float32 as AdelaiDet does: for boxes of more than some
+    200x200 px its rounding, some 1e-5 px, decides whether a location on the very side of the center region is inside.
+    """
+    width, height = padded_size
+    first, last = boxes[..., :2].floor(), boxes[..., 2:].floor()
+    last = torch.minimum(last, boxes.new_tensor([width - 1, height - 1]))
+    columns = last[..., 0] - first[..., 0] + 1
+    row = torch.arange(int(height), dtype=boxes.dtype, device=boxes.device)
+    in_row = (row >= first[..., 1:]) & (row <= last[..., 1:])  # B G H
+    pixels = in_row * columns[..., None]
+    sum_of_x = in_row * ((first[..., 0] + last[..., 0]) * columns / 2)[..., None]
+    moments = torch.stack([sum_of_x.sum(-1), (pixels * row).sum(-1)], dim=-1)
+    return moments / pixels.sum(-1, keepdim=True).clamp(min=1)
+
+
+def select_positives(
+    assignment: Assignment,
+    class_logits: Float[Tensor, "B P K"],
+    centerness_logits: Float[Tensor, "B P"],
+    annotations: list[Annotations],
+    *,
+    selection: Literal["best_per_instance", "random"],
+    max_masks: int,
+    generator: torch.Generator,
+) -> Selection:
+    """Choose the positives that get a mask in this step.
+
+    `best_per_instance` (BoxInst): `max_masks` per image, shared evenly among its instances that have positives, at
+    least one each; an instance with more positives keeps those of highest class probability * centerness, best
+    first. `random` (CondInst): any `max_masks` of the batch, drawn by the CPU generator.
+    """
+    image_index, location_index = assignment.positives()
+    device = image_index.device
+    counts = torch.tensor([len(a.boxes) for a in annotations], device=device)
+    target_index = (counts.cumsum(0) - counts)[image_index] + assignment.instance_index[image_index, location_index]
+    if selection == "random":
+        kept = torch.arange(len(target_index), device=device)
+        if len(kept) > max_masks:
+            kept = torch.randperm(len(kept), generator=generator)[:max_masks].to(device)
+    else:
+        class_probability = class_logits[image_index, location_index].detach().sigmoid().amax(1)
+        score = class_probability * centerness_logits[image_index, location_index].detach().sigmoid()
+        num_positives = torch.bincount(target_index, minlength=int(counts.sum()))  # T
+        image_of_target = torch.arange(len(annotations), device=device).repeat_interleave(counts)
+        instances_per_image = torch.bincount(image_of_target[num_positives > 0], minlength=len(annotations))
+        share = (max_masks // instances_per_image.clamp(min=1)).clamp(min=1)[image_of_target]
+        # Stable sorts, so that instances which keep all their positives keep them in order of location.
+        crowded = (num_positives > share)[target_index]
+        order = torch.where(crowded, score, 0).argsort(descending=True, stable=True)
+        order = order[target_index[order].argsort(stable=True)]
+        first = num_positives.cumsum(0) - num_positives
+        rank = torch.arange(len(order), device=device) - first[target_index[order]]
+        kept = order[rank < share[target_index[order]]]
+    return Selection(image_index[kept], location_index[kept], target_index[kept])

@@ -1,0 +1,47 @@
+"""params.yaml: which data, recipe, studies and seeds are run, and with what resources."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from core.config import Count, Frozen, NonNegative, describe, field_paths, read_yaml
+
+
+class DataSet(Frozen):
+    recipe: str  # file of experiments/recipes, without its ending
+    root: str  # a folder in COCO format
+
+
+class Resources(Frozen):
+    parallel_trials: Count = 2
+    cpus_per_trial: Count = 1  # also torch's threads
+    gpus_per_trial: NonNegative = 0.0  # may be a fraction; 0 trains on the CPU
+
+
+class Params(Frozen):
+    data_sets: dict[str, DataSet] = Field(default_factory=dict)  # home of the YAML anchors; only `data` is read
+    data: DataSet
+    studies: Annotated[tuple[str, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    settings: dict[str, Any] = Field(default_factory=dict)  # differences from the recipe, dotted or nested
+    resources: Resources = Resources()
+
+    @field_validator("studies", "seeds")
+    @classmethod
+    def _nothing_twice(cls, values: tuple) -> tuple:
+        if len(set(values)) < len(values):
+            raise ValueError("the same entry twice")
+        return values
+
+
+def load_params(path: Path) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
+    """
+    try:
+        return Params.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ValueError(describe(error, str(path), field_paths(Params))) from None

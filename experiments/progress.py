@@ -1,0 +1,115 @@
+"""How a sweep goes, on one line that is kept up to date; where there is no terminal, one line a report."""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from experiments.sweep import Job
+
+
+def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], parallel: int) -> float | None:
+    """Time until the last trial ends: all work spread over the parallel trials, at least the longest trial's.
+
+    Both dicts are by trial; a trial that has not reported takes the mean time of those that have. None before the
+    first report.
+    """
+    if not seconds_per_epoch:
+        return None
+    mean = sum(seconds_per_epoch.values()) / len(seconds_per_epoch)
+    left = [count * seconds_per_epoch.get(name, mean) for name, count in epochs_left.items()]
+    return max(sum(left) / parallel, max(left, default=0.0))
+
+
+def as_duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "time left unknown"
+    if seconds < 60:
+        return f"{seconds:.0f} s left"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min left" if hours else f"{minutes} min left"
+
+
+class Progress:
+    """Shows which trials run, their epoch and mask AP, and the time left. An observer of a sweep."""
+
+    def __init__(self, jobs: Sequence[Job], parallel: int, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stdout
+        self.live = self.stream.isatty()
+        self.parallel = parallel
+        studies = {job.trial.study for job in jobs}
+        self.names = {
+            job.key: job.trial.name if len(studies) == 1 else f"{job.trial.study}/{job.trial.name}" for job in jobs
+        }
+        self.epochs_left: dict[str, float] = {job.key: job.trial.config.training.epochs or 1 for job in jobs}
+        self.seconds_per_epoch: dict[str, float] = {}
+        self.running: dict[str, str] = {}
+        self.num_ended = 0
+        self.written = time.monotonic()
+        self.left: float | None = None  # seconds, at the time `written_left`
+        self.written_left = self.written
+
+    def started(self, job: Job) -> None:
+        self.running[job.key] = f"{self.names[job.key]} starts"
+        self._show(self.running[job.key])
+
+    def epoch(self, job: Job, numbers: dict[str, float]) -> None:
+        epoch, epochs = int(numbers["epoch"]), int(numbers["epochs"])
+        self.epochs_left[job.key] = epochs - epoch
+        self.seconds_per_epoch[job.key] = numbers["seconds"] / epoch
+        previous = self.running.get(job.key, "").partition(" AP ")[2]
+        score = f"{numbers['mask_AP']:.1f}" if "mask_AP" in numbers else previous
+        self.running[job.key] = f"{self.names[job.key]} {epoch}/{epochs}" + (f" AP {score}" if score else "")
+        self._estimate()
+        self._show(self.running[job.key])
+
+    def ended(self, job: Job, record: dict[str, Any]) -> None:
+        self.running.pop(job.key, None)
+        self.epochs_left.pop(job.key, None)
+        self.num_ended += 1
+        self._estimate()
+        failed = record["status"] != "ok"
+        outcome = f"FAILED, {record['reason']}" if failed else f"mask AP {_number(record['metrics'].get('mask_AP'))}"
+        if self.live:
+            self.stream.write("\r\033[K")
+        self.stream.write(f"{self.names[job.key]}: {outcome} ({self.num_ended} of {len(self.names)} done)\n")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Write the line anew, with the time left counted down; only on a terminal."""
+        if not self.live:
+            self.stream.flush()
+            return
+        self.written = time.monotonic()
+        line = f"{self.num_ended}/{len(self.names)} done · " + " · ".join([*self.running.values(), self._time_left()])
+        width = shutil.get_terminal_size().columns - 1
+        self.stream.write(f"\r\033[K{line[:width]}")
+        self.stream.flush()
+
+    def tick(self) -> None:
+        """Refresh once a second at most."""
+        if self.live and time.monotonic() - self.written >= 1:
+            self.refresh()
+
+    def close(self) -> None:
+        if self.live:
+            self.stream.write("\r\033[K")
+        self.stream.flush()
+
+    def _estimate(self) -> None:
+        self.left = seconds_left(self.epochs_left, self.seconds_per_epoch, self.parallel)
+        self.written_left = time.monotonic()
+
+    def _time_left(self) -> str:
+        left = None if self.left is None else max(self.left - (time.monotonic() - self.written_left), 0.0)
+        return as_duration(left)
+
+    def _show(self, report: str) -> None:
+        if not self.live:
+            self.stream.write(f"{report} · {self.num_ended} of {len(self.names)} done · {self._time_left()}\n")
+        self.refresh()
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None or value != value else f"{value:.1f}"

@@ -1,0 +1,49 @@
+"""What a result was made from: the code, the data, the versions and the git revision."""
+
+import hashlib
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("torch", "torchvision", "timm", "pycocotools", "numpy", "pillow")  # what can change a number
+
+
+@dataclass(frozen=True)
+class Provenance:
+    code: str  # digest of the code that a trial runs, and of the versions of torch and torchvision
+    versions: dict[str, str]
+    git_revision: str | None  # None outside a git repository
+    git_dirty: bool  # tracked files differ from the revision
+
+
+def provenance() -> Provenance:
+    """Describe the code and the versions of this process."""
+    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    revision = _git("rev-parse", "HEAD")
+    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    return Provenance(code_digest(trial_sources(), versions), versions, revision or None, dirty)
+
+
+def trial_sources(root: Path = ROOT) -> list[Path]:
+    """The files that decide what a trial computes."""
+    return [*sorted((root / "core").rglob("*.py")), root / "experiments" / "trial.py"]
+
+
+def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT) -> str:
+    """Digest of names and bytes of the sources and of the versions of torch and torchvision; 16 hex digits."""
+    digest = hashlib.sha256(f"torch {versions['torch']} torchvision {versions['torchvision']}".encode())
+    for path in sources:
+        content = path.read_bytes()
+        digest.update(f"\0{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # git is not installed
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

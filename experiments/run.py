@@ -1,0 +1,228 @@
+"""Run studies: `python -m experiments.run --study loss_terms`. The only file that imports Ray.
+
+Trials that the store holds are not run again. A trial that was stopped goes on from its checkpoint, so the same
+command takes up an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
+
+Exit status: 0 all trials finished, 1 some failed, 2 an input is wrong, 130 interrupted.
+"""
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from experiments.params import Params, Resources, load_params
+from experiments.progress import Progress
+from experiments.provenance import provenance
+from experiments.recipe import base_settings
+from experiments.results import write_results
+from experiments.store import Store
+from experiments.study import Study, load_study
+from experiments.sweep import (
+    Job,
+    Observer,
+    check_data,
+    crashed,
+    list_jobs,
+    run_job,
+    run_one_by_one,
+    waiting,
+)
+from experiments.tracking import Tracking
+
+INTERRUPTED = 130
+CRASHES_FORGIVEN = 1  # times that a trial whose process died (not: raised) is started again, from its checkpoint
+
+
+class Relay(tune.Callback):
+    """Passes what Tune tells the driver on to the observers of the sweep."""
+
+    def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
+        self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        for observer in self.observers:
+            observer.started(self.jobs[trial.config["job"]])
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        for observer in self.observers:
+            observer.epoch(self.jobs[trial.config["job"]], result["numbers"])
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        job = self.jobs[trial.config["job"]]
+        record = self.store.finished(job.key) or self.store.failed(job.key)
+        for observer in self.observers if record else ():
+            observer.ended(job, record)
+
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        self.progress.tick()
+
+
+def run_with_ray(
+    jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], progress: Progress
+) -> None:
+    """Run jobs side by side, as many as `resources` allows; each leaves its record in the store.
+
+    An interrupt ends this normally, with jobs that have no record.
+
+    Raises:
+        ValueError: if no node has what one trial asks for.
+    """
+    folder = Path.cwd()
+
+    def trainable(settings: dict, jobs: Sequence[Job]) -> None:
+        os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
+        run_job(jobs[settings["job"]], store, resources, lambda numbers: tune.report({"numbers": numbers}))
+
+    start_ray(resources)
+    try:
+        check_resources(resources)
+        results = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(trainable, jobs=list(jobs)),
+                {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+            ),
+            param_space={"job": tune.grid_search(list(range(len(jobs))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=resources.parallel_trials),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=str(folder / ".ray"),
+                failure_config=tune.FailureConfig(max_failures=CRASHES_FORGIVEN),
+                callbacks=[Relay(jobs, store, observers, progress)],
+                verbose=0,
+            ),
+        ).fit()
+        for result in results:
+            if result.error is not None:
+                job = jobs[result.config["job"]]
+                record = crashed(job, store, result.error)
+                for observer in observers:
+                    observer.ended(job, record)
+    finally:
+        ray.shutdown()
+
+
+def start_ray(resources: Resources) -> None:
+    """Join the cluster of `RAY_ADDRESS`, or start Ray on this machine for the time of the sweep."""
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # curves are in the records
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(log_to_driver=False, logging_level="ERROR")
+        return
+    if "RAY_AUTH_MODE" not in os.environ:
+        # A token of this process's own; Ray would write one into the home directory.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    ray.init(num_cpus=resources.parallel_trials * resources.cpus_per_trial, **quiet)
+
+
+def check_resources(resources: Resources) -> None:
+    asked = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for kind, amount in asked.items():
+        most = max((node.get(kind, 0) for node in nodes), default=0)
+        if amount > most:
+            raise ValueError(f"params: resources ask for {amount:g} {kind} a trial, the largest node has {most:g}")
+
+
+def collect(jobs: Sequence[Job], store: Store) -> dict[str, dict[str, Any]]:
+    """Records by key: of the finished trials, and of those that failed."""
+    records = {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
+    return {key: record for key, record in records.items() if record is not None}
+
+
+def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Namespace) -> int:
+    """Run what is missing of the studies, log it, and write their results; returns the exit status."""
+    made_from = provenance()
+    store = Store(Path(".store"))
+    jobs_of = {study.name: list_jobs(study, made_from) for study in studies}
+    jobs = [job for of_study in jobs_of.values() for job in of_study]
+    if arguments.dry_run:
+        print_plan(jobs, store, fresh=arguments.fresh)
+        return 0
+    if arguments.fresh:
+        for job in jobs:
+            store.forget(job.key)
+    to_run = waiting(jobs, store)
+    print(f"{len(jobs)} trials, {len(jobs) - len(to_run)} of them finished before, {len(to_run)} to run", flush=True)
+    check_data(to_run)
+    tracking = [Tracking(study, jobs_of[study.name], store, Path.cwd()) for study in studies]
+    if to_run:
+        progress = Progress(to_run, 1 if arguments.in_process else params.resources.parallel_trials)
+        observers: list[Observer] = [progress, *tracking]
+        try:
+            if arguments.in_process:
+                run_one_by_one(to_run, store, params.resources, observers)
+            else:
+                run_with_ray(to_run, store, params.resources, observers, progress)
+        except KeyboardInterrupt:
+            pass  # as after Ray's normal return: the trials without a record tell
+        finally:
+            progress.close()
+    status = 0
+    for study, log in zip(studies, tracking, strict=True):
+        records = collect(jobs_of[study.name], store)
+        log.complete(records)
+        log.close(records)
+        status = max(status, finish(study, jobs_of[study.name], records, store, allow_holes=arguments.allow_holes))
+    return status
+
+
+def finish(
+    study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store, *, allow_holes: bool
+) -> int:
+    """Write a study's results if every trial has ended, well or badly; returns the exit status."""
+    missing = [job for job in jobs if job.key not in records]
+    if missing:
+        print(
+            f"interrupted: {study.name}: {len(missing)} of {len(jobs)} trials have not ended, no results written; "
+            "the same command goes on from there",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    path = write_results(study, jobs, records, store, Path("results"))
+    failed = [job for job in jobs if records[job.key]["status"] != "ok"]
+    for job in failed:
+        print(f"failed: {study.name}: {job.trial.name}: {records[job.key]['reason']}", file=sys.stderr)
+    print(f"{path}: {len(jobs) - len(failed)} of {len(jobs)} trials")
+    return 1 if failed and not allow_holes else 0
+
+
+def print_plan(jobs: Sequence[Job], store: Store, *, fresh: bool) -> None:
+    to_run = {job.key for job in (jobs if fresh else waiting(jobs, store))}
+    for job in jobs:
+        varied = ", ".join(f"{field}={value}" for field, value in job.trial.varied.items())
+        state = "to run  " if job.key in to_run else "finished"
+        print(f"{state}  {job.key}  {job.trial.study}/{job.trial.name}  {varied}")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m experiments.run", description="Run the trials of studies.")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--study", help="one file of experiments/studies, without its ending")
+    which.add_argument("--all", action="store_true", help="all studies of params.yaml, their trials in one sweep")
+    parser.add_argument("--fresh", action="store_true", help="run every trial again, whatever the store holds")
+    parser.add_argument("--allow-holes", action="store_true", help="exit with 0 although trials failed")
+    parser.add_argument("--in-process", action="store_true", help="without Ray, one trial after the other")
+    parser.add_argument("--dry-run", action="store_true", help="only list the trials and which would run")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    arguments = parser.parse_args(words)
+    try:
+        params = load_params(arguments.params)
+        base = base_settings(params, str(arguments.params))
+        names = params.studies if arguments.all else (arguments.study,)
+        studies = [load_study(name, base, params.seeds) for name in names]
+        return run_studies(studies, params, arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Finished trials by what they were made from, so that studies share them and a stopped sweep goes on.
+
+`<root>/<key>/` holds the training's checkpoint, pictures/, and at the end record.json; without it the trial is not
+finished. failed.json holds the record of the last attempt that raised.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from core.config import Config
+
+RECORD_KEYS = ("key", "status", "reason", "config", "seed", "data_digest", "code", "curves", "metrics", "pictures")
+
+
+def trial_key(config: Config, seed: int, *, data_digest: str, code: str) -> str:
+    """Content key of a trial, 16 hex digits; the recipe's name and the place of the data do not count."""
+    settings = config.model_dump(mode="json", exclude={"name": True, "data": {"root"}})
+    content = json.dumps([settings, seed, data_digest, code], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+class Store:
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def folder(self, key: str) -> Path:
+        return self.root / key
+
+    def finished(self, key: str) -> dict[str, Any] | None:
+        """Record of a finished trial; None where there is none, or none that holds up (a warning says why)."""
+        path = self.folder(key) / "record.json"
+        if not path.exists():
+            return None
+        try:
+            record = json.loads(path.read_text())
+            _check(record, key, path.parent)
+        except ValueError as error:
+            logging.warning("%s is not used, the trial runs again: %s", path, error)
+            return None
+        return record
+
+    def failed(self, key: str) -> dict[str, Any] | None:
+        """Record of the last attempt that raised, unless the trial finished since."""
+        path = self.folder(key) / "failed.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Keep a record under its key: the file appears whole or not at all."""
+        folder = self.folder(record["key"])
+        if record["status"] == "ok":
+            write_json(folder / "record.json", record)
+            (folder / "failed.json").unlink(missing_ok=True)
+        else:
+            write_json(folder / "failed.json", record)
+
+    def forget_failure(self, key: str) -> None:
+        (self.folder(key) / "failed.json").unlink(missing_ok=True)
+
+    def forget(self, key: str) -> None:
+        """Remove everything of a trial, its checkpoint included."""
+        shutil.rmtree(self.folder(key), ignore_errors=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write strict JSON (NaN becomes null) beside its place and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("w") as file:
+        json.dump(without_nan(content), file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def without_nan(content: Any) -> Any:
+    """The same content with None for numbers that are not finite, which JSON does not know."""
+    if isinstance(content, dict):
+        return {key: without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_nan(value) for value in content]
+    if isinstance(content, float) and content - content != 0:
+        return None
+    return content
+
+
+def _check(record: Any, key: str, folder: Path) -> None:
+    """Refuse a record that is not the whole story of this trial."""
+    missing = [name for name in RECORD_KEYS if not isinstance(record, dict) or name not in record]
+    if missing:
+        raise ValueError(f"keys missing: {', '.join(missing)}")
+    config = Config.model_validate(record["config"])
+    expected = trial_key(config, record["seed"], data_digest=record["data_digest"], code=record["code"])
+    if not key == record["key"] == expected:
+        raise ValueError(f"key {record['key']}, expected {expected}")
+    epochs = [numbers.get("epoch") for numbers in record["curves"]]
+    last = record["curves"][-1].get("epochs") if record["curves"] else None
+    if not epochs or epochs != list(range(1, last + 1)):
+        raise ValueError(f"curves of epochs {epochs}, expected 1 to {last}")
+    lost = [name for name in record["pictures"] if not (folder / "pictures" / name).exists()]
+    if lost:
+        raise ValueError(f"pictures missing: {', '.join(lost)}")

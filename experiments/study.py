@@ -1,0 +1,143 @@
+"""A study file → the trials that answer its question, every one validated before anything runs."""
+
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from core.config import Config, Frozen, build_config, describe, field_paths, merge, nearest, read_yaml
+from experiments.recipe import leaves, nested
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+class StudyFile(Frozen):
+    """The keys of a study file; `arms` and `vary` together give every arm with every value."""
+
+    question: str
+    source: str  # table or section of the paper; `none` where it has none
+    expectation: str  # an order such as `projection < both` is checked by the report
+    reference_arm: str | None = None  # the arm that the others are compared with
+    # arm: settings that differ from the recipe, dotted or nested
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    # dotted name: values; several names form a grid
+    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _something_varies(self) -> "StudyFile":
+        if not self.arms and not self.vary:
+            raise ValueError("neither arms nor vary: nothing to compare")
+        return self
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: an arm of a study with one seed; `varied` holds its values of all fields that the study varies."""
+
+    study: str
+    arm: str
+    seed: int
+    config: Config
+    varied: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    name: str
+    question: str
+    source: str
+    expectation: str
+    reference_arm: str | None
+    arms: tuple[str, ...]
+    varied: tuple[str, ...]  # dotted names of the fields in which arms differ from the recipe
+    seeds: tuple[int, ...]
+    trials: tuple[Trial, ...]  # in the order of the arms, then of the seeds
+
+
+def load_study(name: str, base: dict[str, Any], seeds: tuple[int, ...], folder: Path = STUDIES) -> Study:
+    """Expand the study file `name` over the settings `base` and the seeds.
+
+    Raises:
+        ValueError: for a missing file, an unknown key or field (names the nearest one), a value out of range, or two
+            arms that would train the same.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise ValueError(f"study '{name}': no file {path}{nearest(name, known)}")
+    try:
+        file = StudyFile.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ValueError(describe(error, str(path), field_paths(StudyFile))) from None
+
+    try:
+        differences = expand(file)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if file.reference_arm is not None and file.reference_arm not in differences:
+        known = list(differences)
+        raise ValueError(f"{path}: reference_arm '{file.reference_arm}' is no arm{nearest(file.reference_arm, known)}")
+    configs = {arm: _arm_config(base, change, arm, path) for arm, change in differences.items()}
+    _refuse_duplicates(configs, path)
+    varied = tuple(dict.fromkeys(field for change in differences.values() for field in leaves(change)))
+    trials = tuple(
+        Trial(name, arm, seed, config, {field: value_of(config, field) for field in varied})
+        for arm, config in configs.items()
+        for seed in seeds
+    )
+    return Study(
+        name, file.question, file.source, file.expectation, file.reference_arm, tuple(configs), varied, seeds, trials
+    )
+
+
+def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
+    """Nested difference from the recipe by arm; an arm of a grid is called `color_threshold=0.1`, joined by commas.
+
+    Raises:
+        ValueError: if a value is listed twice.
+    """
+    arms = file.arms or {"": {}}
+    expanded = {}
+    for (arm, change), values in itertools.product(arms.items(), itertools.product(*file.vary.values())):
+        point = dict(zip(file.vary, values, strict=True))
+        parts = [f"{field.rsplit('.', 1)[-1]}={_as_text(value)}" for field, value in point.items()]
+        name = ",".join([arm, *parts] if arm else parts)
+        if name in expanded:
+            raise ValueError(f"vary gives '{name}' twice")
+        expanded[name] = merge(nested(change), nested(point))
+    return expanded
+
+
+def value_of(config: Config, field: str) -> Any:
+    """Value of the field with this dotted name."""
+    value: Any = config
+    for part in field.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _as_text(value: Any) -> str:
+    return "-".join(map(_as_text, value)) if isinstance(value, list) else str(value)
+
+
+def _arm_config(base: dict[str, Any], change: dict[str, Any], arm: str, path: Path) -> Config:
+    if not re.fullmatch(r"[\w.=,+-]+", arm):
+        raise ValueError(f"{path}: arm '{arm}': expected letters, digits and . = , + - _ only, it names a folder")
+    return build_config(merge(base, change), f"{path}: arm '{arm}'")
+
+
+def _refuse_duplicates(configs: dict[str, Config], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for arm, config in configs.items():
+        content = json.dumps(config.model_dump(mode="json", exclude={"name"}))
+        if content in seen:
+            raise ValueError(f"{path}: arms '{seen[content]}' and '{arm}' are the same, expected different settings")
+        seen[content] = arm

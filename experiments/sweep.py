@@ -1,0 +1,151 @@
+"""Which trials of some studies are still to run, one of them run into the store, and all of them run one by one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.checkpoint import load_checkpoint, save_checkpoint
+from core.config import Config
+from core.datasets.coco import data_digest, load_training_set, load_validation_set
+from experiments.params import Resources
+from experiments.provenance import Provenance
+from experiments.store import Store, trial_key
+from experiments.study import Study, Trial
+from experiments.trial import describe_trial, failure, run_trial
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial with its content key."""
+
+    key: str
+    trial: Trial
+    data_digest: str
+    provenance: Provenance
+
+
+class Observer(Protocol):
+    """Is told, in the driver's process, how a sweep goes; `progress` and `tracking` hold one each."""
+
+    def started(self, job: Job) -> None: ...
+
+    def epoch(self, job: Job, numbers: dict[str, float]) -> None:
+        """An epoch has ended; epochs before a resume come again."""
+
+    def ended(self, job: Job, record: dict[str, Any]) -> None: ...
+
+
+def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
+    """Every trial of a study with its key.
+
+    Raises:
+        ValueError: if data that a trial reads is missing.
+    """
+    digests: dict[str, str] = {}
+    jobs = []
+    for trial in study.trials:
+        data = trial.config.data.model_dump_json()
+        if data not in digests:
+            check_folder(trial.config)
+            digests[data] = data_digest(trial.config.data)
+        digest = digests[data]
+        key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
+        jobs.append(Job(key, trial, digest, provenance))
+    return jobs
+
+
+def check_folder(config: Config) -> None:
+    root = Path(config.data.root)
+    if not root.is_dir():
+        raise ValueError(
+            f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
+            f"{config.data.val_annotations} and their images in it (`dvc pull` fetches data/)"
+        )
+
+
+def check_data(jobs: Sequence[Job]) -> None:
+    """Load the data sets of all jobs once, so that a bad annotation stops the sweep before anything is trained.
+
+    Raises:
+        ValueError: names the file and the annotation.
+    """
+    seen = set()
+    for job in jobs:
+        config = job.trial.config
+        content = config.data.model_dump_json() + config.supervision.model_dump_json()
+        if content not in seen:
+            seen.add(content)
+            load_training_set(config.data, config.supervision, job.trial.seed)
+            load_validation_set(config.data)
+
+
+def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:
+    """The jobs that are not finished, those of one key once."""
+    by_key = {job.key: job for job in reversed(jobs)}
+    return [job for job in by_key.values() if store.finished(job.key) is None][::-1]
+
+
+def device_of(resources: Resources) -> str:
+    return "cuda" if resources.gpus_per_trial > 0 else "cpu"
+
+
+def run_job(
+    job: Job,
+    store: Store,
+    resources: Resources,
+    on_epoch: Callable[[dict[str, float]], None],
+    *,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Run one job in its folder of the store and leave its record there; both runners call this."""
+    store.forget_failure(job.key)
+    folder = store.folder(job.key)
+    record = run_trial(
+        job.trial,
+        folder,
+        key=job.key,
+        data_digest=job.data_digest,
+        provenance=job.provenance,
+        device=device_of(resources),
+        threads=resources.cpus_per_trial,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
+    store.write(record)
+    if record["status"] == "ok":
+        _drop_optimizer(job, folder / "checkpoint.pt")
+    return record
+
+
+def crashed(job: Job, store: Store, error: BaseException) -> dict[str, Any]:
+    """Leave the record of a job whose process died before it could write one."""
+    described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
+    record = described | failure(error)
+    store.write(record)
+    return record
+
+
+def run_one_by_one(
+    jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], *, progress: bool = True
+) -> None:
+    """Run jobs in this process, in order: for tests and debugging."""
+    for job in jobs:
+        for observer in observers:
+            observer.started(job)
+
+        def on_epoch(numbers: dict[str, float], job: Job = job) -> None:
+            for observer in observers:
+                observer.epoch(job, numbers)
+
+        record = run_job(job, store, resources, on_epoch, progress=progress)
+        for observer in observers:
+            observer.ended(job, record)
+
+
+def _drop_optimizer(job: Job, path: Path) -> None:
+    """Keep the weights only: what a finished training no longer needs is two thirds of its checkpoint."""
+    identity = {"config": job.trial.config, "seed": job.trial.seed, "data_digest": job.data_digest}
+    state = load_checkpoint(path, device="cpu", **identity)
+    del state["optimizer"]
+    save_checkpoint(path, state, **identity)

@@ -1,0 +1,134 @@
+"""One trial: train, evaluate, draw, and put all of it into one record."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.datasets.coco import CocoDataset, load_validation_set
+from core.drawing import draw_instances
+from core.training import TrainingResult, train
+from experiments.provenance import Provenance
+from experiments.study import Trial
+
+NUM_PICTURES = 8  # the first images of the validation set, the same ones in every trial
+PICTURE_SCORE = 0.3  # detections below it are not drawn
+PICTURE_SIZE = 320  # small images are enlarged a whole number of times up to this longer side, px
+
+
+def run_trial(
+    trial: Trial,
+    folder: Path,
+    *,
+    key: str,
+    data_digest: str,
+    provenance: Provenance,
+    device: str,
+    threads: int,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Train and evaluate one trial in `folder`, from its checkpoint if there is one; never raises for what went wrong.
+
+    The record of a failed trial has status `failed`, the reason in one line, the traceback and the curves so far.
+    """
+    record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
+    record |= {"device": device_name(device), "threads": threads}
+    curves: list[dict[str, float]] = []
+
+    def remember(numbers: dict[str, float]) -> None:
+        curves.append(numbers)
+        if on_epoch is not None:
+            on_epoch(numbers)
+
+    started = time.perf_counter()
+    try:
+        with torch_threads(threads):
+            result = train(
+                trial.config, trial.seed, device=device, folder=folder, on_epoch=remember, progress=progress
+            )  # fmt: skip
+            pictures = draw_pictures(result, load_validation_set(trial.config.data), folder / "pictures")
+    except Exception as error:
+        seconds = time.perf_counter() - started
+        return record | failure(error) | {"curves": curves, "seconds": seconds}
+    return record | {
+        "metrics": result.evaluation.metrics,
+        "per_class": result.evaluation.per_class,
+        "curves": result.curves,
+        "pictures": pictures,
+        "seconds": result.seconds,
+        "peak_memory_mb": result.peak_memory_mb,
+    }
+
+
+def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> dict[str, Any]:
+    """The part of a record that is known before the trial runs; results still empty."""
+    return {
+        "key": key,
+        "status": "ok",
+        "reason": "",
+        "config": trial.config.model_dump(mode="json"),
+        "seed": trial.seed,
+        "data_digest": data_digest,
+        "code": provenance.code,
+        "git_revision": provenance.git_revision,
+        "git_dirty": provenance.git_dirty,
+        "versions": provenance.versions,
+        "metrics": {},
+        "per_class": {},
+        "curves": [],
+        "pictures": [],
+        "seconds": None,
+        "peak_memory_mb": None,
+    }
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """Status, reason in one line, and traceback of a trial that raised."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return {"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
+
+
+def draw_pictures(result: TrainingResult, dataset: CocoDataset, folder: Path) -> list[str]:
+    """Draw what was detected on the first images of the data set; returns the names of the PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = {category_id: label for label, category_id in enumerate(dataset.category_ids)}
+    names = []
+    for index, image_id in enumerate(dataset.image_ids[:NUM_PICTURES]):
+        results = zip(result.evaluation.box_results, result.evaluation.mask_results, strict=True)
+        found = [(box, mask) for box, mask in results if box["image_id"] == image_id]
+        boxes = torch.tensor([box["bbox"] for box, _ in found]).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]  # xywh to xyxy
+        image = dataset.load_image(index)
+        picture = draw_instances(
+            image,
+            boxes,
+            torch.tensor([labels[box["category_id"]] for box, _ in found], dtype=torch.int64),
+            [mask["segmentation"] for _, mask in found],
+            dataset.categories,
+            torch.tensor([box["score"] for box, _ in found]),
+            min_score=PICTURE_SCORE,
+            zoom=max(PICTURE_SIZE // max(image.size), 1),
+        )
+        names.append(f"{image_id:012d}.png")
+        picture.save(folder / names[-1])
+    return names
+
+
+def device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads inside; the sums of another number of threads differ in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

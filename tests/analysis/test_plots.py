@@ -1,0 +1,59 @@
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.plots import arms_figure, curves_figure, plot_arms, save, styled
+from analysis.published import read_published
+from analysis.results import read_records, read_results
+from analysis.tables import arm_table
+
+APS = {"box_mask": [11.0, 13.0], "projection": [30.0], "pairwise": [None], "both": [48.0, 51.0], "full": [60.0, 61.0]}
+
+
+@pytest.fixture
+def results(tmp_path, write_results, write_records):
+    path = write_results(tmp_path, APS)
+    write_records(tmp_path)
+    return read_results(path)
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path, results, study):
+    published = read_published()
+    table = arm_table(results, study, published)
+    records = read_records(results, tmp_path / "loss_terms" / "trials")
+    written = []
+    for run in ("one", "two"):
+        with styled():
+            files = save(arms_figure(table, results, study, published, "Made up."), tmp_path / run / "arms")
+            files += save(
+                curves_figure({"both": [records["both0"], records["both1"]]}, study), tmp_path / run / "curves"
+            )
+        written.append([path.read_bytes() for path in files])
+    assert len(written[0]) == 4
+    assert written[0] == written[1]
+
+
+def test_values_of_both_sides_are_printed_and_the_axis_is_returned(results, study):
+    axis = Figure().subplots()
+    published = read_published()
+    assert plot_arms(axis, arm_table(results, study, published), results, study, published) is axis
+    printed = [text.get_text() for text in axis.texts]
+    assert printed == ["12.0", "30.0", "no result", "49.5", "60.5", "10.6", "21.2", "30.7", "35.7"]
+    labels = axis.get_legend_handles_labels()[1]
+    assert any("COCO val2017, R-50 1x; V: verified" in label for label in labels)
+    assert [label.get_text() for label in axis.get_xticklabels()][3] == "projection\n+ pairwise"
+
+
+def test_unconfirmed_numbers_are_hollow(results, study):
+    axis = Figure().subplots()
+    plot_arms(axis, arm_table(results, study, read_published()), results, study, read_published())
+    faces = {line.get_label(): line.get_markerfacecolor() for line in axis.lines if "theirs" in str(line.get_label())}
+    assert {label.split("; ")[1][:2]: face == "white" for label, face in faces.items()} == {"M:": True, "V:": False}
+
+
+def test_curves_of_trials_that_were_never_evaluated_still_draw(tmp_path, study):
+    record = {"curves": [{"epoch": 1, "loss/projection": 0.5, "loss/pairwise": 0.0, "pairwise_warmup": 0.0}]}
+    with styled():
+        figure = curves_figure({"projection": [record]}, study)
+        save(figure, tmp_path / "curves", ("png",))
+    terms = figure.axes[0].get_legend_handles_labels()[1]
+    assert terms == ["projection"]  # a term that is always 0 is off

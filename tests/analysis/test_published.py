@@ -1,0 +1,58 @@
+import pandas as pd
+import pytest
+
+from analysis.published import COLUMNS, PUBLISHED_CSV, STATUS_MEANINGS, published_for, read_published
+
+
+def test_every_row_has_a_status_and_a_source_and_no_row_stands_twice():
+    published = read_published()  # raises where one has not
+    assert set(published["status"]) == set(STATUS_MEANINGS)
+    assert published["value"].dropna().between(0, 100).all()
+    assert set(published["metric"]) <= {
+        f"{kind}_AP{size}" for kind in ("mask", "box") for size in ("", *"sml", "50", "75")
+    }
+
+
+def test_the_loss_terms_stand_with_their_status():
+    theirs = published_for(read_published(), "loss_terms", "mask_AP")
+    assert theirs["value"].drop("pairwise").to_dict() == {
+        "box_mask": 10.6,
+        "projection": 21.2,
+        "both": 30.7,
+        "full": 35.7,
+    }
+    assert theirs["status"].to_dict() == {
+        "box_mask": "M",
+        "projection": "M",
+        "pairwise": "none",
+        "both": "V",
+        "full": "V",
+    }
+
+
+def test_nothing_is_published_for_a_new_study():
+    assert published_for(read_published(), "annotation_budget", "mask_AP").empty
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("status", "W", "status 'W'"),
+        ("source", " ", "no source"),
+        ("value", "", "value '' with status 'M'"),
+        ("value", "ten", "column value"),
+        ("row", "projection", "more than one row"),
+    ],
+)
+def test_a_wrong_row_is_refused(tmp_path, column, value, message):
+    rows = pd.read_csv(PUBLISHED_CSV, dtype=str, keep_default_na=False)
+    rows.loc[0, column] = value
+    rows.to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(ValueError, match=rf"p\.csv.*{message}"):
+        read_published(tmp_path / "p.csv")
+
+
+def test_a_missing_column_is_named(tmp_path):
+    pd.DataFrame(columns=COLUMNS[:-2]).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(ValueError, match="columns missing: source, note"):
+        read_published(tmp_path / "p.csv")

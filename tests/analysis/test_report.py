@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from matplotlib.image import imsave
+
+from analysis.report import main
+
+APS = {"box_mask": [12.0], "projection": [30.0], "pairwise": [1.0], "both": [50.0], "full": [60.0]}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, study):
+    """Runs the report in a folder with results/, reference/ and studies/."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: main(["--study-files", "studies", *arguments])
+
+
+def test_without_a_reference_everything_is_written_and_nothing_fails(
+    run, tmp_path, write_results, write_records, capsys
+):
+    write_results(tmp_path / "results", APS)
+    write_records(tmp_path / "results")
+    for column in ("both-seed0", "full-seed0"):
+        (tmp_path / "results/loss_terms/pictures" / column).mkdir(parents=True)
+        imsave(tmp_path / "results/loss_terms/pictures" / column / "1.png", np.zeros((8, 8, 3)))
+    assert run() == 0
+    written = {str(path.relative_to(tmp_path / "results")) for path in (tmp_path / "results").rglob("*.*")}
+    assert written >= {
+        "tables/loss_terms.md",
+        "tables/loss_terms.csv",
+        "plots/loss_terms.png",
+        "plots/loss_terms.svg",
+        "plots/loss_terms_curves.png",
+        "plots/loss_terms_pictures.png",
+        "comparison.md",
+    }
+    assert "No reference for recipe `shapes`" in capsys.readouterr().out
+
+
+def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, write_results, write_records, capsys):
+    for folder in ("results", "reference/shapes"):
+        write_results(tmp_path / folder, APS)
+        write_records(tmp_path / folder)
+    assert run() == 0
+    assert "agree with the reference" in capsys.readouterr().out
+    write_results(tmp_path / "results", APS | {"both": [29.0]})
+    assert run("--studies", "loss_terms") == 1
+    text = (tmp_path / "results/comparison.md").read_text()
+    assert "ORDER CHANGED: projection only < projection + pairwise" in text
+    assert "DO NOT AGREE with the reference. Arms: projection + pairwise." in text
+    assert "DO NOT AGREE" in capsys.readouterr().out
+
+
+def test_results_of_another_recipe_are_not_compared(run, tmp_path, write_results, write_records, capsys):
+    write_results(tmp_path / "reference/shapes", APS)
+    write_results(tmp_path / "results", {"full": [5.0]})
+    write_records(tmp_path / "results", recipe="people")
+    assert run() == 0
+    assert "No reference for recipe `people`" in capsys.readouterr().out
+
+
+def test_other_settings_than_the_reference_are_said(run, tmp_path, write_results, write_records, capsys):
+    for folder, epochs in (("results", 1), ("reference/shapes", 16)):
+        write_results(tmp_path / folder, APS)
+        write_records(tmp_path / folder, epochs=epochs)
+    assert run() == 0
+    assert "box as mask: other settings: training.epochs: 16 -> 1" in capsys.readouterr().out
+
+
+def test_bad_input_is_named_and_ends_with_code_2(run, tmp_path, write_results, capsys):
+    assert run() == 2
+    assert "results: no <study>.csv" in capsys.readouterr().err
+    path = write_results(tmp_path / "results", APS)
+    path.write_text("study,arm\nloss_terms,both\n")
+    assert run() == 2
+    assert "results/loss_terms.csv: columns missing: seed" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+import pandas as pd
+import pytest
+
+from analysis.results import finished, holes, read_record, read_records, read_results, recipe_of
+
+
+def test_holes_keep_their_reason(tmp_path, write_results):
+    results = read_results(write_results(tmp_path, {"both": [50.0, None], "full": [60.0, 61.0]}))
+    assert holes(results)[["arm", "seed", "reason"]].to_numpy().tolist() == [["both", 1, "ran out of memory"]]
+    assert len(finished(results)) == 3
+
+
+def test_missing_columns_are_named_with_the_file(tmp_path, write_results):
+    path = write_results(tmp_path, {"both": [50.0]})
+    pd.read_csv(path).drop(columns=["box_AP", "reason"]).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"loss_terms\.csv: columns missing: box_AP, reason"):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("mask_AP", "fifty", r"column mask_AP, row 3: 'fifty' is not a number"),
+        ("mask_AP50", 0.5e3, r"column mask_AP50, row 3: 500.0 is outside 0..100"),
+        ("seed", 0, r"more than one row for arm 'both', seed 0"),
+        ("study", "warmup", r"column study: rows of \['warmup'\], expected only 'loss_terms'"),
+        ("mask_AP", "", r"arm 'both', seed 1: no mask_AP and no reason"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(tmp_path, write_results, column, value, message):
+    path = write_results(tmp_path, {"both": [50.0, 51.0]})
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.loc[1, column] = str(value)
+    rows.to_csv(path, index=False)
+    with pytest.raises(ValueError, match=message):
+        read_results(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"warmup\.csv: no such file"):
+        read_results(tmp_path / "warmup.csv")
+
+
+def test_an_arm_called_none_stays_text(tmp_path, write_results):
+    assert read_results(write_results(tmp_path, {"None": [50.0]}))["arm"].tolist() == ["None"]
+
+
+def test_records_are_found_by_the_keys_of_finished_trials(tmp_path, write_results, write_records):
+    results = read_results(write_results(tmp_path, {"both": [50.0, None]}))
+    assert read_records(results, tmp_path / "loss_terms" / "trials") == {}
+    write_records(tmp_path)
+    records = read_records(results, tmp_path / "loss_terms" / "trials")
+    assert list(records) == ["both0"]
+    assert recipe_of(records) == "shapes"
+    (tmp_path / "loss_terms" / "trials" / "both0.json").unlink()
+    with pytest.raises(ValueError, match=r"both0\.json: cannot be read"):
+        read_records(results, tmp_path / "loss_terms" / "trials")
+
+
+def test_a_broken_record_is_named(tmp_path):
+    path = tmp_path / "k.json"
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"k\.json: not valid JSON"):
+        read_record(path)
+    path.write_text('{"config": {}}')
+    with pytest.raises(ValueError, match=r"k\.json: keys missing: seed, curves"):
+        read_record(path)
+
+
+def test_trials_of_two_recipes_are_refused():
+    with pytest.raises(ValueError, match="people, shapes"):
+        recipe_of({"a": {"config": {"name": "shapes"}}, "b": {"config": {"name": "people"}}})

@@ -1,0 +1,70 @@
+import math
+
+import pandas as pd
+import pytest
+
+from analysis.statistics import order_holds, paired_difference, summarize, summarize_arm
+
+
+def test_mean_and_standard_deviation_agree_with_hand_computation():
+    summary = summarize([2.0, 4.0, 9.0])
+    # mean 15 / 3 = 5; squared deviations 9 + 1 + 16 = 26; sd = sqrt(26 / 2)
+    assert summary.mean == 5.0
+    assert summary.sd == pytest.approx(math.sqrt(13))
+    assert summary.n == 3
+
+
+def test_interval_of_two_seeds_spans_both():
+    # A resample of {1, 3} has mean 1, 2 or 3 with probability 1/4, 1/2, 1/4: its 2.5 % and 97.5 % points are 1 and 3.
+    assert summarize([1.0, 3.0]).interval == (1.0, 3.0)
+
+
+def test_interval_of_three_seeds_agrees_with_hand_computation():
+    # 27 equally likely resamples of {0, 3, 6}. The mean is 0 in 1 of 27 (3.7 % > 2.5 %) and 6 in 1 of 27.
+    assert summarize([0.0, 3.0, 6.0]).interval == (0.0, 6.0)
+    # Five equal values and one other: the mean is 0 unless the other is drawn, (5/6)^6 = 33 %, so the low end is 0.
+    # P(other drawn k times of 6) = .33 .40 .20 .054 .008: the 97.5 % point is k = 3, mean 3 * 6 / 6 = 3.
+    assert summarize([0.0, 0.0, 0.0, 0.0, 0.0, 6.0]).interval == (0.0, 3.0)
+
+
+def test_one_seed_has_no_interval_and_no_deviation():
+    summary = summarize([50.9])
+    assert (summary.mean, summary.n, summary.interval) == (50.9, 1, None)
+    assert math.isnan(summary.sd)
+
+
+def test_holes_are_left_out_and_not_counted():
+    assert summarize([1.0, float("nan"), 3.0]) == summarize([1.0, 3.0])
+    assert summarize([float("nan")]).n == 0
+    assert math.isnan(summarize([]).mean)
+
+
+def test_equal_inputs_give_equal_intervals():
+    assert summarize([1.0, 2.0, 5.0, 7.0]) == summarize([1.0, 2.0, 5.0, 7.0])
+
+
+def test_difference_is_paired_over_the_seeds_that_both_arms_finished():
+    nan = float("nan")
+    results = pd.DataFrame(
+        [("a", 0, 10.0), ("a", 1, 20.0), ("a", 2, nan), ("b", 0, 11.0), ("b", 1, 23.0), ("b", 2, 90.0)],
+        columns=["arm", "seed", "mask_AP"],
+    )
+    # seed 0: -1, seed 1: -3, seed 2: a has no number
+    difference = paired_difference(results, "a", "b", "mask_AP")
+    assert (difference.mean, difference.n) == (-2.0, 2)
+    assert difference.sd == pytest.approx(math.sqrt(2))
+    assert summarize_arm(results, "b", "mask_AP").n == 3
+
+
+def test_difference_to_an_arm_without_any_number_has_no_seeds():
+    results = pd.DataFrame(
+        [("a", 0, 10.0), ("b", 0, float("nan"))],
+        columns=["arm", "seed", "mask_AP"],
+    )
+    assert paired_difference(results, "a", "b", "mask_AP").n == 0
+
+
+def test_order_needs_a_strict_rise_and_every_number():
+    assert order_holds([1.0, 2.0, 3.0])
+    assert not order_holds([1.0, 1.0])
+    assert not order_holds([1.0, float("nan"), 3.0])

@@ -1,0 +1,259 @@
+"""AP of hand-worked cases, equality with pycocotools, and annotation files that leave something out."""
+
+import contextlib
+import copy
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from core.coco_metrics import AP_KEYS, METRICS, coco_metrics
+
+SIZE = (200, 240)  # height, width of every image
+
+
+def rectangle(x: float, y: float, width: float, height: float) -> list[list[float]]:
+    return [[x, y, x + width, y, x + width, y + height, x, y + height]]
+
+
+def encode(x: int, y: int, width: int, height: int) -> dict[str, Any]:
+    mask = np.zeros(SIZE, dtype=np.uint8, order="F")
+    mask[y : y + height, x : x + width] = 1
+    encoded = coco_mask.encode(mask)
+    return {"size": list(SIZE), "counts": encoded["counts"].decode()}
+
+
+def annotation(box: tuple[int, ...], *, image: int = 1, category: int = 7, **other: Any) -> dict[str, Any]:
+    """An annotated rectangle that fills its box."""
+    return {
+        "id": 1,
+        "image_id": image,
+        "category_id": category,
+        "bbox": list(box),
+        "area": box[2] * box[3],
+        "iscrowd": 0,
+        "segmentation": rectangle(*box),
+    } | other
+
+
+def file_of(annotations: list[dict], *, images: int = 1, categories: tuple[int, ...] = (7,)) -> dict[str, Any]:
+    return {
+        "images": [{"id": i + 1, "height": SIZE[0], "width": SIZE[1]} for i in range(images)],
+        "categories": [{"id": category, "name": f"class {category}"} for category in categories],
+        "annotations": [entry | {"id": i + 1} for i, entry in enumerate(annotations)],
+    }
+
+
+def results_of(
+    boxes: list[tuple[int, ...]],
+    scores: list[float],
+    *,
+    masks: list[tuple[int, ...]] | None = None,
+    image: int = 1,
+    category: int = 7,
+) -> tuple[list[dict], list[dict]]:
+    """Box results and mask results; masks fill their boxes unless they are given."""
+    shared = [{"image_id": image, "category_id": category, "score": score} for score in scores]
+    return (
+        [entry | {"bbox": list(box)} for entry, box in zip(shared, boxes, strict=True)],
+        [entry | {"segmentation": encode(*mask)} for entry, mask in zip(shared, masks or boxes, strict=True)],
+    )
+
+
+def test_perfect_detection_has_ap_100() -> None:
+    metrics, per_category = coco_metrics(
+        file_of([annotation((10, 20, 40, 30))]), *results_of([(10, 20, 40, 30)], [0.9])
+    )
+    # 40*30 = 1200 px: a medium object (32^2 to 96^2), so small and large have nothing to find
+    expected = {"AP": 100, "AP50": 100, "AP75": 100, "APs": math.nan, "APm": 100, "APl": math.nan}
+    assert tuple(metrics) == METRICS
+    for kind in ("mask", "box"):
+        np.testing.assert_allclose([metrics[f"{kind}_{key}"] for key in AP_KEYS], list(expected.values()), atol=1e-9)
+    assert per_category == {7: pytest.approx(100)}
+    assert metrics["mask_to_box_area"] == 1
+
+
+def test_missing_one_of_two_objects_halves_ap() -> None:
+    # Recall reaches 1/2 at precision 1: of the 101 recall points 0, 0.01 .. 1, those up to 0.5 count, 51/101.
+    truth = file_of([annotation((0, 0, 40, 40)), annotation((50, 50, 40, 40))])
+    metrics, _ = coco_metrics(truth, *results_of([(0, 0, 40, 40)], [0.9]))
+    assert metrics["mask_AP"] == pytest.approx(100 * 51 / 101)
+    assert metrics["box_AP"] == pytest.approx(100 * 51 / 101)
+
+
+def test_better_scored_false_positive_halves_precision() -> None:
+    truth = file_of([annotation((0, 0, 40, 40))])
+    metrics, _ = coco_metrics(truth, *results_of([(60, 50, 40, 40), (0, 0, 40, 40)], [0.9, 0.8]))
+    assert metrics["box_AP"] == pytest.approx(50)
+
+
+def test_mask_of_half_its_object_counts_up_to_iou_one_half() -> None:
+    # Box right, mask the left half: IoU 0.5 passes the threshold 0.5 alone of 0.5, 0.55 .. 0.95.
+    truth = file_of([annotation((0, 0, 40, 40))])
+    metrics, _ = coco_metrics(truth, *results_of([(0, 0, 40, 40)], [0.9], masks=[(0, 0, 20, 40)]))
+    assert metrics["box_AP"] == pytest.approx(100)
+    assert metrics["mask_AP50"] == pytest.approx(100)
+    assert metrics["mask_AP75"] == 0
+    assert metrics["mask_AP"] == pytest.approx(10)
+    assert metrics["mask_to_box_area"] == pytest.approx(0.5)
+
+
+def test_area_ratio_counts_the_detection_that_finds_the_object_and_no_other() -> None:
+    truth = file_of([annotation((0, 0, 40, 40)), annotation((60, 40, 20, 20))])
+    boxes = [(0, 0, 40, 40), (0, 0, 40, 39), (60, 40, 20, 20), (90, 0, 10, 10)]
+    masks = [(0, 0, 20, 40), (0, 0, 40, 39), (60, 40, 20, 15), (90, 0, 10, 10)]
+    # The second is a double, the fourth finds nothing: mean of 800/1600 and 300/400.
+    metrics, _ = coco_metrics(truth, *results_of(boxes, [0.9, 0.8, 0.3, 0.95], masks=masks))
+    assert metrics["mask_to_box_area"] == pytest.approx((0.5 + 0.75) / 2)
+
+
+def test_detections_on_crowds_count_neither_way() -> None:
+    crowd = annotation((50, 0, 60, 60), iscrowd=1)
+    crowd["segmentation"] = encode(50, 0, 60, 60)
+    truth = file_of([annotation((0, 0, 40, 40)), crowd])
+    metrics, _ = coco_metrics(
+        truth, *results_of([(55, 5, 20, 20), (60, 20, 30, 30), (0, 0, 40, 40)], [0.99, 0.98, 0.5])
+    )
+    assert metrics["mask_AP"] == pytest.approx(100)
+    assert metrics["box_AP"] == pytest.approx(100)
+    assert metrics["mask_to_box_area"] == 1
+
+
+def test_no_detections_have_ap_0() -> None:
+    metrics, per_category = coco_metrics(file_of([annotation((0, 0, 40, 40))]), [], [])
+    assert metrics["mask_AP"] == metrics["box_AP"] == 0
+    assert math.isnan(metrics["mask_to_box_area"])
+    assert per_category == {7: 0}
+
+
+def test_nothing_to_find_is_nan() -> None:
+    for truth in (file_of([]), file_of([], images=0), file_of([], images=0, categories=())):
+        metrics, _ = coco_metrics(truth, [], [])
+        assert all(math.isnan(value) for value in metrics.values())
+    metrics, per_category = coco_metrics(file_of([]), *results_of([(0, 0, 40, 40)], [0.9]))
+    assert math.isnan(metrics["box_AP"])
+    assert math.isnan(per_category[7])
+
+
+def test_class_without_objects_does_not_enter_the_mean() -> None:
+    truth = file_of(
+        [annotation((0, 0, 40, 40), category=3), annotation((50, 50, 40, 40), category=7)], categories=(3, 5, 7)
+    )
+    metrics, per_category = coco_metrics(truth, *results_of([(0, 0, 40, 40)], [0.9], category=3))
+    assert metrics["mask_AP"] == pytest.approx(50)
+    assert per_category[3] == pytest.approx(100)
+    assert math.isnan(per_category[5])
+    assert per_category[7] == 0
+
+
+def test_file_without_masks_has_box_ap_alone() -> None:
+    without = annotation((0, 0, 40, 40))
+    del without["segmentation"], without["area"], without["iscrowd"]
+    metrics, per_category = coco_metrics(
+        file_of([without]), *results_of([(0, 0, 40, 40)], [0.9], masks=[(0, 0, 20, 40)])
+    )
+    assert metrics["box_AP"] == metrics["box_APm"] == pytest.approx(100)  # 1600 px by the box: medium
+    assert all(math.isnan(metrics[f"mask_{key}"]) for key in AP_KEYS)
+    assert math.isnan(per_category[7])
+    assert metrics["mask_to_box_area"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("empty", [None, []])
+def test_annotation_without_a_mask_among_others_is_ignored_by_mask_ap(empty: list | None) -> None:
+    unknown = annotation((60, 40, 40, 40), segmentation=empty)
+    truth = file_of([annotation((0, 0, 40, 40)), unknown])
+    metrics, _ = coco_metrics(truth, *results_of([(60, 40, 40, 40), (0, 0, 40, 40)], [0.9, 0.8]))
+    assert metrics["mask_AP"] == pytest.approx(100)
+    assert metrics["box_AP"] == pytest.approx(100)
+    missed, _ = coco_metrics(truth, *results_of([(0, 0, 40, 40)], [0.8]))
+    assert missed["mask_AP"] == pytest.approx(100)
+    assert missed["box_AP"] == pytest.approx(100 * 51 / 101)
+
+
+def test_annotation_ids_may_be_0_or_repeat() -> None:
+    truth = file_of([annotation((0, 0, 40, 40)), annotation((50, 50, 40, 40))])
+    for entry in truth["annotations"]:
+        entry["id"] = 0
+    metrics, _ = coco_metrics(truth, *results_of([(0, 0, 40, 40), (50, 50, 40, 40)], [0.9, 0.8]))
+    assert metrics["mask_AP"] == metrics["box_AP"] == pytest.approx(100)
+
+
+def test_metrics_may_be_restricted_to_some_images_and_classes() -> None:
+    truth = file_of(
+        [
+            annotation((0, 0, 40, 40)),
+            annotation((0, 0, 40, 40), image=2),
+            annotation((50, 50, 40, 40), category=3),
+        ],
+        images=2,
+        categories=(3, 7),
+    )
+    found = results_of([(0, 0, 40, 40)], [0.9])
+    assert coco_metrics(truth, *found)[0]["mask_AP"] == pytest.approx((100 * 51 / 101 + 0) / 2)
+    metrics, per_category = coco_metrics(truth, *found, image_ids=[1], category_ids=[7])
+    assert metrics["mask_AP"] == metrics["box_AP"] == pytest.approx(100)
+    assert list(per_category) == [7]
+
+
+def random_case(seed: int) -> tuple[dict, list[dict], list[dict]]:
+    """20 images, 3 classes, small to large rectangles, crowds; detections are jittered objects and junk."""
+    rng = np.random.default_rng(seed)
+    categories = (1, 3, 9)
+    annotations, boxes, masks = [], [], []
+    for image in range(1, 21):
+        for _ in range(rng.integers(0, 6)):
+            width, height = rng.integers(4, 220), rng.integers(4, 180)
+            x, y = rng.integers(0, SIZE[1] - width), rng.integers(0, SIZE[0] - height)
+            box = tuple(int(value) for value in (x, y, width, height))
+            category = int(rng.choice(categories))
+            crowd = {"iscrowd": 1, "segmentation": encode(*box)} if rng.random() < 0.15 else {}
+            annotations.append(annotation(box, image=image, category=category, **crowd))
+            for _ in range(rng.integers(0, 4)):
+                shift = rng.integers(0, 8, size=4)
+                x1, y1 = max(box[0] - shift[0], 0), max(box[1] - shift[1], 0)
+                near = tuple(int(value) for value in (x1, y1, box[2] + shift[2], box[3] + shift[3]))
+                label = category if rng.random() < 0.8 else int(rng.choice(categories))
+                found = results_of(
+                    [near],
+                    [float(rng.random())],
+                    masks=[(*near[:2], near[2], near[3] * 9 // 10 + 1)],
+                    image=image,
+                    category=label,
+                )
+                boxes += found[0]
+                masks += found[1]
+    return file_of(annotations, images=20, categories=categories), boxes, masks
+
+
+def pycocotools_statistics(path: Path, results: list[dict], kind: str) -> np.ndarray:
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(path))
+        run = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), kind)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    return run.stats[:6]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ap_equals_that_of_pycocotools(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    truth, boxes, masks = random_case(seed)
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(truth))
+    before = copy.deepcopy((boxes, masks))
+    metrics, per_category = coco_metrics(path, boxes, masks)
+    assert (boxes, masks) == before  # pycocotools writes into what it is given
+    assert capsys.readouterr().out == ""
+    for kind, results in (("bbox", boxes), ("segm", masks)):
+        expected = 100 * pycocotools_statistics(path, results, kind)
+        assert (expected > 0).all()  # every size range is there
+        prefix = {"bbox": "box", "segm": "mask"}[kind]
+        np.testing.assert_array_equal([metrics[f"{prefix}_{key}"] for key in AP_KEYS], expected)
+    assert np.mean(list(per_category.values())) == pytest.approx(metrics["mask_AP"])

@@ -1,0 +1,105 @@
+"""What is drawn where: tints, outlines, boxes, text and zoom."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.drawing import PALETTE, draw_instances
+from core.postprocess import encode_masks
+
+GRAY = (100, 100, 100)
+
+
+def photo(width: int = 80, height: int = 60) -> Image.Image:
+    return Image.new("RGB", (width, height), GRAY)
+
+
+def rectangle_mask(x1: int, y1: int, x2: int, y2: int, width: int = 80, height: int = 60) -> torch.Tensor:
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def draw(boxes: list[list[float]], masks: list[torch.Tensor], **settings: object) -> np.ndarray:
+    encoded = encode_masks(torch.stack(masks)) if masks else []
+    labels = torch.zeros(len(boxes), dtype=torch.int64)
+    picture = draw_instances(photo(), torch.tensor(boxes).reshape(-1, 4), labels, encoded, ["cat"], **settings)
+    return np.array(picture)
+
+
+def test_mask_is_tinted_inside_and_outlined_in_the_pure_color() -> None:
+    pixels = draw([[2.0, 30, 70, 58]], [rectangle_mask(30, 35, 50, 50)])
+    # half of the photo's gray, half of the color
+    expected = [(100 + channel) // 2 for channel in PALETTE[0]]
+    assert pixels[42, 40].tolist() == expected
+    for y, x in ((35, 40), (49, 40), (42, 30), (42, 49)):
+        assert tuple(pixels[y, x]) == PALETTE[0]
+    assert tuple(pixels[42, 60]) == GRAY  # in the box, outside of the mask
+
+
+def test_box_sides_lie_on_its_first_and_last_pixels() -> None:
+    pixels = draw([[10.0, 30, 70, 55]], [])
+    for y, x in ((40, 10), (40, 69), (30, 40), (54, 40)):
+        assert tuple(pixels[y, x]) == PALETTE[0]
+    for y, x in ((40, 9), (40, 11), (40, 70), (55, 40), (53, 40)):
+        assert tuple(pixels[y, x]) == GRAY
+
+
+def test_best_instance_is_drawn_last() -> None:
+    mask = rectangle_mask(30, 35, 50, 50)
+    pixels = draw([[2.0, 30, 70, 58], [4.0, 32, 68, 56]], [mask, mask])
+    assert tuple(pixels[35, 40]) == PALETTE[0]
+    assert tuple(pixels[32, 60]) == PALETTE[1]
+
+
+def test_instances_below_the_score_are_left_out() -> None:
+    boxes = [[10.0, 30, 30, 55], [40.0, 30, 70, 55]]
+    pixels = draw(boxes, [], scores=torch.tensor([0.9, 0.2]), min_score=0.3)
+    assert tuple(pixels[40, 10]) == PALETTE[0]
+    assert tuple(pixels[40, 40]) == GRAY
+
+
+def test_name_stands_above_the_box_or_where_it_fits() -> None:
+    above = draw([[10.0, 30, 70, 55]], [])
+    assert (above[18:29, 11:20] != GRAY).any()
+    corner = draw([[75.0, 0, 80, 5]], [])  # neither above nor to the right of the box is room
+    assert (corner[:12, 55:75] != GRAY).any()
+    assert tuple(corner[30, 40]) == GRAY
+
+
+def test_zoom_enlarges_photo_masks_and_boxes_alike() -> None:
+    pixels = draw([[10.0, 30, 70, 55]], [rectangle_mask(30, 35, 50, 50)], zoom=3)
+    assert pixels.shape == (180, 240, 3)
+    assert tuple(pixels[120, 30]) == PALETTE[0]  # left side of the box
+    assert tuple(pixels[105, 120]) == PALETTE[0]  # first row of the mask
+    assert pixels[126, 120].tolist() == [(100 + channel) // 2 for channel in PALETTE[0]]
+
+
+def test_photo_without_instances_is_copied() -> None:
+    original = photo()
+    picture = draw_instances(original, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), [], ["cat"])
+    assert picture is not original
+    assert np.array_equal(np.array(picture), np.array(original))
+
+
+def test_photo_itself_is_not_changed() -> None:
+    original = photo()
+    draw_instances(original, torch.tensor([[1.0, 1, 50, 50]]), torch.tensor([0]), [], ["cat"])
+    assert np.array_equal(np.array(original), np.array(photo()))
+
+
+def test_more_instances_than_colors_and_boxes_beyond_the_photo_are_drawn() -> None:
+    boxes = [[-10.0 + i, -5, 90, 70 + i] for i in range(2 * len(PALETTE))]
+    assert draw(boxes, [rectangle_mask(0, 0, 80, 60)] * len(boxes)).shape == (60, 80, 3)
+
+
+def test_mask_of_another_size_is_refused() -> None:
+    encoded = encode_masks(torch.ones(1, 60, 81, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"mask 0 has size \(height, width\) \(60, 81\), expected \(60, 80\)"):
+        draw_instances(photo(), torch.tensor([[1.0, 1, 50, 50]]), torch.tensor([0]), encoded, ["cat"])
+
+
+def test_photo_of_another_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="mode L"):
+        draw_instances(photo().convert("L"), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), [], ["cat"])

@@ -1,0 +1,94 @@
+"""Trials that take no time: a stand-in for training, and records as a finished trial leaves them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from core.checkpoint import save_checkpoint
+from core.config import Config, build_config
+from core.datasets.coco import data_digest
+from core.datasets.shapes import generate
+from experiments import trial as trial_module
+from experiments.provenance import Provenance
+from experiments.study import Study, load_study
+
+BASE = {
+    "name": "tiny",
+    "data": {
+        "train_images": "train",
+        "train_annotations": "instances_train.json",
+        "val_images": "val",
+        "val_annotations": "instances_val.json",
+        "short_sides": [64],
+        "val_short_side": 64,
+        "long_side_max": 64,
+    },
+    "model": {
+        "backbone": {"name": "resnet18", "norm": "trained", "stride_in_1x1": False},
+        "levels": [3, 4, 5],
+        "pyramid_channels": 16,
+        "head_convs": 1,
+        "head_groups": 4,
+        "mask_branch_channels": 16,
+        "mask_branch_convs": 1,
+    },
+    "assignment": {"size_boundaries": [48, 96]},
+    "training": {"steps": None, "epochs": 2, "batch_size": 4, "optimizer": "adamw", "learning_rate": 1e-3},
+    "inference": {"max_detections": 5},
+}
+ARMS = "question: q\nsource: s\nexpectation: a < b\nreference_arm: b\narms: {a: {loss.dice: 0}, b: {loss.dice: 2}}\n"
+
+
+@pytest.fixture
+def made_from() -> Provenance:
+    return Provenance("c0de", {"torch": "2", "torchvision": "0"}, "abc", git_dirty=False)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 8 training and 7 validation images of 64x64."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    generate(folder, {"train": 8, "val": 7}, seed=3, size=64)
+    return folder
+
+
+@pytest.fixture
+def study(shapes: Path, tmp_path: Path) -> Study:
+    """Two arms, `a` and `b`, with one seed."""
+    (tmp_path / "pair.yaml").write_text(ARMS)
+    return load_study("pair", BASE | {"data": BASE["data"] | {"root": str(shapes)}}, (0,), tmp_path)
+
+
+@pytest.fixture
+def config(shapes: Path) -> Config:
+    return build_config(BASE | {"data": BASE["data"] | {"root": str(shapes)}}, "tiny")
+
+
+@pytest.fixture
+def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace training by two epochs of made-up numbers; the list gets the seed of each call.
+
+    Arms with a Dice weight of 3 raise after the first epoch.
+    """
+    calls: list[str] = []
+
+    def train(config: Config, seed: int, *, device: str, folder: Path, on_epoch, progress: bool) -> SimpleNamespace:
+        calls.append(f"{config.loss.dice:g}")
+        curves = []
+        for epoch in (1, 2):
+            numbers = {"epoch": epoch, "epochs": 2, "seconds": 0.5 * epoch, "loss/total": 1.0 / epoch}
+            curves.append(numbers | {"pairwise_warmup": 0.5, "edges_kept": 0.3, "learning_rate": 1e-3})
+            on_epoch(curves[-1])
+            if config.loss.dice == 3:
+                raise FloatingPointError("step 7: loss dice is not finite")
+        state = {"model": {}, "optimizer": {}, "curves": curves}
+        identity = {"config": config, "seed": seed, "data_digest": data_digest(config.data)}
+        folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(folder / "checkpoint.pt", state, **identity)
+        metrics = {"mask_AP": 10.0 * config.loss.dice, "mask_APl": float("nan"), "box_AP": 1 / 3}
+        evaluation = SimpleNamespace(metrics=metrics, per_class={"star": 1.0}, box_results=[], mask_results=[])
+        return SimpleNamespace(evaluation=evaluation, curves=curves, seconds=1.0, peak_memory_mb=2.0)
+
+    monkeypatch.setattr(trial_module, "train", train)
+    return calls

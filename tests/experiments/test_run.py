@@ -1,0 +1,160 @@
+"""The command: exit status and messages in process, and one real sweep by Ray."""
+
+import argparse
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import run as run_module
+from experiments.params import DataSet, Params, Resources
+from experiments.run import INTERRUPTED, check_resources, main, run_studies
+from experiments.study import Study
+
+FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "dry_run": False}
+
+
+class Silence:
+    """Stands for MLflow where a test is not about it."""
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def __getattr__(self, name: str):
+        return lambda *arguments: None
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, without MLflow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_module, "Tracking", Silence)
+    return tmp_path
+
+
+def params(**resources: float) -> Params:
+    return Params(data=DataSet(recipe="shapes", root="."), studies=("pair",), resources=Resources(**resources))
+
+
+def run(*studies: Study, **flags: bool) -> int:
+    return run_studies(studies, params(), argparse.Namespace(**FLAGS | flags))
+
+
+def failing(study: Study) -> Study:
+    trial = study.trials[0]
+    loss = trial.config.loss.model_copy(update={"dice": 3.0})
+    broken = replace(trial, config=trial.config.model_copy(update={"loss": loss}))
+    return replace(study, trials=(broken, *study.trials[1:]))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_study_is_run_once_and_then_collected(study: Study, here: Path, fake_training: list, capsys) -> None:
+    assert run(study) == 0
+    first = (here / "results" / "pair.csv").read_bytes()
+    (here / "results" / "pair.csv").unlink()
+    assert run(study) == 0
+    assert (here / "results" / "pair.csv").read_bytes() == first
+    assert fake_training == ["0", "2"]
+    assert "2 trials, 2 of them finished before, 0 to run" in capsys.readouterr().out
+
+
+def test_fresh_runs_everything_again(study: Study, here: Path, fake_training: list) -> None:
+    run(study)
+    run(study, fresh=True)
+    assert fake_training == ["0", "2", "0", "2"]
+
+
+def test_a_dry_run_lists_the_trials_and_writes_nothing(study: Study, here: Path, fake_training: list, capsys) -> None:
+    run(replace(study, trials=study.trials[:1]))
+    (here / "results" / "pair.csv").unlink()
+    capsys.readouterr()
+    assert run(study, dry_run=True) == 0
+    states = [line.split()[:-2] for line in capsys.readouterr().out.replace("to run", "to_run").splitlines()]
+    assert [state[0] for state in states] == ["finished", "to_run"]
+    assert not (here / "results" / "pair.csv").exists()
+    assert fake_training == ["0"]
+
+
+def test_studies_share_the_trials_they_have_in_common(study: Study, here: Path, fake_training: list) -> None:
+    assert run(study, replace(study, name="other")) == 0
+    assert fake_training == ["0", "2"]
+    first, second = rows(here / "results" / "pair.csv"), rows(here / "results" / "other.csv")
+    assert [row["trial_key"] for row in first] == [row["trial_key"] for row in second]
+
+
+def test_a_failed_trial_is_a_hole_and_no_success(study: Study, here: Path, fake_training: list, capsys) -> None:
+    assert run(failing(study)) == 1
+    assert "failed: pair: a-seed0: FloatingPointError: step 7" in capsys.readouterr().err
+    assert [row["status"] for row in rows(here / "results" / "pair.csv")] == ["failed", "ok"]
+    assert run(failing(study), allow_holes=True) == 0
+    assert fake_training == ["3", "2", "3"]  # the one that failed is tried again
+
+
+def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, capsys) -> None:
+    def interrupted(*arguments, **named) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "run_one_by_one", interrupted)
+    assert run(study) == INTERRUPTED
+    assert "2 of 2 trials have not ended, no results written" in capsys.readouterr().err
+    assert not (here / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {recipe: shapes, root: data}\nstudies: [loss_terms]\nseed: [0]", "unknown key 'seed' (did you mean"),
+        ("data: {recipe: shape, root: data}\nstudies: [loss_terms]", "recipe 'shape': no file"),
+        ("data: {recipe: shapes, root: nowhere}\nstudies: [loss_terms]", "data.root 'nowhere': no such folder"),
+        ("data: {recipe: shapes, root: d}\nstudies: [x]\nsettings: {loss.dise: 1}", "(did you mean 'loss.dice'?)"),
+    ],
+)
+def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, text: str, message: str) -> None:
+    (here / "params.yaml").write_text(text)
+    assert main(["--study", "loss_terms"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
+    (here / "params.yaml").write_text("data: {recipe: shapes, root: .}\nstudies: [loss_terms]")
+    assert main(["--study", "loss_therms"]) == 2
+    assert "(did you mean 'loss_terms'?)" in capsys.readouterr().err
+
+
+def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(run_module.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
+    check_resources(Resources(cpus_per_trial=4))
+    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU a trial, the largest node has 0"):
+        check_resources(Resources(gpus_per_trial=0.5))
+
+
+def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    # workers import the packages of this repository although the tests run elsewhere
+    monkeypatch.syspath_prepend(str(Path(run_module.__file__).parent.parent))
+    assert run(failing_late(study), in_process=False) == 1
+    out = capsys.readouterr().out
+    assert "b-seed0 2/2 AP" in out
+    assert "a-seed0: FAILED" in out
+    first, second = rows(here / "results" / "pair.csv")
+    assert (first["status"], second["status"], second["reason"]) == ("failed", "ok", "")
+    assert "no_such_weights" in first["reason"]
+    assert 0 <= float(second["mask_AP"]) <= 100
+    assert len(list((here / "results" / "pair" / "pictures" / "b-seed0").glob("*.png"))) == 7
+
+
+def failing_late(study: Study) -> Study:
+    """The study with a first arm that fails when its network is built, in the worker."""
+    trial = study.trials[0]
+    backbone = trial.config.model.backbone.model_copy(update={"weights": "no_such_weights"})
+    model = trial.config.model.model_copy(update={"backbone": backbone})
+    broken = replace(trial, config=trial.config.model_copy(update={"model": model}))
+    return replace(study, trials=(broken, *study.trials[1:]))

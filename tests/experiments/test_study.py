@@ -1,0 +1,152 @@
+"""Study files expand to trials that name real settings; what they misspell is named."""
+
+from pathlib import Path
+
+import pytest
+
+from core.config import field_paths
+from experiments.params import Params, load_params
+from experiments.recipe import RECIPES, base_settings, leaves, load_recipe, nested
+from experiments.study import STUDIES, Study, load_study
+
+BASE = {"name": "base", "training": {"steps": 5}}
+HEAD = "question: q\nsource: s\nexpectation: a < b\n"
+
+
+def study_of(folder: Path, text: str, seeds: tuple[int, ...] = (0,), head: str = HEAD) -> Study:
+    (folder / "x.yaml").write_text(head + text)
+    return load_study("x", BASE, seeds, folder)
+
+
+def params_of(folder: Path, text: str) -> Params:
+    (folder / "params.yaml").write_text(text)
+    return load_params(folder / "params.yaml")
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.yaml")))
+def test_every_study_expands_over_every_recipe_and_names_real_settings(recipe: str, name: str) -> None:
+    study = load_study(name, load_recipe(recipe), (0, 1))
+    assert len(study.trials) == 2 * len(study.arms)
+    assert set(study.varied) <= set(field_paths())
+    assert {trial.config.name for trial in study.trials} == {recipe}
+
+
+def test_the_projects_own_params_are_valid() -> None:
+    params = load_params(STUDIES.parent.parent / "params.yaml")
+    for name in params.studies:
+        load_study(name, base_settings(params, "params.yaml"), params.seeds)
+
+
+def test_arms_of_the_loss_terms_differ_in_supervision_and_loss_alone() -> None:
+    trials = load_study("loss_terms", load_recipe("shapes"), (0,)).trials
+    without = [trial.config.model_dump(exclude={"supervision", "loss"}) for trial in trials]
+    assert all(settings == without[0] for settings in without)
+    masks = {trial.arm: trial.config.supervision.mask_ratio for trial in trials}
+    assert masks == {"box_mask": 0, "projection": 0, "pairwise": 0, "both": 0, "full": 1}
+
+
+def test_trials_stand_in_the_order_of_arms_then_seeds(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "arms: {b: {loss.dice: 2}, a: {loss: {pairwise: 0}}}", seeds=(3, 1))
+    assert [trial.name for trial in study.trials] == ["b-seed3", "b-seed1", "a-seed3", "a-seed1"]
+    # every trial has a value for every field that any arm names
+    assert study.trials[0].varied == {"loss.dice": 2.0, "loss.pairwise": 1.0}
+    assert study.trials[2].varied == {"loss.dice": 1.0, "loss.pairwise": 0.0}
+
+
+def test_vary_makes_a_grid_in_plain_yaml(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "vary: {loss.neighborhood_size: [3, 5], loss.neighborhood_dilation: [1, 2]}")
+    assert study.arms == (
+        "neighborhood_size=3,neighborhood_dilation=1",
+        "neighborhood_size=3,neighborhood_dilation=2",
+        "neighborhood_size=5,neighborhood_dilation=1",
+        "neighborhood_size=5,neighborhood_dilation=2",
+    )
+    assert study.trials[2].config.loss.neighborhood_size == 5
+
+
+def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) -> None:
+    text = "arms: {weak: {}, strong: {loss.dice: 0}}\nvary: {loss.color_threshold: [0.1, 0.3]}"
+    assert study_of(tmp_path, text).arms == (
+        "weak,color_threshold=0.1",
+        "weak,color_threshold=0.3",
+        "strong,color_threshold=0.1",
+        "strong,color_threshold=0.3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arms: {a: {loss.color_treshold: 0.1}}", "arm 'a': unknown key .* 'loss.color_threshold'"),
+        ("arms: {a: {color_threshold: 0.1}}", "did you mean 'loss.color_threshold'"),
+        ("arm: {a: {}}", "unknown key 'arm' .did you mean 'arms'"),
+        ("arms: {a: {loss.dice: -1}}", "arm 'a': loss.dice: .*found -1"),
+        ("arms: {a: {loss.dice: [1]}}", "arm 'a': loss.dice"),
+        ("arms: {a: {loss: 3}}", "arm 'a': loss: .*found 3"),
+        ("arms: {a: 3}", "arms.a: .*found 3"),
+        ("arms: {a/b: {}}", "arm 'a/b': expected letters"),
+        ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' are the same"),
+        ("vary: {loss.color_threshold: [0.1, 0.1]}", "vary gives 'color_threshold=0.1' twice"),
+        ("vary: {loss.color_threshold: []}", "vary.loss.color_threshold: .*at least 1"),
+        ("arms: {}", "neither arms nor vary"),
+        ("arms: {both: {}}\nreference_arm: bot", "reference_arm 'bot' is no arm .did you mean 'both'"),
+    ],
+)
+def test_a_wrong_study_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r"x\.yaml: .*" + message):
+        study_of(tmp_path, text)
+
+
+def test_a_study_needs_its_question(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"x\.yaml: question: Field required"):
+        study_of(tmp_path, "arms: {a: {}}", head="source: s\nexpectation: e\n")
+
+
+def test_a_misspelled_study_or_recipe_names_the_nearest_one() -> None:
+    with pytest.raises(ValueError, match=r"loss_term\.yaml .did you mean 'loss_terms'"):
+        load_study("loss_term", BASE, (0,))
+    with pytest.raises(ValueError, match=r"shape\.yaml .did you mean 'shapes'"):
+        load_recipe("shape")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {recipe: a, rot: b}\nstudies: [x]", "unknown key 'data.rot' .did you mean 'data.root'"),
+        ("data: {recipe: a, root: b}\nstudys: [x]", "unknown key 'studys' .did you mean 'studies'"),
+        ("data: {recipe: a, root: b}\nstudies: []", "studies: .*at least 1"),
+        ("data: {recipe: a, root: b}\nstudies: [x]\nseeds: [1, 1]", "seeds: .*the same entry twice"),
+        ("data: {recipe: a, root: b}\nstudies: [x]\nresources: {parallel: 0}", "did you mean 'resources.parallel"),
+        ("- 1", "expected a mapping"),
+        ("data: [", "not valid YAML"),
+    ],
+)
+def test_wrong_params_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"(?s)params\.yaml: .*{message}"):
+        params_of(tmp_path, text)
+
+
+def test_settings_of_the_params_change_the_recipe_and_are_checked(tmp_path: Path) -> None:
+    text = "data: {recipe: shapes, root: somewhere}\nstudies: [loss_terms]\nsettings: "
+    settings = base_settings(params_of(tmp_path, text + "{training.epochs: 2}"), "params.yaml")
+    assert settings["training"]["epochs"] == 2
+    assert settings["data"]["root"] == "somewhere"
+    with pytest.raises(ValueError, match=r"params\.yaml: settings: unknown key .*'training\.epochs'"):
+        base_settings(params_of(tmp_path, text + "{training.epoch: 2}"), "params.yaml")
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("training: {steps: 180000}\nloss.dice: 2\n")
+    (tmp_path / "wide.yaml").write_text("extends: long\nmodel: {pyramid_channels: 512}\n")
+    assert load_recipe("wide", tmp_path) == {
+        "name": "wide",
+        "training": {"steps": 180000},
+        "loss": {"dice": 2},
+        "model": {"pyramid_channels": 512},
+    }
+
+
+def test_dotted_and_nested_names_mean_the_same() -> None:
+    assert nested({"loss.dice": 0, "loss": {"pairwise": 1}}) == {"loss": {"dice": 0, "pairwise": 1}}
+    assert leaves({"loss": {"dice": 0, "pairwise": 1}}) == {"loss.dice": 0, "loss.pairwise": 1}

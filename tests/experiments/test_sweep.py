@@ -1,0 +1,172 @@
+"""Which jobs a sweep runs, what it shows, and what it leaves."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments.params import Resources
+from experiments.progress import Progress, as_duration, seconds_left
+from experiments.provenance import Provenance
+from experiments.results import table, write_results
+from experiments.store import Store
+from experiments.study import Study
+from experiments.sweep import Job, check_data, crashed, list_jobs, run_one_by_one, waiting
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / ".store")
+
+
+@pytest.fixture
+def jobs(study: Study, made_from: Provenance) -> list[Job]:
+    return list_jobs(study, made_from)
+
+
+def run(jobs: list[Job], store: Store, *observers) -> None:
+    run_one_by_one(waiting(jobs, store), store, Resources(), observers, progress=False)
+
+
+def records_of(jobs: list[Job], store: Store) -> dict[str, dict]:
+    return {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
+
+
+def failing(study: Study) -> Study:
+    """The study with a first arm whose (fake) training raises."""
+    trial = study.trials[0]
+    loss = trial.config.loss.model_copy(update={"dice": 3.0})
+    broken = replace(trial, config=trial.config.model_copy(update={"loss": loss}))
+    return replace(study, trials=(broken, *study.trials[1:]))
+
+
+def test_finished_trials_do_not_run_again(jobs: list[Job], store: Store, fake_training: list[str]) -> None:
+    run(jobs[:1], store)
+    assert [job.key for job in waiting(jobs, store)] == [jobs[1].key]
+    run(jobs, store)
+    assert fake_training == ["0", "2"]
+    assert waiting(jobs, store) == []
+
+
+def test_trials_of_one_key_run_once(
+    study: Study, jobs: list[Job], store: Store, made_from: Provenance, fake_training: list[str]
+) -> None:
+    again = list_jobs(replace(study, name="other"), made_from)
+    assert [job.key for job in waiting(jobs + again, store)] == [job.key for job in jobs]
+    run(jobs + again, store)
+    assert fake_training == ["0", "2"]
+
+
+def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: Store, fake_training: list) -> None:
+    run(jobs[:1], store)
+    content = torch.load(store.folder(jobs[0].key) / "checkpoint.pt", weights_only=True)
+    assert set(content["state"]) == {"model", "curves"}
+
+
+def test_the_table_has_a_row_for_each_trial_and_no_clock(
+    study: Study, jobs: list[Job], store: Store, fake_training: list
+) -> None:
+    run(jobs, store)
+    text = table(study, jobs, records_of(jobs, store))
+    assert text.splitlines() == [
+        "study,arm,seed,trial_key,loss.dice,mask_AP,mask_AP50,mask_AP75,mask_APs,mask_APm,mask_APl,box_AP,"
+        "mask_to_box_area,status,reason",
+        f"pair,a,0,{jobs[0].key},0.0,0.0,,,,,,0.3333,,ok,",
+        f"pair,b,0,{jobs[1].key},2.0,20.0,,,,,,0.3333,,ok,",
+    ]
+
+
+def test_a_failed_trial_is_a_row_with_its_reason(
+    study: Study, store: Store, made_from: Provenance, fake_training: list
+) -> None:
+    study = failing(study)
+    jobs = list_jobs(study, made_from)
+    run(jobs, store)
+    row = table(study, jobs, records_of(jobs, store)).splitlines()[1]
+    assert row.endswith(",,,,,,,,failed,FloatingPointError: step 7: loss dice is not finite")
+    assert [job.key for job in waiting(jobs, store)] == [jobs[0].key]  # it is tried again
+
+
+def test_results_hold_records_and_pictures_and_nothing_of_before(
+    study: Study, jobs: list[Job], store: Store, tmp_path: Path, fake_training: list
+) -> None:
+    run(jobs, store)
+    root = tmp_path / "results"
+    (root / "pair" / "trials").mkdir(parents=True)
+    (root / "pair" / "trials" / "old.json").write_text("{}")
+    path = write_results(study, jobs, records_of(jobs, store), store, root)
+    assert path == root / "pair.csv"
+    assert sorted(p.name for p in (root / "pair" / "trials").iterdir()) == sorted(f"{job.key}.json" for job in jobs)
+    assert len(list((root / "pair" / "pictures" / "a-seed0").glob("*.png"))) == 7
+    assert sorted(p.name for p in root.iterdir()) == ["pair", "pair.csv"]
+
+
+def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) -> None:
+    assert crashed(jobs[0], store, RuntimeError("worker\n  died"))["reason"] == "RuntimeError: worker died"
+    assert store.failed(jobs[0].key)["status"] == "failed"
+
+
+def test_a_missing_data_folder_is_named(study: Study, made_from: Provenance, tmp_path: Path) -> None:
+    trial = study.trials[0]
+    data = trial.config.data.model_copy(update={"root": str(tmp_path / "nowhere")})
+    moved = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
+    with pytest.raises(ValueError, match=r"data\.root '.*nowhere': no such folder; expected instances_train\.json"):
+        list_jobs(moved, made_from)
+
+
+def test_a_bad_annotation_stops_the_sweep_before_it_starts(
+    study: Study, shapes: Path, tmp_path: Path, made_from: Provenance
+) -> None:
+    text = (shapes / "instances_train.json").read_text().replace('"category_id": ', '"category_id": 9')
+    (tmp_path / "broken.json").write_text(text)
+    trial = study.trials[0]
+    data = trial.config.data.model_copy(update={"train_annotations": str(tmp_path / "broken.json")})
+    broken = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
+    with pytest.raises(ValueError, match=r"broken\.json: annotation"):
+        check_data(list_jobs(broken, made_from))
+
+
+def test_without_a_terminal_every_report_is_a_line(jobs: list[Job]) -> None:
+    stream = io.StringIO()
+    progress = Progress(jobs, parallel=2, stream=stream)
+    progress.started(jobs[0])
+    progress.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 30.0})
+    progress.epoch(jobs[0], {"epoch": 2, "epochs": 2, "seconds": 60.0, "mask_AP": 12.34})
+    progress.ended(jobs[0], {"status": "ok", "metrics": {"mask_AP": 12.34}})
+    assert stream.getvalue().splitlines() == [
+        "a-seed0 starts · 0 of 2 done · time left unknown",
+        # 1 and 2 epochs of 30 s are left, on two places: 45 s in all, but the second trial alone takes 60 s
+        "a-seed0 1/2 · 0 of 2 done · 1 min left",
+        "a-seed0 2/2 AP 12.3 · 0 of 2 done · 1 min left",
+        "a-seed0: mask AP 12.3 (1 of 2 done)",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_one_line_is_kept_up_to_date(jobs: list[Job]) -> None:
+    stream = Terminal()
+    progress = Progress(jobs, parallel=2, stream=stream)
+    for job in jobs:
+        progress.started(job)
+    progress.epoch(jobs[1], {"epoch": 1, "epochs": 2, "seconds": 3600.0, "mask_AP": 5.0})
+    assert stream.getvalue().count("\n") == 0
+    shown = stream.getvalue().split("\r\033[K")[-1]
+    assert shown == "0/2 done · a-seed0 starts · b-seed0 1/2 AP 5.0 · 2 h 0 min left"
+
+
+def test_time_left_is_the_work_over_the_places_and_at_least_the_longest_trial() -> None:
+    assert seconds_left({"a": 10, "b": 10}, {}, parallel=2) is None
+    assert seconds_left({"a": 10, "b": 20}, {"a": 2.0}, parallel=2) == 40.0  # 20 and 40 s: b is the longest
+    assert seconds_left({"a": 10, "b": 10, "c": 10}, {"a": 2.0, "b": 4.0}, parallel=2) == 45.0  # (20 + 40 + 30) / 2
+    assert [as_duration(s) for s in (None, 5.4, 61, 3700)] == [
+        "time left unknown",
+        "5 s left",
+        "1 min left",
+        "1 h 2 min left",
+    ]

@@ -1,0 +1,81 @@
+"""One trial leaves one record, whatever happens, and pictures of the first validation images."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from experiments.provenance import Provenance
+from experiments.store import Store, trial_key
+from experiments.study import Study, Trial
+from experiments.trial import NUM_PICTURES, run_trial
+
+METRICS = {f"{kind}_AP{suffix}" for kind in ("mask", "box") for suffix in ("", "50", "75", "s", "m", "l")}
+
+
+def run(trial: Trial, folder: Path, made_from: Provenance, **arguments) -> dict:
+    key = trial_key(trial.config, trial.seed, data_digest="d", code=made_from.code)
+    return run_trial(
+        trial, folder / key, key=key, data_digest="d", provenance=made_from, device="cpu", threads=1, **arguments
+    )
+
+
+def with_dice(trial: Trial, weight: float) -> Trial:
+    loss = trial.config.loss.model_copy(update={"dice": weight})
+    return Trial(trial.study, trial.arm, trial.seed, trial.config.model_copy(update={"loss": loss}), {})
+
+
+def test_a_real_trial_leaves_the_promised_record_and_pictures(
+    study: Study, tmp_path: Path, made_from: Provenance
+) -> None:
+    epochs: list[float] = []
+    record = run(study.trials[0], tmp_path, made_from, on_epoch=lambda numbers: epochs.append(numbers["epoch"]))
+    assert (record["status"], record["reason"]) == ("ok", "")
+    assert epochs == [1, 2]
+    assert set(record["metrics"]) == METRICS | {"mask_to_box_area"}
+    assert set(record["per_class"]) == {"ellipse", "triangle", "star", "cross"}
+    assert [numbers["epoch"] for numbers in record["curves"]] == [1, 2]
+    assert {"loss/total", "loss/pairwise", "loss/pairwise_unweighted", "pairwise_warmup", "edges_kept"} <= set(
+        record["curves"][0]
+    )
+    assert record["seconds"] > 0
+    assert record["peak_memory_mb"] > 100
+    assert (record["git_revision"], record["device"], record["seed"]) == ("abc", "cpu", 0)
+    assert len(record["pictures"]) == min(NUM_PICTURES, 7)  # the data set has 7 validation images
+    folder = tmp_path / record["key"]
+    assert Image.open(folder / "pictures" / record["pictures"][0]).size == (320, 320)  # 64 px, enlarged five times
+    store = Store(tmp_path)
+    store.write(record)
+    assert store.finished(record["key"]) is not None
+
+
+def test_a_trial_that_raises_is_a_record_with_the_reason(
+    study: Study, tmp_path: Path, made_from: Provenance, fake_training: list
+) -> None:
+    record = run(with_dice(study.trials[0], 3), tmp_path, made_from)
+    assert record["status"] == "failed"
+    assert record["reason"] == "FloatingPointError: step 7: loss dice is not finite"
+    assert "Traceback" in record["traceback"]
+    assert [numbers["epoch"] for numbers in record["curves"]] == [1]
+    assert record["metrics"] == {}
+
+
+def test_every_trial_draws_the_same_images(
+    study: Study, tmp_path: Path, made_from: Provenance, fake_training: list
+) -> None:
+    first, second = (run(trial, tmp_path, made_from) for trial in study.trials)
+    assert first["pictures"] == second["pictures"]
+    assert len(first["pictures"]) >= 6
+
+
+def test_a_trial_uses_its_number_of_threads_and_gives_them_back(
+    study: Study, tmp_path: Path, made_from: Provenance, fake_training: list
+) -> None:
+    before, inside = torch.get_num_threads(), []
+    key = {"key": "k", "data_digest": "d", "provenance": made_from}
+    run_trial(
+        study.trials[0], tmp_path, **key, device="cpu", threads=2,
+        on_epoch=lambda numbers: inside.append(torch.get_num_threads()),
+    )  # fmt: skip
+    assert inside == [2, 2]
+    assert torch.get_num_threads() == before
