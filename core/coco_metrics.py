@@ -32,8 +32,8 @@ def coco_metrics(
 
     AP is NaN where there is no annotation to find: all of mask AP in a file without masks. `mask_to_box_area` is the
     mean of mask area / box area over the detections that find an annotation (same class, box IoU at least 0.5, one
-    detection per annotation): 1 where masks fill their boxes. It needs no annotated mask and no score threshold, and
-    is NaN where nothing is found.
+    detection per annotation): 1 where masks fill their boxes, above 1 where they spill out of them. It needs no
+    annotated mask and no score threshold, and is NaN where nothing is found.
 
     The AP is that of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that of
     the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
@@ -116,6 +116,7 @@ def _mask_to_box_area(boxes: COCOeval, box_results: list[dict], mask_results: li
         found += [of_image["dtIds"][i] - 1 for i in np.flatnonzero(matched)]  # results are numbered from 1
     if not found:
         return math.nan
-    mask_areas = coco_mask.area([mask_results[i]["segmentation"] for i in found])
+    # One mask a call: pycocotools 2.0 with NumPy 2 fails on lists of more than 255.
+    mask_areas = np.array([coco_mask.area(mask_results[i]["segmentation"]) for i in found], dtype=np.float64)
     box_areas = np.array([box_results[i]["bbox"][2] * box_results[i]["bbox"][3] for i in found])
     return float(np.mean(mask_areas / box_areas))

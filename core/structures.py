@@ -91,7 +91,7 @@ class Predictions:
     locations: Float[Tensor, "P 2"]  # (x, y) input pixels
     level_index: Int64[Tensor, " P"]  # 0..L-1
     strides: Int64[Tensor, " P"]  # input pixels per cell
-    box_tower: list[Float[Tensor, "B C _ _"]]  # per level, input of the controller
+    box_tower: list[Float[Tensor, "B _ _ _"]]  # per level, input of the controller
     mask_features: Float[Tensor, "B C _ _"]  # stride 8
 
 

@@ -46,6 +46,10 @@ class Relay(tune.Callback):
     def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
         self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
 
+    def __getstate__(self) -> dict:
+        """Nothing: Tune keeps its callbacks on disk for `Tuner.restore`, which the store makes needless here."""
+        return {}
+
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         for observer in self.observers:
             observer.started(self.jobs[trial.config["job"]])

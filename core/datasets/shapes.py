@@ -161,10 +161,9 @@ def _random_color(
     """
     for _attempt in range(200):
         color = tuple(int(level) for level in rng.integers(30, 226, 3))
-        # Euclidean distance in LAB; gray enough to look like a surface, not like a lamp
         lab = _lab(color)
         gaps = [math.dist(lab, _lab(other)) for other in others]
-        muted = math.hypot(lab[1], lab[2]) < 45
+        muted = math.hypot(lab[1], lab[2]) < 45  # chroma of surfaces, not of lamps
         if muted and all(gap >= distances[0] for gap in gaps) and (not gaps or gaps[0] <= distances[1]):
             break
     return color
@@ -232,7 +231,14 @@ def write_split(root: Path, split: str, num_images: int, *, seed: int, size: int
 def generate(
     root: Path, num_images: dict[str, int] = SPLITS, *, seed: int = 0, size: int = IMAGE_SIZE, progress: bool = False
 ) -> None:
-    """Write the data set to `root`, which appears whole or not at all and replaces what was there."""
+    """Write the data set to `root`, which appears whole or not at all and replaces a data set that was there.
+
+    Raises:
+        ValueError: if `root` holds anything that is no such data set.
+    """
+    if root.exists() and not all((root / f"instances_{split}.json").is_file() for split in num_images):
+        raise ValueError(f"{root}: exists and holds no generated data set, expected one to replace or a new folder")
+    root = root.absolute()
     partial = root.with_name(f".{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -248,13 +254,16 @@ def main() -> None:
         description="Draw the generated data set: images, instances_train.json and instances_val.json (COCO format).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--root", type=Path, required=True, help="folder to write; an existing one is replaced")
+    parser.add_argument("--root", type=Path, required=True, help="folder to write; a data set in it is replaced")
     parser.add_argument("--train", type=int, default=SPLITS["train"], help="number of training images")
     parser.add_argument("--val", type=int, default=SPLITS["val"], help="number of validation images")
     parser.add_argument("--size", type=int, default=IMAGE_SIZE, help="width and height of the images, px")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same data set")
     args = parser.parse_args()
-    generate(args.root, {"train": args.train, "val": args.val}, seed=args.seed, size=args.size, progress=True)
+    try:
+        generate(args.root, {"train": args.train, "val": args.val}, seed=args.seed, size=args.size, progress=True)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

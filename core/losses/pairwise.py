@@ -5,31 +5,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from core.neighborhood import Neighborhood
 
-EDGES_PER_CHUNK = 2**17  # edges held at once: bounds the memory, and what fits a CPU's cache is fastest
-CELLS_PER_CHUNK = 2**19
+# What is held at once: bounds the memory, and small pieces that stay in a CPU's cache are fastest.
+EDGES_PER_CHUNK = 2**17
+CELLS_PER_CHUNK = 2**19  # of the box masks of all instances
 
 
 @dataclass(frozen=True)
 class SupervisedEdges:
     """The edges that T annotated instances supervise, listed once for all locations that answer for them.
 
-    An edge joins two pixels of the mask grid, given as `y * w + x`. AdelaiDet counts it once for each of its ends
-    that lies in the box and sees the other end as similar: `weight` is 1 or 2, so that each pair is visited once.
+    An edge joins two pixels of the mask grid, each given as `y * w + x`. AdelaiDet counts it once for each end that
+    lies in the box and sees the other as similar; here it is listed once, with weight 1 or 2.
     S edges in all, those of instance t from `start[t]` to `start[t + 1]`.
     """
 
     first: Int64[Tensor, " S"]
     second: Int64[Tensor, " S"]
-    weight: Float[Tensor, " S"]
-    start: Int64[Tensor, " T_plus_1"]
+    weight: Float32[Tensor, " S"]
     counted: Int64[Tensor, " T"]  # sum of the weights
-    possible: int  # edges that leave the pixels of all T box masks, kept or not
+    start: Int64[Tensor, " T+1"]
+    possible: int  # edges that leave the pixels of all box masks, kept or not
+
+    @property
+    def share_kept(self) -> float:
+        """Share of the box pixels' edges that are supervised; NaN without box pixels."""
+        return float(self.counted.sum()) / self.possible if self.possible else float("nan")
 
 
 def supervised_edges(
@@ -38,9 +45,9 @@ def supervised_edges(
     image_index: Int64[Tensor, " T"],
     neighborhood: Neighborhood,
 ) -> SupervisedEdges:
-    """List the edges from pixels in each box mask whose color similarity reaches the threshold.
+    """List the edges that leave a pixel of the box mask and are similar, for each of T annotated instances.
 
-    Edges that leave the grid are never listed, whatever `similar_edges` says of them: they cost nothing in AdelaiDet.
+    An edge that leaves the grid is never listed, whatever `similar_edges` says of it: it costs nothing in AdelaiDet.
 
     Raises:
         ValueError: if E differs from `neighborhood.num_edges`.
@@ -48,37 +55,39 @@ def supervised_edges(
     num_edges, h, w = similar_edges.shape[1:]
     if num_edges != neighborhood.num_edges:
         raise ValueError(f"similar_edges has {num_edges} edges per pixel, expected {neighborhood.num_edges}")
-    device, num_targets = box_masks.device, len(box_masks)
-    on_grid = neighborhood.neighbors(box_masks.new_ones(h, w))
+    device, cells, num_targets = box_masks.device, h * w, len(box_masks)
+    on_grid = neighborhood.neighbors(torch.ones((h, w), dtype=torch.bool, device=device))
     similar = (similar_edges & on_grid).flatten(2).transpose(1, 2).flatten(0, 1)  # B*h*w E
     step = torch.tensor([dy * w + dx for dy, dx in neighborhood.offsets], device=device)
-    # Flat index of pixel i's opposite edge at its neighbor, less E * i: edge E-1-e of pixel i + step.
-    opposite = step * num_edges + torch.arange(num_edges - 1, -1, -1, device=device)
+    # From pixel i, edge e leads to pixel i + step[e]; edge E - 1 - e leads back. Its index in `similar`, less E * i:
+    way_back = step * num_edges + torch.arange(num_edges - 1, -1, -1, device=device)
 
-    listed, possible = [], 0
-    for low in range(0, num_targets, max(CELLS_PER_CHUNK // (h * w), 1)):
-        chunk = box_masks[low : low + max(CELLS_PER_CHUNK // (h * w), 1)]
-        in_box = chunk.flatten()
+    pieces, possible = [], 0
+    instances_per_chunk = max(CELLS_PER_CHUNK // cells, 1)
+    for low in range(0, max(num_targets, 1), instances_per_chunk):  # once even without instances
+        in_box = box_masks[low : low + instances_per_chunk].flatten()
         pixel = in_box.nonzero().squeeze(1)
-        target = pixel.div(h * w, rounding_mode="floor")
-        to_image = (image_index[low : low + len(chunk)] - torch.arange(len(chunk), device=device)) * (h * w)
-        image_pixel = pixel + to_image.index_select(0, target)
+        target = pixel.div(cells, rounding_mode="floor") + low
+        image_pixel = pixel + (image_index[target] - target + low) * cells
         row, edge = similar.index_select(0, image_pixel).nonzero().unbind(1)
-        first = pixel.index_select(0, row)
+
+        first, target, image_pixel = (values.index_select(0, row) for values in (pixel, target, image_pixel))
         second = first + step.index_select(0, edge)
-        seen = image_pixel.index_select(0, row).mul_(num_edges).add_(opposite.index_select(0, edge))
-        both = in_box.index_select(0, second) & similar.view(-1).index_select(0, seen)
-        keep = ((edge < num_edges // 2) | ~both).nonzero().squeeze(1)
-        first, second, both = first.index_select(0, keep), second.index_select(0, keep), both.index_select(0, keep)
-        target = target.index_select(0, row.index_select(0, keep))
-        origin = target * (h * w)
-        listed.append((first.sub_(origin), second.sub_(origin), both + 1.0, target + low))
+        seen_back = similar.view(-1).index_select(0, image_pixel * num_edges + way_back.index_select(0, edge))
+        counted_twice = in_box.index_select(0, second) & seen_back
+        listed = (~counted_twice | (edge < num_edges // 2)).nonzero().squeeze(1)
+
+        first, second, target, counted_twice = (
+            values.index_select(0, listed) for values in (first, second, target, counted_twice)
+        )
+        origin = (target - low) * cells
+        pieces.append((first - origin, second - origin, target, counted_twice + 1.0))
         possible += num_edges * len(pixel)
-    first, second, weight, target = (torch.cat(x) for x in zip(*listed))
-    start = torch.zeros(num_targets + 1, dtype=torch.int64, device=device)
-    start[1:] = torch.bincount(target, minlength=num_targets).cumsum(0)
-    counted = torch.bincount(target, weight, minlength=num_targets).long()
-    return SupervisedEdges(first, second, weight, start, counted, possible)
+
+    first, second, target, weight = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    start = torch.searchsorted(target, torch.arange(num_targets + 1, device=device))
+    counted_before = functional.pad(weight.long().cumsum(0), (1, 0))
+    return SupervisedEdges(first, second, weight, counted_before[start].diff(), start, possible)
 
 
 def pairwise_loss(
@@ -109,7 +118,7 @@ class _NegativeLogSame(torch.autograd.Function):
         ctx.save_for_backward(logits, target_index)
         ctx.edges = edges
         flat, total = logits.flatten(), logits.new_zeros(())
-        for first, second, weight in _edge_chunks(edges, target_index, logits.shape[1] * logits.shape[2]):
+        for first, second, weight in _edge_chunks(edges, target_index, logits):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
             total += (weight * _negative_log_same(a, b)).sum()
         return total
@@ -120,7 +129,7 @@ class _NegativeLogSame(torch.autograd.Function):
         logits, target_index = ctx.saved_tensors
         flat, gradient = logits.flatten(), torch.zeros_like(logits)
         flat_gradient = gradient.view(-1)
-        for first, second, weight in _edge_chunks(ctx.edges, target_index, logits.shape[1] * logits.shape[2]):
+        for first, second, weight in _edge_chunks(ctx.edges, target_index, logits):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
             weight = weight * grad_output
             both = (a + b).sigmoid_()
@@ -141,28 +150,32 @@ def _negative_log_same(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _edge_chunks(
-    edges: SupervisedEdges, target_index: Int64[Tensor, " N"], pixels: int
+    edges: SupervisedEdges, target_index: Int64[Tensor, " N"], logits: Float[Tensor, "N h w"]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(first, second, weight) of the edges of all N locations as indices into their flattened logits, in chunks."""
-    starts = edges.start[target_index]
-    counts = edges.start[target_index + 1] - starts
-    listed = counts.tolist()
-    low = 0
-    while low < len(listed):
-        high, size = low + 1, listed[low]
-        while high < len(listed) and size + listed[high] <= EDGES_PER_CHUNK:
-            size += listed[high]
-            high += 1
-        if size:
-            count = counts[low:high]
-            location = torch.arange(low, high, device=count.device).repeat_interleave(count, output_size=size)
-            # The chunk's e-th edge is its location's (e - edges of the chunk's earlier locations)-th.
-            skipped = starts[low:high] - count.cumsum(0) + count
-            edge = torch.arange(size, device=count.device) + skipped.repeat_interleave(count, output_size=size)
-            origin = location * pixels
-            yield (
-                edges.first.index_select(0, edge) + origin,
-                edges.second.index_select(0, edge) + origin,
-                edges.weight.index_select(0, edge),
-            )
-        low = high
+    """Go through the edges of all N locations: indices of both ends into the flattened logits, and the weight."""
+    cells = logits.shape[1] * logits.shape[2]
+    start = edges.start[target_index]
+    count = edges.start[target_index + 1] - start
+    skipped = start - (count.cumsum(0) - count)  # from an edge's place among all N's edges to its place in `edges`
+    origin = torch.arange(len(count), device=logits.device) * cells
+    done = 0
+    for low, high, size in _runs(count.tolist()):
+        repeats = count[low:high]
+        edge = torch.arange(done, done + size, device=logits.device)
+        edge += skipped[low:high].repeat_interleave(repeats, output_size=size)
+        offset = origin[low:high].repeat_interleave(repeats, output_size=size)
+        first, second = edges.first.index_select(0, edge), edges.second.index_select(0, edge)
+        yield first + offset, second + offset, edges.weight.index_select(0, edge).to(logits.dtype)
+        done += size
+
+
+def _runs(counts: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Cut the locations into runs [low, high) of at most EDGES_PER_CHUNK edges (or one location) and say how many."""
+    low, size = 0, 0
+    for high, count in enumerate(counts):
+        if size and size + count > EDGES_PER_CHUNK:
+            yield low, high, size
+            low, size = high, 0
+        size += count
+    if size:
+        yield low, len(counts), size

@@ -114,6 +114,16 @@ def test_area_ratio_counts_the_detection_that_finds_the_object_and_no_other() ->
     assert metrics["mask_to_box_area"] == pytest.approx((0.5 + 0.75) / 2)
 
 
+def test_area_ratio_of_many_objects() -> None:
+    # pycocotools' area fails on lists of more than 255 masks
+    boxes = [(10 * (i % 20), 10 * (i // 20), 8, 8) for i in range(100)]
+    annotations = [annotation(box, image=image) for image in (1, 2, 3) for box in boxes]
+    results = [results_of(boxes, [0.9] * 100, image=image) for image in (1, 2, 3)]
+    found = [entry for boxes, _ in results for entry in boxes], [entry for _, masks in results for entry in masks]
+    metrics, _ = coco_metrics(file_of(annotations, images=3), *found)
+    assert metrics["mask_to_box_area"] == 1
+
+
 def test_detections_on_crowds_count_neither_way() -> None:
     crowd = annotation((50, 0, 60, 60), iscrowd=1)
     crowd["segmentation"] = encode(50, 0, 60, 60)

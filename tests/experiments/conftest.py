@@ -47,9 +47,9 @@ def made_from() -> Provenance:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 8 training and 7 validation images of 64x64."""
+    """A folder of 8 training and 7 validation images of 96x96."""
     folder = tmp_path_factory.mktemp("data") / "shapes"
-    generate(folder, {"train": 8, "val": 7}, seed=3, size=64)
+    generate(folder, {"train": 8, "val": 7}, seed=3, size=96)
     return folder
 
 

@@ -16,12 +16,12 @@ def key_of(config: Config, seed: int = 0, data_digest: str = "d", code: str = "c
     return trial_key(config, seed, data_digest=data_digest, code=code)
 
 
-def record_of(config: Config, **changes: object) -> dict:
+def record_of(config: Config, changes: dict | None = None) -> dict:
     trial = Trial("study", "arm", 0, config, {})
     made_from = Provenance("c0de", {}, None, git_dirty=False)
     record = describe_trial(trial, key=key_of(config), data_digest="d", provenance=made_from)
     curves = [{"epoch": 1, "epochs": 2}, {"epoch": 2, "epochs": 2}]
-    return record | {"curves": curves, "metrics": {"mask_AP": 1.5}} | changes
+    return record | {"curves": curves, "metrics": {"mask_AP": 1.5}} | (changes or {})
 
 
 def changed(config: Config, section: str, **values: object) -> Config:
@@ -89,7 +89,7 @@ def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None
 )
 def test_a_record_that_does_not_hold_up_is_not_used(config: Config, tmp_path: Path, changes: dict, caplog) -> None:
     key = key_of(config)
-    write_json(tmp_path / key / "record.json", record_of(config, **changes))
+    write_json(tmp_path / key / "record.json", record_of(config, changes))
     assert Store(tmp_path).finished(key) is None
     assert "the trial runs again" in caplog.text
 
@@ -113,7 +113,7 @@ def test_writing_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
 
 def test_a_failure_is_kept_until_the_trial_finishes(config: Config, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    failed = record_of(config, status="failed", reason="ValueError: no")
+    failed = record_of(config, {"status": "failed", "reason": "ValueError: no"})
     store.write(failed)
     assert store.finished(failed["key"]) is None
     assert store.failed(failed["key"])["reason"] == "ValueError: no"

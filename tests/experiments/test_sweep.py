@@ -1,6 +1,7 @@
 """Which jobs a sweep runs, what it shows, and what it leaves."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,8 +120,9 @@ def test_a_missing_data_folder_is_named(study: Study, made_from: Provenance, tmp
 def test_a_bad_annotation_stops_the_sweep_before_it_starts(
     study: Study, shapes: Path, tmp_path: Path, made_from: Provenance
 ) -> None:
-    text = (shapes / "instances_train.json").read_text().replace('"category_id": ', '"category_id": 9')
-    (tmp_path / "broken.json").write_text(text)
+    content = json.loads((shapes / "instances_train.json").read_text())
+    content["annotations"][0]["category_id"] = 99
+    (tmp_path / "broken.json").write_text(json.dumps(content))
     trial = study.trials[0]
     data = trial.config.data.model_copy(update={"train_annotations": str(tmp_path / "broken.json")})
     broken = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
@@ -132,14 +134,14 @@ def test_without_a_terminal_every_report_is_a_line(jobs: list[Job]) -> None:
     stream = io.StringIO()
     progress = Progress(jobs, parallel=2, stream=stream)
     progress.started(jobs[0])
-    progress.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 30.0})
-    progress.epoch(jobs[0], {"epoch": 2, "epochs": 2, "seconds": 60.0, "mask_AP": 12.34})
+    progress.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 60.0})
+    progress.epoch(jobs[0], {"epoch": 2, "epochs": 2, "seconds": 120.0, "mask_AP": 12.34})
     progress.ended(jobs[0], {"status": "ok", "metrics": {"mask_AP": 12.34}})
     assert stream.getvalue().splitlines() == [
         "a-seed0 starts · 0 of 2 done · time left unknown",
-        # 1 and 2 epochs of 30 s are left, on two places: 45 s in all, but the second trial alone takes 60 s
-        "a-seed0 1/2 · 0 of 2 done · 1 min left",
-        "a-seed0 2/2 AP 12.3 · 0 of 2 done · 1 min left",
+        # 1 and 2 epochs of a minute are left, on two places: 1.5 in all, but the second trial alone takes 2
+        "a-seed0 1/2 · 0 of 2 done · 2 min left",
+        "a-seed0 2/2 AP 12.3 · 0 of 2 done · 2 min left",
         "a-seed0: mask AP 12.3 (1 of 2 done)",
     ]
 

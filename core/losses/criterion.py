@@ -1,0 +1,130 @@
+"""The criterion: names, normalizes, weighs and sums the loss terms of one batch."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from core.geometry import centerness_from_ltrb
+from core.losses.detection import centerness_loss, focal_loss, giou_loss
+from core.losses.dice import dice_loss
+from core.losses.pairwise import pairwise_loss, supervised_edges
+from core.losses.projection import projection_loss
+from core.neighborhood import Neighborhood
+from core.structures import Assignment, MaskTargets, Predictions, Selection
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of one batch: class, box, centerness, and of dice, projection, pairwise, box_mask those with a weight.
+
+    `weighted` includes the pairwise term's warm-up; training minimizes their `total`.
+    """
+
+    unweighted: dict[str, Float[Tensor, ""]]
+    weighted: dict[str, Float[Tensor, ""]]
+    pairwise_warmup: float  # 0..1
+    edges_kept: float  # share of the box pixels' edges that are supervised; NaN where no pairwise term was computed
+
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        return torch.stack(list(self.weighted.values())).sum()
+
+
+def pairwise_warmup(step: int, warmup_steps: int) -> float:
+    """Raise the pairwise weight linearly, from 1 / warmup_steps at step 0 to 1; AdelaiDet counts before it uses."""
+    return min((step + 1) / warmup_steps, 1.0) if warmup_steps else 1.0
+
+
+def criterion(
+    predictions: Predictions,
+    mask_logits: Float[Tensor, "N h w"],
+    assignment: Assignment,
+    selection: Selection,
+    mask_targets: MaskTargets,
+    neighborhood: Neighborhood,
+    *,
+    dice_weight: float,
+    projection_weight: float,
+    pairwise_weight: float,
+    box_mask_weight: float,
+    focal_alpha: float,
+    focal_gamma: float,
+    step: int,
+    warmup_steps: int,
+) -> Losses:
+    """Score the predictions of one batch; a mask term of weight 0 is not computed.
+
+    Class and centerness are averaged over the positives, the box loss over their centerness (FCOS). Each of the N
+    selected locations is scored by dice if its instance has a mask, else by projection, pairwise and box_mask; a term
+    is the sum of its locations over N, so that a location weighs the same whichever way it is supervised. The
+    pairwise term is its mean over counted edges times the share of locations without a mask. Of a batch that is
+    all one kind these are AdelaiDet's values.
+
+    `step` counts from 0. Without positives every term is 0, but the class term, and carries a gradient.
+    Predictions of less than float32 are raised to it.
+    """
+    mask_logits = _at_least_float32(mask_logits)
+    unweighted = _detection_terms(predictions, assignment, focal_alpha, focal_gamma)
+    with_mask = mask_targets.has_mask[selection.target_index]
+    masked, boxed = with_mask.nonzero().squeeze(1), (~with_mask).nonzero().squeeze(1)
+    num_selected = max(len(with_mask), 1)
+    edges_kept = float("nan")
+
+    if dice_weight:
+        probabilities = _rows(mask_logits, masked).sigmoid()
+        per_location = dice_loss(probabilities, mask_targets.masks[selection.target_index[masked]])
+        unweighted["dice"] = per_location.sum() / num_selected
+    if projection_weight or pairwise_weight or box_mask_weight:
+        logits, target_index = _rows(mask_logits, boxed), selection.target_index[boxed]
+    if projection_weight:
+        per_location = projection_loss(logits, mask_targets.box_masks, target_index)
+        unweighted["projection"] = per_location.sum() / num_selected
+    if pairwise_weight:
+        edges = supervised_edges(
+            mask_targets.box_masks, mask_targets.similar_edges, mask_targets.image_index, neighborhood
+        )
+        edges_kept = edges.share_kept
+        unweighted["pairwise"] = pairwise_loss(logits, edges, target_index) * (len(boxed) / num_selected)
+    if box_mask_weight:
+        per_location = dice_loss(logits.sigmoid(), mask_targets.box_masks[target_index])
+        unweighted["box_mask"] = per_location.sum() / num_selected
+
+    warmup = pairwise_warmup(step, warmup_steps)
+    weights = {
+        "dice": dice_weight,
+        "projection": projection_weight,
+        "pairwise": pairwise_weight * warmup,
+        "box_mask": box_mask_weight,
+    }
+    weighted = {name: weights.get(name, 1.0) * term for name, term in unweighted.items()}
+    return Losses(unweighted, weighted, warmup, edges_kept)
+
+
+def _detection_terms(
+    predictions: Predictions, assignment: Assignment, focal_alpha: float, focal_gamma: float
+) -> dict[str, Tensor]:
+    image_index, location_index = positives = assignment.positives()
+    num_positives = max(len(image_index), 1)
+    target = assignment.ltrb[positives]
+    centerness = centerness_from_ltrb(target)
+    class_sum = focal_loss(
+        _at_least_float32(predictions.class_logits), assignment.labels, alpha=focal_alpha, gamma=focal_gamma
+    )
+    box_sum = giou_loss(_at_least_float32(predictions.ltrb[positives]), target, centerness)
+    centerness_sum = centerness_loss(_at_least_float32(predictions.centerness_logits[positives]), centerness)
+    return {
+        "class": class_sum / num_positives,
+        "box": box_sum / centerness.sum().clamp(min=1e-6),
+        "centerness": centerness_sum / num_positives,
+    }
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _rows(values: Float[Tensor, "N h w"], index: Int64[Tensor, " M"]) -> Float[Tensor, "M h w"]:
+    """The rows at `index`, in order; without a copy where that is all of them."""
+    return values if len(index) == len(values) else values[index]

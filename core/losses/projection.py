@@ -1,0 +1,30 @@
+"""The projection term: a mask's shadow on each axis is its box's."""
+
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+from core.losses.dice import dice_loss
+
+
+def x_profile(maps: Shaped[Tensor, "N h w"]) -> Shaped[Tensor, "N w"]:
+    """Project onto the x axis: the maximum of each column. The gradient goes to the first of equal maxima."""
+    return maps.max(dim=1).values  # not amax, which shares the gradient; upsampled logits do tie
+
+
+def y_profile(maps: Shaped[Tensor, "N h w"]) -> Shaped[Tensor, "N h"]:
+    """Project onto the y axis: the maximum of each row. The gradient goes to the first of equal maxima."""
+    return maps.max(dim=2).values
+
+
+def projection_loss(
+    mask_logits: Float[Tensor, "N h w"], box_masks: Bool[Tensor, "T h w"], target_index: Int64[Tensor, " N"]
+) -> Float[Tensor, " N"]:
+    """Compare each mask's profiles with its box's: Dice on x plus Dice on y, in 0..2 for each location.
+
+    BoxInst (arXiv:2012.02310), equation 2. `target_index` says which of T box masks each location answers for. A box
+    that no cell of the grid samples costs 2 and gives no gradient.
+    """
+    # The sigmoid of the maximum is the maximum of the sigmoid, for a profile's worth of work.
+    on_x = dice_loss(x_profile(mask_logits).sigmoid(), box_masks.any(1)[target_index])
+    on_y = dice_loss(y_profile(mask_logits).sigmoid(), box_masks.any(2)[target_index])
+    return on_x + on_y

@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+from core.datasets.annotation_file import read_annotation_file
+from core.datasets.check import pair_problems, split_problems, summary
+from tests.core.datasets.conftest import RECTANGLE, annotation
+
+
+def read(root):
+    return read_annotation_file(root / "instances_train.json", root / "train")
+
+
+def test_the_summary_counts_what_a_split_holds(write):
+    root = write(
+        [
+            annotation(1, segmentation=RECTANGLE),
+            annotation(2, category_id=9),
+            annotation(3, iscrowd=1),
+            annotation(4, bbox=[1, 1, 0, 4]),
+        ],
+        image_ids=(7, 8),
+    )
+    lines = summary(read(root))
+    assert "  images      2, width 40 px, height 24 px" in lines
+    assert "  empty       1 images without an instance" in lines
+    assert "  instances   2: 1 with a mask, 1 box only" in lines
+    assert "  left out    1 crowds, 1 boxes of width or height 0" in lines
+    assert "  box sides   2 under 32 px, 0 under 96 px, 0 larger" in lines
+    assert lines[-2:] == ["    0: 3 dog (1)", "    1: 9 cat (1)"]
+
+
+def test_a_summary_of_nothing_is_no_error(write):
+    assert "  images      0, width 0 px, height 0 px" in summary(read(write([], image_ids=())))
+
+
+def test_broken_images_and_all_broken_masks_are_problems(write):
+    root = write([annotation(1, segmentation="none"), annotation(2, 8, bbox=[0, 0, -1, 3])], image_ids=(7, 8))
+    (root / "train" / "8.png").write_bytes((root / "train" / "8.png").read_bytes()[:200])  # a broken download
+    problems = split_problems(read(root), root / "train")
+    assert len(problems) == 3
+    assert problems[0].startswith("annotation 2 (image 8): bbox is")
+    assert problems[1].startswith("annotation 1 (image 7): segmentation is none")
+    assert "8.png: cannot be read as an image" in problems[2]
+
+
+def test_splits_must_agree_on_categories_and_share_no_image(write):
+    train = read(write([annotation()]))
+    val = read(write([annotation()], categories=[{"id": 3, "name": "wolf"}]))
+    assert pair_problems(train, train, same_folder=False) == []
+    assert "1 images are in both splits, such as 7.png" in pair_problems(train, train, same_folder=True)[0]
+    assert "categories are {3: 'wolf'}, expected those of" in pair_problems(train, val, same_folder=False)[0]
+
+
+def test_the_command_exits_with_one_on_problems(write):
+    root = write([annotation(category_id=4)])
+    command = [sys.executable, "-m", "core.datasets.check", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "annotation 1 (image 7): category_id is 4, expected one of 3, 9" in done.stdout
+    assert "instances_val.json: cannot be read" in done.stdout
+    assert "2 problem(s)" in done.stdout
