@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn import functional
 
 
 def pyramid_locations(
@@ -51,12 +50,16 @@ def aligned_upsample(maps: Float[Tensor, "n c i j"], factor: int) -> Float[Tenso
     CondInst (AdelaiDet's aligned bilinear). It is neither mode of `interpolate`: the first factor//2 + 1 output
     rows and columns are copies of the first input row and column, so column maxima tie there.
     """
-    if factor == 1:
-        return maps
-    height, width = maps.shape[-2:]
-    maps = functional.pad(maps, (0, 1, 0, 1), mode="replicate")
-    maps = functional.interpolate(
-        maps, size=(factor * height + 1, factor * width + 1), mode="bilinear", align_corners=True
-    )
-    maps = functional.pad(maps, (factor // 2, 0, factor // 2, 0), mode="replicate")
-    return maps[..., : factor * height, : factor * width]
+    # Channels last, the layout of the maps here; torch's interpolate with its padding takes four times as long.
+    last = maps.permute(0, 2, 3, 1)
+    return _upsample_axis(_upsample_axis(last, factor, dim=1), factor, dim=2).permute(0, 3, 1, 2)
+
+
+def _upsample_axis(maps: Float[Tensor, "n i j c"], factor: int, dim: int) -> Float[Tensor, "n i2 j2 c"]:
+    size, half = maps.shape[dim], factor // 2
+    before = torch.cat([maps.narrow(dim, 0, 1), maps.narrow(dim, 0, size - 1)], dim)
+    after = torch.cat([maps.narrow(dim, 1, size - 1), maps.narrow(dim, size - 1, 1)], dim)
+    # The `factor` outputs of cell k sample the input at k - half/factor, ..., k, ..., k + (factor - half - 1)/factor.
+    steps = [torch.lerp(before, maps, 1 + (step - half) / factor) for step in range(half)]
+    steps += [torch.lerp(maps, after, (step - half) / factor) for step in range(half, factor)]
+    return torch.stack(steps, dim + 1).flatten(dim, dim + 1)

@@ -1,16 +1,8 @@
-"""Learning rate and pairwise weight as pure functions of the step; nothing counts steps inside a module."""
+"""The learning rate as a pure function of the step; nothing counts steps inside a module."""
 
 import math
 
 from core.config import TrainingConfig
-
-
-def warmup_factor(step: int, warmup_steps: int) -> float:
-    """Weight of the pairwise term at `step` (from 0): rises linearly and reaches 1 at the last warm-up step.
-
-    AdelaiDet raises its counter before use, so the first step has 1 / warmup_steps, never 0. Without warm-up: 1.
-    """
-    return 1.0 if warmup_steps <= 0 else min((step + 1) / warmup_steps, 1.0)
 
 
 def step_rate(step: int, total_steps: int, *, warmup_steps: int, drops: tuple[float, ...]) -> float:

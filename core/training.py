@@ -5,6 +5,7 @@ was killed and resumed ends, on a CPU, equal to the bit to one that was not. CUD
 kernels add in no fixed order: there, equal runs agree closely but not to the bit.
 """
 
+import math
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from core.evaluation import Evaluation, evaluate
 from core.losses.criterion import Losses, criterion
 from core.model.condinst import CondInst, build_model
 from core.neighborhood import Neighborhood
-from core.schedule import learning_rate, warmup_factor
+from core.schedule import learning_rate
 from core.structures import Batch
 from core.targets.assignment import assign_locations, select_positives
 from core.targets.mask_targets import build_mask_targets
@@ -39,7 +40,7 @@ class TrainingResult:
 
     model: CondInst
     evaluation: Evaluation
-    curves: list[dict[str, float]]
+    curves: list[dict[str, float | int]]
     seconds: float  # of training and evaluation, runs before a resume included
     peak_memory_mb: float  # of the process on a CPU, of the allocator on CUDA
 
@@ -95,6 +96,7 @@ def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, 
     """Named losses of one batch: predict, assign, pick the locations that get a mask, score."""
     with autocast(config.training.precision, str(batch.images.device)):
         predictions = model(batch.images, batch.image_sizes)
+    neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
     with torch.no_grad():
         assignment = assign_locations(
             predictions.locations,
@@ -116,7 +118,7 @@ def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, 
         )
         targets = build_mask_targets(
             batch,
-            Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation),
+            neighborhood,
             config.loss.color_threshold,
             config.loss.color_temperature,
             needs_edges=config.loss.pairwise > 0,
@@ -129,8 +131,15 @@ def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, 
         assignment,
         selection,
         targets,
-        loss=config.loss,
-        pairwise_factor=warmup_factor(step, round(config.loss.pairwise_warmup * steps)),
+        neighborhood,
+        dice_weight=config.loss.dice,
+        projection_weight=config.loss.projection,
+        pairwise_weight=config.loss.pairwise,
+        box_mask_weight=config.loss.box_mask,
+        focal_alpha=config.loss.focal_alpha,
+        focal_gamma=config.loss.focal_gamma,
+        step=step,
+        warmup_steps=round(config.loss.pairwise_warmup * steps),
     )
 
 
@@ -169,7 +178,7 @@ def train(
     *,
     device: str = "cpu",
     folder: Path,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    on_epoch: Callable[[dict[str, float | int]], None] | None = None,
     workers: int = 0,
     progress: bool = True,
 ) -> TrainingResult:
@@ -198,7 +207,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     identity = {"config": config, "seed": seed, "data_digest": digest}
-    curves: list[dict[str, float]] = []
+    curves: list[dict[str, float | int]] = []
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, device=device, **identity)
         model.load_state_dict(state["model"])
@@ -249,13 +258,13 @@ def run_epoch(
     device: str,
     workers: int,
     progress: bool,
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """Train one epoch (from 0) and return its numbers: mean losses, schedule values after its last step."""
     model.train()
     dataset.set_epoch(epoch)
     first = epoch * steps_per_epoch(len(dataset), config.training.batch_size)
     batches = epoch_batches(dataset, config.training.batch_size, seed, epoch, workers=workers)
-    sums: dict[str, torch.Tensor] = {}
+    sums: dict[str, torch.Tensor | float] = {}
     step = first
     bar = tqdm(batches, total=min(steps_per_epoch(len(dataset), config.training.batch_size), steps - first),
                desc=f"epoch {epoch + 1}", leave=False, disable=not progress)  # fmt: skip
@@ -264,13 +273,23 @@ def run_epoch(
             break
         batch = batch.to(device)
         losses = train_step(model, optimizer, batch, config, step=step, steps=steps, seed=seed)
-        for name, value in losses.named_values().items():
-            sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64, device=device)) + value.detach().double()
+        for name, value in loss_values(losses).items():
+            sums[name] = sums.get(name, 0.0) + value
         step += 1
-    count = step - first
     return {
         "step": step,
         "learning_rate": learning_rate(step - 1, steps, config.training),
-        "pairwise_warmup": warmup_factor(step - 1, round(config.loss.pairwise_warmup * steps)),
-        **{name: float(total) / count for name, total in sums.items()},
+        "pairwise_warmup": losses.pairwise_warmup,
+        **{name: float(total) / (step - first) for name, total in sums.items()},
+    }
+
+
+def loss_values(losses: Losses) -> dict[str, torch.Tensor | float]:
+    """What is averaged over an epoch: each term with and without its weight, the total, the share of edges kept."""
+    kept = {} if math.isnan(losses.edges_kept) else {"edges_kept": losses.edges_kept}
+    return {
+        **{f"loss/{name}": value.detach().double() for name, value in losses.weighted.items()},
+        **{f"loss/{name}_unweighted": value.detach().double() for name, value in losses.unweighted.items()},
+        "loss/total": losses.total.detach().double(),
+        **kept,
     }

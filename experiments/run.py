@@ -8,7 +8,6 @@ Exit status: 0 all trials finished, 1 some failed, 2 an input is wrong, 130 inte
 
 import argparse
 import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,16 +113,13 @@ def run_with_ray(
 
 def start_ray(resources: Resources) -> None:
     """Join the cluster of `RAY_ADDRESS`, or start Ray on this machine for the time of the sweep."""
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # curves are in the records
+    common = {"log_to_driver": False, "logging_level": "ERROR"}
     if "RAY_ADDRESS" in os.environ:
-        ray.init(log_to_driver=False, logging_level="ERROR")
+        ray.init(**common)
         return
-    if "RAY_AUTH_MODE" not in os.environ:
-        # A token of this process's own; Ray would write one into the home directory.
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    ray.init(num_cpus=resources.parallel_trials * resources.cpus_per_trial, **quiet)
+    num_cpus = resources.parallel_trials * resources.cpus_per_trial
+    ray.init(num_cpus=num_cpus, include_dashboard=False, **common)
 
 
 def check_resources(resources: Resources) -> None:

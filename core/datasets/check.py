@@ -85,7 +85,9 @@ def main() -> None:
         "Annotations may lack `segmentation`: boxes are enough to train on, masks are needed to evaluate.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--root", type=Path, required=True, help="folder of the data set, data.root of params.yaml")
+    parser.add_argument(
+        "--root", type=Path, required=True, default=argparse.SUPPRESS, help="folder of the data set, as in params.yaml"
+    )
     parser.add_argument("--train-images", default="train", help="folder of the training images, under root")
     parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, under root")
     parser.add_argument("--val-images", default="val", help="folder of the validation images, under root")

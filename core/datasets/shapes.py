@@ -1,195 +1,25 @@
-"""The default data set, drawn and annotated by this file: textured shapes that occlude one another on textured ground.
+"""The default data set, generated: textured shapes that occlude one another, with masks, in COCO format.
 
     python -m core.datasets.shapes --root data/shapes
 
-Each image has its own random stream, seeded by (seed, split, index): any of them can be drawn alone, and no image of
-the training split is drawn from a stream of the validation split. Equal seeds give equal annotations and pixels on
-any x86-64 CPU: arrays see only `+ - * /`, comparisons and square roots, which IEEE 754 fixes to the bit; sines and
-powers are of single numbers, rounded before use.
+Equal seeds give equal annotations and pixels; no image of one split is drawn from a random stream of the other.
 """
 
 import argparse
 import json
-import math
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-CLASSES = ("ellipse", "triangle", "star", "cross")  # category ids 1..4
-SPLITS = {"train": 480, "val": 150}  # default numbers of images
+from core.datasets.shape_drawing import CLASSES, DIAMETERS, Instance, draw
+
+NUM_IMAGES = {"train": 480, "val": 150}
 IMAGE_SIZE = 160  # px, square
-DIAMETERS = (28.0, 90.0)  # px, of the circle around a shape
-MAX_INSTANCES = 4
-MIN_VISIBLE_SHARE = 0.4  # of an instance's pixels, once later instances lie in front
-MIN_VISIBLE_PIXELS = 80
-COLOR_DISTANCES = (16.0, 60.0)  # CIE-LAB, between an instance and the ground
 JPEG_QUALITY = 90
-
-Canvas = Float[np.ndarray, "H W"]
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One shape as seen: class name and visible mask."""
-
-    name: str
-    mask: Bool[np.ndarray, "H W"]
-
-
-def outline(name: str, aspect: float) -> list[tuple[float, float]]:
-    """Vertices of a shape within the unit circle; `aspect` (0..1) squeezes its y axis."""
-    if name == "ellipse":
-        polar = [(i / 28, 1.0) for i in range(28)]
-    elif name == "triangle":
-        polar = [(0.0, 1.0), (0.36, 1.0), (0.64, 1.0)]
-    elif name == "star":
-        polar = [(i / 10, 1.0 if i % 2 == 0 else 0.48) for i in range(10)]
-    else:  # the plus sign: arms as wide as 0.44 of their length
-        a, b = 0.40, 0.91
-        corners = [(b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a), (-a, -b), (a, -b)]
-        return [(x, y * aspect) for x, y in [*corners, (a, -a)]]
-    return [(radius * _cos(turn), radius * _cos(turn - 0.25) * aspect) for turn, radius in polar]
-
-
-def signed_distance(vertices: list[tuple[float, float]], size: int) -> Canvas:
-    """Distance of each pixel center to a polygon's outline in pixels, negative inside (even-odd rule)."""
-    y, x = _pixel_centers(size)
-    squared = np.full((size, size), np.inf)
-    inside = np.zeros((size, size), dtype=bool)
-    for (ax, ay), (bx, by) in zip(vertices, [*vertices[1:], vertices[0]], strict=True):
-        ex, ey = bx - ax, by - ay
-        along = np.clip(((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey), 0, 1)
-        squared = np.minimum(squared, (x - ax - along * ex) ** 2 + (y - ay - along * ey) ** 2)
-        if ey != 0:
-            inside ^= ((ay > y) != (by > y)) & (x < ax + (y - ay) * (ex / ey))
-    return np.where(inside, -1.0, 1.0) * np.sqrt(squared)
-
-
-def draw(
-    seed: int, split: str, index: int, size: int = IMAGE_SIZE
-) -> tuple[UInt8[np.ndarray, "H W 3"], list[Instance]]:
-    """Draw image `index` of a split: RGB pixels and its instances from back to front.
-
-    Edges are anti-aliased; a pixel belongs to the frontmost shape that covers its center. A shape that would leave
-    less than MIN_VISIBLE_SHARE or MIN_VISIBLE_PIXELS of another is placed elsewhere, or left out.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, list(SPLITS).index(split), index]))
-    ground = _random_color(rng, [], COLOR_DISTANCES)
-    colors = [ground]
-    image = _surface(rng, ground, size)
-
-    names: list[str] = []
-    whole: list[Bool[np.ndarray, "H W"]] = []  # masks as if nothing lay in front
-    visible: list[Bool[np.ndarray, "H W"]] = []
-    for _ in range(int(rng.integers(1, MAX_INSTANCES + 1))):
-        for _attempt in range(8):
-            name = CLASSES[int(rng.integers(len(CLASSES)))]
-            distance = signed_distance(_place(rng, name, visible, size), size)
-            mask = distance < 0
-            remaining = [other & ~mask for other in visible]
-            if all(_is_visible(part, full) for part, full in zip([*remaining, mask], [*whole, mask], strict=True)):
-                break
-        else:
-            continue
-        names.append(name)
-        whole.append(mask)
-        visible = [*remaining, mask]
-        colors.append(_random_color(rng, colors, COLOR_DISTANCES))
-        coverage = np.clip(0.5 - distance, 0, 1)[..., None]
-        image = image * (1 - coverage) + _surface(rng, colors[-1], size) * coverage
-    image += rng.integers(-2, 3, (size, size, 1))  # the camera's noise
-    pixels = np.clip(np.floor(image + 0.5), 0, 255).astype(np.uint8)
-    return pixels, [Instance(name, mask) for name, mask in zip(names, visible, strict=True)]
-
-
-def _is_visible(part: Bool[np.ndarray, "H W"], full: Bool[np.ndarray, "H W"]) -> bool:
-    return part.sum() >= max(MIN_VISIBLE_SHARE * full.sum(), MIN_VISIBLE_PIXELS)
-
-
-def _place(rng: np.random.Generator, name: str, visible: list, size: int) -> list[tuple[float, float]]:
-    """Vertices in pixels, wholly inside the image; about half of the shapes touch one that is already there."""
-    low, high = DIAMETERS
-    radius = 0.5 * rng.uniform(low, high)
-    turn, aspect = rng.random(), rng.uniform(0.6, 1.0)
-    cosine, sine = _cos(turn), _cos(turn - 0.25)
-    center_x, center_y = rng.uniform(radius, size - radius, 2)
-    if visible and rng.random() < 0.5:
-        rows, columns = np.nonzero(visible[int(rng.integers(len(visible)))])
-        near_x, near_y = columns.min() + np.ptp(columns) * rng.random(), rows.min() + np.ptp(rows) * rng.random()
-        center_x, center_y = np.clip([near_x, near_y], radius, size - radius)
-    return [
-        (float(center_x + radius * (x * cosine - y * sine)), float(center_y + radius * (x * sine + y * cosine)))
-        for x, y in outline(name, aspect)
-    ]
-
-
-def _surface(rng: np.random.Generator, color: tuple[int, int, int], size: int) -> Float[np.ndarray, "H W 3"]:
-    """A base color with low-contrast texture: a gradient, stripes or none, blotches and grain, in gray levels."""
-    y, x = _pixel_centers(size)
-    turn = rng.random()
-    across = x * _cos(turn) + y * _cos(turn - 0.25)
-    shade = rng.uniform(-20, 20) * (across / size - 0.5)
-    stripes = across / rng.uniform(7, 20) + rng.random()
-    shade += rng.choice([0.0, 5.0, 9.0]) * (4 * np.abs(stripes - np.floor(stripes) - 0.5) - 1)
-    shade += rng.uniform(5, 14) * _blotches(rng, size, cell=int(rng.integers(9, 25)))
-    shade += rng.integers(-3, 4, (size, size))
-    tint = rng.uniform(0.7, 1.0, 3)
-    hue = rng.uniform(0, 6) * _blotches(rng, size, cell=int(rng.integers(16, 40)))
-    return np.array(color) + shade[..., None] * tint + hue[..., None] * rng.uniform(-1, 1, 3)
-
-
-def _blotches(rng: np.random.Generator, size: int, cell: int) -> Canvas:
-    """Smooth noise of -1..1: random values on a lattice of `cell` pixels, interpolated bilinearly."""
-    corners = rng.uniform(-1, 1, (size // cell + 2, size // cell + 2))
-    index, offset = np.arange(size) // cell, (np.arange(size) % cell) / cell
-    rows = corners[index] * (1 - offset)[:, None] + corners[index + 1] * offset[:, None]
-    return rows[:, index] * (1 - offset) + rows[:, index + 1] * offset
-
-
-def _random_color(
-    rng: np.random.Generator, others: list[tuple[int, int, int]], distances: tuple[float, float]
-) -> tuple[int, int, int]:
-    """A color whose LAB distance to `others[0]` lies in `distances` and to the rest is not below their lower end.
-
-    After 200 vain draws the last one is taken: a few instances may be hard to see, as in photos.
-    """
-    for _attempt in range(200):
-        color = tuple(int(level) for level in rng.integers(30, 226, 3))
-        lab = _lab(color)
-        gaps = [math.dist(lab, _lab(other)) for other in others]
-        muted = math.hypot(lab[1], lab[2]) < 45  # chroma of surfaces, not of lamps
-        if muted and all(gap >= distances[0] for gap in gaps) and (not gaps or gaps[0] <= distances[1]):
-            break
-    return color
-
-
-def _lab(color: tuple[int, int, int]) -> tuple[float, float, float]:
-    """CIE-LAB (D65, 2 degrees) of one 8-bit sRGB color, rounded."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (level / 255 for level in color)]
-    r, g, b = linear
-    xyz = (
-        (0.412453 * r + 0.357580 * g + 0.180423 * b) / 0.95047,
-        0.212671 * r + 0.715160 * g + 0.072169 * b,
-        (0.019334 * r + 0.119193 * g + 0.950227 * b) / 1.08883,
-    )
-    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in xyz)
-    return round(116 * fy - 16, 6), round(500 * (fx - fy), 6), round(200 * (fy - fz), 6)
-
-
-def _cos(turn: float) -> float:
-    """Cosine of a share of a full turn, rounded so that every C library agrees; `_cos(turn - 0.25)` is the sine."""
-    return round(math.cos(2 * math.pi * turn), 9)
-
-
-def _pixel_centers(size: int) -> tuple[Float[np.ndarray, "H 1"], Float[np.ndarray, "1 W"]]:
-    centers = np.arange(size) + 0.5
-    return centers[:, None], centers[None, :]
 
 
 def annotate(instance: Instance, annotation_id: int, image_id: int) -> dict:
@@ -229,15 +59,22 @@ def write_split(root: Path, split: str, num_images: int, *, seed: int, size: int
 
 
 def generate(
-    root: Path, num_images: dict[str, int] = SPLITS, *, seed: int = 0, size: int = IMAGE_SIZE, progress: bool = False
+    root: Path,
+    num_images: dict[str, int] = NUM_IMAGES,
+    *,
+    seed: int = 0,
+    size: int = IMAGE_SIZE,
+    progress: bool = False,
 ) -> None:
     """Write the data set to `root`, which appears whole or not at all and replaces a data set that was there.
 
     Raises:
-        ValueError: if `root` holds anything that is no such data set.
+        ValueError: if `root` holds anything that is no such data set, or `size` is too small.
     """
     if root.exists() and not all((root / f"instances_{split}.json").is_file() for split in num_images):
         raise ValueError(f"{root}: exists and holds no generated data set, expected one to replace or a new folder")
+    if size < 2 * DIAMETERS[0]:
+        raise ValueError(f"size is {size} px, expected at least {2 * DIAMETERS[0]:.0f}: shapes must fit in")
     root = root.absolute()
     partial = root.with_name(f".{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -254,9 +91,15 @@ def main() -> None:
         description="Draw the generated data set: images, instances_train.json and instances_val.json (COCO format).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--root", type=Path, required=True, help="folder to write; a data set in it is replaced")
-    parser.add_argument("--train", type=int, default=SPLITS["train"], help="number of training images")
-    parser.add_argument("--val", type=int, default=SPLITS["val"], help="number of validation images")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        required=True,
+        default=argparse.SUPPRESS,
+        help="folder to write; replaces a data set",
+    )
+    parser.add_argument("--train", type=int, default=NUM_IMAGES["train"], help="number of training images")
+    parser.add_argument("--val", type=int, default=NUM_IMAGES["val"], help="number of validation images")
     parser.add_argument("--size", type=int, default=IMAGE_SIZE, help="width and height of the images, px")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same data set")
     args = parser.parse_args()

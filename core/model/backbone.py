@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
+from core.model.depthwise import keep_depthwise_in_float32
 from core.model.frozen_norm import freeze_norms
 from core.model.pretrained import load_weights
 
@@ -108,4 +109,5 @@ def build_backbone(
         load_weights(backbone.trunk if isinstance(backbone, TimmBackbone) else backbone, weights)
     backbone.freeze(frozen_stages)
     freeze_norms(backbone, trained_too=norm == "frozen")
+    keep_depthwise_in_float32(backbone)
     return backbone

@@ -3,19 +3,7 @@
 import pytest
 import torch
 
-from core.schedule import one_cycle_rate, step_rate, warmup_factor
-
-
-def test_pairwise_weight_rises_linearly_and_is_never_zero() -> None:
-    # 10,000 warm-up steps, AdelaiDet's counter: step 0 -> 1/10000, step 4999 -> one half, step 9999 -> 1
-    assert warmup_factor(0, 10_000) == pytest.approx(1e-4)
-    assert warmup_factor(4999, 10_000) == pytest.approx(0.5)
-    assert warmup_factor(9999, 10_000) == 1.0
-    assert warmup_factor(80_000, 10_000) == 1.0
-
-
-def test_without_warmup_the_pairwise_weight_is_whole_from_the_first_step() -> None:
-    assert warmup_factor(0, 0) == 1.0
+from core.schedule import one_cycle_rate, step_rate
 
 
 def test_step_schedule_ramps_and_drops_tenfold() -> None:

@@ -137,9 +137,7 @@ def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
 
 
 def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    # workers import the packages of this repository although the tests run elsewhere
-    monkeypatch.syspath_prepend(str(Path(run_module.__file__).parent.parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(run_module.__file__).parent.parent))  # the test has left that folder
     assert run(failing_late(study), in_process=False) == 1
     out = capsys.readouterr().out
     assert "b-seed0 2/2 AP" in out

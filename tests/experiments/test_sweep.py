@@ -126,7 +126,7 @@ def test_a_bad_annotation_stops_the_sweep_before_it_starts(
     trial = study.trials[0]
     data = trial.config.data.model_copy(update={"train_annotations": str(tmp_path / "broken.json")})
     broken = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
-    with pytest.raises(ValueError, match=r"broken\.json: annotation"):
+    with pytest.raises(ValueError, match=r"broken\.json: .*\n.*annotation 1 .*category_id is 99"):
         check_data(list_jobs(broken, made_from))
 
 

@@ -1,8 +1,8 @@
-import subprocess
-import sys
+import pytest
 
 from core.datasets.annotation_file import read_annotation_file
-from core.datasets.check import pair_problems, split_problems, summary
+from core.datasets.check import main, pair_problems, split_problems, summary
+from core.datasets.shapes import generate
 from tests.core.datasets.conftest import RECTANGLE, annotation
 
 
@@ -51,11 +51,22 @@ def test_splits_must_agree_on_categories_and_share_no_image(write):
     assert "categories are {3: 'wolf'}, expected those of" in pair_problems(train, val, same_folder=False)[0]
 
 
-def test_the_command_exits_with_one_on_problems(write):
+def test_the_command_exits_with_one_on_problems(write, monkeypatch, capsys):
     root = write([annotation(category_id=4)])
-    command = [sys.executable, "-m", "core.datasets.check", "--root", str(root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "annotation 1 (image 7): category_id is 4, expected one of 3, 9" in done.stdout
-    assert "instances_val.json: cannot be read" in done.stdout
-    assert "2 problem(s)" in done.stdout
+    monkeypatch.setattr("sys.argv", ["check", "--root", str(root)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    printed = capsys.readouterr().out
+    assert "annotation 1 (image 7): category_id is 4, expected one of 3, 9" in printed
+    assert "instances_val.json: cannot be read" in printed
+    assert "2 problem(s)" in printed
+
+
+def test_the_command_exits_with_zero_on_a_sound_data_set(tmp_path, monkeypatch, capsys):
+    generate(tmp_path / "shapes", {"train": 2, "val": 1}, size=64)
+    monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "shapes")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert "no problems" in capsys.readouterr().out

@@ -9,17 +9,8 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from core.datasets.shapes import (
-    CLASSES,
-    MIN_VISIBLE_PIXELS,
-    SPLITS,
-    Instance,
-    annotate,
-    draw,
-    generate,
-    outline,
-    signed_distance,
-)
+from core.datasets.shape_drawing import Instance
+from core.datasets.shapes import NUM_IMAGES, annotate, generate
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,11 +35,11 @@ def regenerated(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", NUM_IMAGES)
 def test_the_generator_reproduces_the_pinned_annotations_exactly(pinned, regenerated, split):
     expected = json.loads(pinned(f"shapes/instances_{split}.json"))
     found = json.loads((regenerated / f"instances_{split}.json").read_text())
-    assert len(expected["images"]) == SPLITS[split]
+    assert len(expected["images"]) == NUM_IMAGES[split]
     assert found["images"] == expected["images"][:16]
     assert found["annotations"] == expected["annotations"][: len(found["annotations"])]
     assert expected["annotations"][len(found["annotations"])]["image_id"] == 17
@@ -56,7 +47,7 @@ def test_the_generator_reproduces_the_pinned_annotations_exactly(pinned, regener
         assert found[section] == expected[section]
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", NUM_IMAGES)
 def test_the_generator_reproduces_the_pinned_pixels(pinned, regenerated, split):
     for image_id in range(1, 17):
         name = f"{split}/{image_id:06}.jpg"
@@ -65,45 +56,6 @@ def test_the_generator_reproduces_the_pinned_pixels(pinned, regenerated, split):
             for source in (io.BytesIO(pinned(f"shapes/{name}")), regenerated / name)
         )
         assert np.abs(found - expected).max() <= 2, name
-
-
-def test_an_image_depends_on_seed_split_and_index():
-    pixels, _ = draw(0, "train", 1, 64)
-    assert np.array_equal(draw(0, "train", 1, 64)[0], pixels)
-    for other in ((1, "train", 1), (0, "val", 1), (0, "train", 2)):
-        assert not np.array_equal(draw(*other, 64)[0], pixels)
-
-
-def test_instances_are_disjoint_visible_and_of_every_class():
-    names = set()
-    for index in range(1, 25):
-        _, instances = draw(0, "val", index)
-        assert 1 <= len(instances) <= 4
-        assert np.sum([instance.mask for instance in instances], axis=0).max() == 1
-        assert min(instance.mask.sum() for instance in instances) >= MIN_VISIBLE_PIXELS
-        names |= {instance.name for instance in instances}
-    assert names == set(CLASSES)
-
-
-def test_shapes_differ_from_their_boxes():
-    shares = {}
-    for name in CLASSES:
-        mask = signed_distance([(50 + 45 * x, 50 + 45 * y) for x, y in outline(name, 1.0)], 100) < 0
-        _, _, width, height = annotate(Instance(name, mask), 1, 1)["bbox"]
-        shares[name] = mask.sum() / (width * height)
-    assert shares["ellipse"] == pytest.approx(0.785, abs=0.02)  # pi / 4
-    assert shares["triangle"] == pytest.approx(0.5, abs=0.02)
-    assert shares["star"] < 0.5
-    assert shares["cross"] < 0.75
-
-
-def test_signed_distance_is_that_of_a_square_by_hand():
-    # A square from 1 to 5; pixel centers lie at 0.5, 1.5, ...
-    distance = signed_distance([(1, 1), (5, 1), (5, 5), (1, 5)], 6)
-    assert distance[3, 0] == 0.5  # (0.5, 3.5): half a pixel left of the left side
-    assert distance[2, 2] == -1.5  # (2.5, 2.5): nearest are the left and the top side
-    assert distance[0, 0] == pytest.approx(0.5**0.5)  # (0.5, 0.5): the corner (1, 1)
-    assert (distance < 0).sum() == 16
 
 
 def test_an_annotation_is_the_tight_box_and_the_mask():

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from core.datasets.supervision import images_with_masks
@@ -8,7 +10,7 @@ IDS = range(100, 300)
 def test_subsets_are_nested_for_one_seed():
     subsets = [images_with_masks(IDS, ratio, seed=3) for ratio in (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)]
     assert [len(subset) for subset in subsets] == [0, 2, 10, 20, 50, 100, 200]
-    for smaller, larger in zip(subsets, subsets[1:], strict=False):
+    for smaller, larger in pairwise(subsets):
         assert smaller < larger
 
 

@@ -19,11 +19,10 @@ def dense_edges(logits: Float[Tensor, "N h w"], neighborhood: Neighborhood) -> F
         return torch.cat([columns[:, :center], columns[:, center + 1 :]], dim=1)
 
     log_foreground, log_background = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    # Beyond the grid both are padded with 0 = log 1, so that such an edge would cost -log 2; it is cut out below.
+    # Beyond the grid both are padded with 0, so that an edge that leaves it costs -log(p + (1 - p)) = 0.
     both_foreground = log_foreground[:, None] + neighbors(log_foreground)
     both_background = log_background[:, None] + neighbors(log_background)
-    on_grid = neighborhood.neighbors(torch.ones_like(logits[0]))
-    return -torch.logaddexp(both_foreground, both_background) * on_grid
+    return -torch.logaddexp(both_foreground, both_background)
 
 
 def dense_pairwise_loss(

@@ -1,0 +1,101 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from core.geometry import centerness_from_ltrb, pyramid_locations
+from core.losses.detection import centerness_loss, focal_loss, giou_loss, smoothed_iou
+from core.structures import BACKGROUND, Annotations
+from core.targets.assignment import assign_locations
+
+
+def test_focal_loss_of_a_hand_worked_location() -> None:
+    # Logit 0 is probability 1/2: true class 0.25 * 0.5^2 * ln 2, the other class 0.75 * 0.5^2 * ln 2.
+    loss = focal_loss(torch.zeros(1, 2), torch.tensor([1]), alpha=0.25, gamma=2.0)
+    assert loss.item() == pytest.approx((0.25 + 0.75) * 0.25 * math.log(2))
+
+
+def test_a_background_location_is_of_no_class() -> None:
+    loss = focal_loss(torch.zeros(1, 2), torch.tensor([BACKGROUND]), alpha=0.25, gamma=2.0)
+    assert loss.item() == pytest.approx(2 * 0.75 * 0.25 * math.log(2))
+
+
+def test_focal_loss_without_focus_is_half_the_cross_entropy() -> None:
+    logits, labels = torch.randn(2, 5, 3), torch.tensor([[0, 1, 2, 2, 1], [0, 0, 0, 1, 2]])
+    loss = focal_loss(logits, labels, alpha=0.5, gamma=0.0)
+    targets = functional.one_hot(labels, 3).float()
+    expected = 0.5 * functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_iou_and_giou_of_hand_worked_boxes() -> None:
+    # 2x2 against 4x2 boxes, the first within the second: I = 4, U = 8, hull 8. Then 2x4 across 4x2: I = 4, U = 12, A = 16.
+    predicted = torch.tensor([[1.0, 1, 1, 1], [1, 2, 1, 2]])
+    target = torch.tensor([[2.0, 1, 2, 1], [2, 1, 2, 1]])
+    iou, giou = smoothed_iou(predicted, target)
+    assert iou.tolist() == pytest.approx([5 / 9, 5 / 13])
+    assert giou.tolist() == pytest.approx([5 / 9, 5 / 13 - 4 / 16])
+    loss = giou_loss(predicted, target, torch.tensor([1.0, 0.5]))
+    assert loss.item() == pytest.approx(4 / 9 + 0.5 * (8 / 13 + 0.25))
+
+
+def test_a_box_of_no_extent_has_a_finite_gradient() -> None:
+    predicted = torch.zeros(1, 4, requires_grad=True)
+    giou_loss(predicted, torch.ones(1, 4), torch.ones(1)).backward()
+    assert predicted.grad.isfinite().all()
+
+
+def test_no_positives_cost_nothing_and_carry_a_gradient() -> None:
+    predicted, logits = torch.zeros(0, 4, requires_grad=True), torch.zeros(0, requires_grad=True)
+    loss = giou_loss(predicted, torch.zeros(0, 4), torch.zeros(0)) + centerness_loss(logits, torch.zeros(0))
+    loss.backward()
+    assert loss.item() == 0
+    assert predicted.grad.shape == (0, 4)
+    assert logits.grad.shape == (0,)
+
+
+def test_iou_and_giou_equal_golden(golden) -> None:
+    values = golden("i3_iou_giou")
+    iou, giou = smoothed_iou(torch.from_numpy(values["pred_ltrb"]), torch.from_numpy(values["target_ltrb"]))
+    torch.testing.assert_close(iou, torch.from_numpy(values["ious"]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(giou, torch.from_numpy(values["gious"]), atol=1e-6, rtol=0)
+
+
+def test_detection_losses_equal_golden_values_and_gradients(golden) -> None:
+    values = {name: torch.from_numpy(value) for name, value in golden("i2_fcos_losses").items()}
+    locations, level_index, strides = pyramid_locations(
+        [(int(height), int(width)) for height, width in values["level_hw"]], [8, 16, 32, 64, 128]
+    )
+    annotations = []
+    for boxes, labels in ((values["boxes0"], values["classes0"]), (values["boxes1"], values["classes1"])):
+        nothing = torch.zeros(len(boxes), 1, 1, dtype=torch.bool)
+        annotations.append(Annotations(boxes, labels, nothing[:, 0, 0], nothing, (boxes[:, :2] + boxes[:, 2:]) / 2))
+    assignment = assign_locations(
+        locations,
+        level_index,
+        strides,
+        annotations,
+        size_boundaries=(64, 128, 256, 512),
+        center_radius=1.5,
+        center="rasterized_box",
+    )
+    positives = assignment.positives()
+    target = assignment.ltrb[positives]
+    centerness = centerness_from_ltrb(target)
+    assert len(target) == values["num_pos"]
+    assert centerness.sum().item() == pytest.approx(values["loss_denorm"].item(), rel=1e-6)
+
+    class_logits = values["logits"].requires_grad_()
+    ltrb, centerness_logits = values["reg"].requires_grad_(), values["ctr"].requires_grad_()
+    by_class = focal_loss(class_logits, assignment.labels, alpha=0.25, gamma=2.0) / len(target)
+    by_box = giou_loss(ltrb[positives], target, centerness) / centerness.sum()
+    by_centerness = centerness_loss(centerness_logits[positives].squeeze(1), centerness) / len(target)
+    assert by_class.item() == pytest.approx(values["loss_fcos_cls"].item(), abs=1e-6)
+    assert by_box.item() == pytest.approx(values["loss_fcos_loc"].item(), abs=1e-6)
+    assert by_centerness.item() == pytest.approx(values["loss_fcos_ctr"].item(), abs=1e-6)
+    (by_class + by_box + by_centerness).backward()
+    torch.testing.assert_close(ltrb.grad, values["grad_reg"], atol=1e-7, rtol=0)
+    torch.testing.assert_close(centerness_logits.grad, values["grad_ctr"], atol=1e-7, rtol=0)
+    # Recorded in float16: 11 bits, and steps of 6e-8 near 0.
+    torch.testing.assert_close(class_logits.grad, values["grad_logits"].float(), atol=1e-7, rtol=2**-10)
