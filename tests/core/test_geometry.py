@@ -78,5 +78,13 @@ def test_golden_upsampling_and_its_gradient(golden, factor):
     torch.testing.assert_close(maps.grad, torch.tensor(values[f"grad_x_factor{factor}"]), rtol=0, atol=1e-5)
 
 
-def test_golden_locations_of_a_pyramid(golden):
-    values = golden("GOLDEN_I")
+@pytest.mark.parametrize("name", ["i_fcos_targets_boxcentre", "i_fcos_targets_no_center_sampling"])
+def test_golden_locations_of_a_pyramid(golden, name):
+    values = golden(name)
+    sizes = [tuple(size) for size in values["level_hw"].tolist()]
+    locations, level_index, strides = pyramid_locations(sizes, values["strides"].tolist())
+    for image in range(3):  # the file goes level first, then image; one image's rows are in our order
+        rows = values["im_inds"] == image
+        assert torch.equal(locations, torch.tensor(values["locations"][rows]))
+        assert torch.equal(level_index, torch.tensor(values["fpn_levels"][rows]).long())
+    assert torch.equal(strides, torch.tensor(values["strides"])[level_index])

@@ -76,7 +76,7 @@ def test_detection_losses_equal_golden_values_and_gradients(golden) -> None:
         level_index,
         strides,
         annotations,
-        size_boundaries=(64, 128, 256, 512),
+        size_boundaries=(64.0, 128.0, 256.0, 512.0),
         center_radius=1.5,
         center="rasterized_box",
     )
