@@ -1,7 +1,7 @@
 """Tables and plots of every study that has results, and their comparison with the committed reference.
 
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
-`results/comparison.md`, prints a summary and exits with 1 where results differ from the reference of the same recipe.
+`results/comparison/<study>.md`, prints a summary and exits with 1 where results differ from the reference of the same recipe.
 """
 
 import argparse
@@ -56,7 +56,10 @@ def report_study(study_file: Path, results_folder: Path, reference_folder: Path 
     recipe = recipe_of(records)
     folder = reference_folder or (Path("reference") / recipe if recipe else None)
     comparison, comparison_text = _compare(results, study, records, folder, recipe)
-    return StudyReport(text, comparison, comparison_text, tuple(files))
+    compared = results_folder / "comparison" / f"{name}.md"
+    compared.parent.mkdir(exist_ok=True)
+    compared.write_text(f"# Comparison with the reference\n\n{comparison_text}")
+    return StudyReport(text, comparison, comparison_text, (*files, compared))
 
 
 def _draw(
@@ -172,12 +175,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    summary = options.results / "comparison.md"
-    summary.write_text("# Comparison with the reference\n\n" + "\n".join(report.comparison_text for report in reports))
     for report in reports:
         print(f"{report.text}\n{report.comparison_text}")
     print("Written:")
-    for path in [path for report in reports for path in report.files] + [summary]:
+    for path in (path for report in reports for path in report.files):
         print(f"  {path}")
     return 0 if all(report.comparison is None or report.comparison.holds for report in reports) else 1
 

@@ -11,6 +11,8 @@ import secrets
 # All of this is read when Ray or MLflow is first imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to their makers
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its tables would break our line of progress
 if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
     # A Ray of our own takes a token that ends with it; Ray itself would leave one in the home directory.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -57,7 +57,7 @@ def supervised_edges(
         raise ValueError(f"similar_edges has {num_edges} edges per pixel, expected {neighborhood.num_edges}")
     device, cells, num_targets = box_masks.device, h * w, len(box_masks)
     on_grid = neighborhood.neighbors(torch.ones((h, w), dtype=torch.bool, device=device))
-    similar = (similar_edges & on_grid).flatten(2).transpose(1, 2).flatten(0, 1)  # B*h*w E
+    similar = (similar_edges & on_grid).permute(0, 2, 3, 1).reshape(-1, num_edges).contiguous()  # B*h*w E
     step = torch.tensor([dy * w + dx for dy, dx in neighborhood.offsets], device=device)
     # From pixel i, edge e leads to pixel i + step[e]; edge E - 1 - e leads back. Its index in `similar`, less E * i:
     way_back = step * num_edges + torch.arange(num_edges - 1, -1, -1, device=device)
@@ -120,7 +120,7 @@ class _NegativeLogSame(torch.autograd.Function):
         flat, total = logits.flatten(), logits.new_zeros(())
         for first, second, weight in _edge_chunks(edges, target_index, logits):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
-            total += (weight * _negative_log_same(a, b)).sum()
+            total += (weight * negative_log_same(a, b)).sum()
         return total
 
     @staticmethod
@@ -138,8 +138,8 @@ class _NegativeLogSame(torch.autograd.Function):
         return gradient, None, None
 
 
-def _negative_log_same(a: Tensor, b: Tensor) -> Tensor:
-    """softplus(a) + softplus(b) - softplus(a + b), which is -log P(same label) of the logits a and b.
+def negative_log_same(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Take -log P(same label) of two pixels from their logits: softplus(a) + softplus(b) - softplus(a + b).
 
     Taken apart because the softplus of large logits cancel: softplus(x) = relu(x) + log(1 + exp(-|x|)), and the three
     relu leave min(|a|, |b|) where the signs differ, else 0.

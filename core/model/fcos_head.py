@@ -65,9 +65,7 @@ class FcosHead(nn.Module):
 
     def forward(
         self, levels: list[Float[Tensor, "B C _ _"]]
-    ) -> tuple[
-        Float[Tensor, "B P K"], Float[Tensor, "B P 4"], Float[Tensor, "B P"], list[Float[Tensor, "B C _ _"]]
-    ]:
+    ) -> tuple[Float[Tensor, "B P K"], Float[Tensor, "B P 4"], Float[Tensor, "B P"], list[Float[Tensor, "B C _ _"]]]:
         class_logits, ltrb, centerness, box_features = [], [], [], []
         for level, scale in zip(levels, self.scales, strict=True):
             features = self.box_tower(level)

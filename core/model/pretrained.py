@@ -1,6 +1,5 @@
 """Weights of a pretrained backbone: a file, or the file that an installed package brings along; never a download."""
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -52,7 +51,7 @@ def _read(path: str | Path) -> dict[str, Tensor]:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(f"backbone.weights: {path} cannot be read ({error.strerror})") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # bytes of another kind end the unpickler in any of its errors
         raise ValueError(f"backbone.weights: {path} is no torch file of tensors: {error}") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise ValueError(f"backbone.weights: {path}: expected a state dict, tensors by name")

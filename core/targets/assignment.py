@@ -44,7 +44,9 @@ def assign_locations(
     if center == "mask":
         centers = pad_sequence([a.mask_centroids for a in annotations], batch_first=True)
     elif center == "rasterized_box":
-        centers = rasterized_box_centers(boxes, (locations[level_index == 0].amax(0) + strides[0] // 2).tolist())
+        # The finest level tiles the padded image.
+        width, height = (locations[level_index == 0].amax(0) + strides[0] // 2).tolist()
+        centers = rasterized_box_centers(boxes, (int(height), int(width)))
     else:
         centers = (boxes[..., :2] + boxes[..., 2:]) / 2
 
@@ -77,18 +79,18 @@ def assign_locations(
 
 
 def rasterized_box_centers(
-    boxes: Float[Tensor, "B G 4"], padded_size: list[float]
+    boxes: Float[Tensor, "B G 4"], padded_size: tuple[int, int]
 ) -> Float[Tensor, "B G 2"]:
     """Find the center of mass of each box's pixels int(x1)..int(x2), int(y1)..int(y2) within the padded image.
 
     Up to a pixel off the box center. Summed row by row in float32 as AdelaiDet does: for boxes of more than some
     200x200 px its rounding, some 1e-5 px, decides whether a location on the very side of the center region is inside.
     """
-    width, height = padded_size
+    height, width = padded_size
     first, last = boxes[..., :2].floor(), boxes[..., 2:].floor()
     last = torch.minimum(last, boxes.new_tensor([width - 1, height - 1]))
     columns = last[..., 0] - first[..., 0] + 1
-    row = torch.arange(int(height), dtype=boxes.dtype, device=boxes.device)
+    row = torch.arange(height, dtype=boxes.dtype, device=boxes.device)
     in_row = (row >= first[..., 1:]) & (row <= last[..., 1:])  # B G H
     pixels = in_row * columns[..., None]
     sum_of_x = in_row * ((first[..., 0] + last[..., 0]) * columns / 2)[..., None]

@@ -31,7 +31,7 @@ def test_without_a_reference_everything_is_written_and_nothing_fails(
         "plots/loss_terms.svg",
         "plots/loss_terms_curves.png",
         "plots/loss_terms_pictures.png",
-        "comparison.md",
+        "comparison/loss_terms.md",
     }
     assert "No reference for recipe `shapes`" in capsys.readouterr().out
 
@@ -44,7 +44,7 @@ def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, wri
     assert "agree with the reference" in capsys.readouterr().out
     write_results(tmp_path / "results", APS | {"both": [29.0]})
     assert run("--studies", "loss_terms") == 1
-    text = (tmp_path / "results/comparison.md").read_text()
+    text = (tmp_path / "results/comparison/loss_terms.md").read_text()
     assert "ORDER CHANGED: projection only < projection + pairwise" in text
     assert "DO NOT AGREE with the reference. Arms: projection + pairwise." in text
     assert "DO NOT AGREE" in capsys.readouterr().out

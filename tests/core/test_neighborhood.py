@@ -24,7 +24,7 @@ def test_neighbors_of_a_3x3_grid():
     # 4 5 6
     # 7 8 9
     values = torch.arange(1.0, 10.0).reshape(3, 3)
-    neighbors = Neighborhood(3, 1).neighbors(values, outside=-1)
+    neighbors = Neighborhood(3, 1).neighbors(values, outside=-1.0)
     assert neighbors[:, 1, 1].tolist() == [1, 2, 3, 4, 6, 7, 8, 9]
     assert neighbors[:, 0, 2].tolist() == [-1, -1, -1, 2, -1, 5, 6, -1]
 

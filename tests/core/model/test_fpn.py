@@ -36,3 +36,14 @@ def test_p7_sees_only_what_is_positive_in_p6():
     *_, p6, p7 = pyramid([constant(0, 1, 16), constant(0, 1, 8), constant(0, 1, 4)])
     assert p6.unique().tolist() == [-50]
     assert p7.unique().tolist() == [0]
+
+
+def test_padding_reaches_one_cell_into_a_level():
+    pyramid = FeaturePyramid(in_channels=(4, 6, 8), channels=5, num_levels=3)
+    for parameter in pyramid.parameters():
+        torch.nn.init.normal_(parameter)
+    features = [torch.randn(1, c, size, size) for c, size in ((4, 8), (6, 4), (8, 2))]
+    padded = [torch.nn.functional.pad(feature, (0, feature.shape[3], 0, 0)) for feature in features]
+    small, large = pyramid(features)[0], pyramid(padded)[0][..., :8]
+    torch.testing.assert_close(large[..., :7], small[..., :7])
+    assert not torch.allclose(large[..., 7], small[..., 7])  # its 3x3 window sees the biases of the padded cells

@@ -1,0 +1,282 @@
+import numpy as np
+import pytest
+import torch
+
+from core.geometry import centerness_from_ltrb, pyramid_locations
+from core.structures import BACKGROUND, Annotations, Assignment
+from core.targets.assignment import assign_locations, rasterized_box_centers, select_positives
+
+STRIDES = [8, 16, 32, 64, 128]
+BOUNDARIES = (64.0, 128.0, 256.0, 512.0)
+
+
+def annotations(boxes: list[list[float]] | torch.Tensor, labels: list[int] | torch.Tensor | None = None) -> Annotations:
+    boxes = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    labels = torch.arange(len(boxes)) if labels is None else torch.as_tensor(labels)
+    nothing = torch.zeros(len(boxes), 1, 1, dtype=torch.bool)
+    return Annotations(boxes, labels, nothing[:, 0, 0], nothing, (boxes[:, :2] + boxes[:, 2:]) / 2)
+
+
+def assign(per_image: list[Annotations], height: int, width: int, radius: float = 1.5, center: str = "box") -> Assignment:
+    sizes = [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
+    pyramid = pyramid_locations(sizes, STRIDES)
+    return assign_locations(*pyramid, per_image, size_boundaries=BOUNDARIES, center_radius=radius, center=center)
+
+
+def positive_locations(assignment: Assignment, height: int, width: int) -> list[tuple[float, float, int]]:
+    """(x, y, stride) of the positives of the first image."""
+    sizes = [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
+    locations, _, strides = pyramid_locations(sizes, STRIDES)
+    found = assignment.labels[0] != BACKGROUND
+    return [(x, y, s) for (x, y), s in zip(locations[found].tolist(), strides[found].tolist(), strict=True)]
+
+
+def test_a_small_box_takes_the_locations_around_its_center() -> None:
+    # Center (20, 20); stride 8 locations at 4, 12, 20, 28, ...: those less than 12 away are 12, 20 and 28.
+    assignment = assign([annotations([[0, 4, 40, 36]])], 64, 64)
+    assert positive_locations(assignment, 64, 64) == [(x, y, 8) for y in (12, 20, 28) for x in (12, 20, 28)]
+    # At (12, 12): left 12, top 8, right 28, bottom 24, over 8.
+    assert assignment.ltrb[0, 1 * 8 + 1].tolist() == [1.5, 1.0, 3.5, 3.0]
+    assert not assignment.ltrb[assignment.labels == BACKGROUND].any()
+
+
+def test_a_location_on_the_side_of_the_box_is_not_inside() -> None:
+    # The left side lies on x = 12 and the bottom one on y = 28.
+    assignment = assign([annotations([[12, 12.5, 28.5, 28]])], 64, 64)
+    assert positive_locations(assignment, 64, 64) == [(20, 20, 8), (28, 20, 8)]
+
+
+def test_an_object_of_exactly_a_boundarys_size_is_positive_on_two_levels() -> None:
+    # Around (28, 24) in stride 8 or (24, 24) in stride 16; largest distance 64 from (24, 24) and from (28, 24)? 64 + 4.
+    assignment = assign([annotations([[16, 16, 88, 32]])], 64, 96, radius=0.0)
+    strides_at_24 = {s for x, y, s in positive_locations(assignment, 64, 96) if (x, y) == (24, 24)}
+    assert strides_at_24 == {16}
+    assignment = assign([annotations([[8, 8, 92, 40]])], 64, 96, radius=0.0)
+    # right - x = 92 - 28 = 64 at stride 8; 92 - 24 = 68 and 92 - 40 = 52 at stride 16.
+    strides = {(x, s) for x, _, s in positive_locations(assignment, 64, 96)}
+    assert (28, 8) in strides
+    assert (20, 8) not in strides
+    assert (24, 16) in strides
+    assert (40, 16) not in strides
+
+
+def test_the_smallest_box_wins_and_the_first_of_equal_ones() -> None:
+    boxes = [[0, 0, 48, 48], [8, 8, 40, 40], [8, 8, 40, 40]]
+    assignment = assign([annotations(boxes, labels=[5, 6, 7])], 64, 64)
+    found = assignment.labels[0] != BACKGROUND
+    assert set(assignment.instance_index[0, found].tolist()) == {1}
+    assert set(assignment.labels[0, found].tolist()) == {6}
+
+
+def test_images_do_not_affect_one_another() -> None:
+    images = [annotations([[0, 0, 30, 30]]), annotations([]), annotations([[5, 5, 60, 50], [20, 0, 64, 64]])]
+    together = assign(images, 64, 64)
+    for i, image in enumerate(images):
+        alone = assign([image], 64, 64)
+        assert torch.equal(together.labels[i], alone.labels[0])
+        assert torch.equal(together.instance_index[i], alone.instance_index[0])
+        assert torch.equal(together.ltrb[i], alone.ltrb[0])
+    assert not (together.labels[1] != BACKGROUND).any()
+
+
+def test_transposing_the_image_transposes_the_assignment() -> None:
+    boxes = torch.tensor([[3.0, 7, 40, 21], [30, 2, 63, 60]])
+    straight, transposed = (assign([annotations(b)], 64, 64) for b in (boxes, boxes[:, [1, 0, 3, 2]]))
+    first_level = straight.labels[0, :64].view(8, 8)
+    assert torch.equal(first_level.T, transposed.labels[0, :64].view(8, 8))
+
+
+def test_the_center_of_a_rasterized_box_is_that_of_its_pixels() -> None:
+    # Pixels 2..5 and 1..3; then pixels 6..7 of 6..9, cut at the image's right side.
+    boxes = torch.tensor([[[2.9, 1.5, 5.1, 3.99], [6.0, 0.0, 9.0, 0.5]]])
+    assert rasterized_box_centers(boxes, (8, 8)).tolist() == [[[3.5, 2.0], [6.5, 0.0]]]
+
+
+def test_a_first_center_at_zero_makes_the_image_background() -> None:
+    image = annotations([[0, 0, 30, 30], [20, 20, 60, 60]])
+    image.mask_centroids[0] = 0
+    assert (assign([image], 64, 64, center="box").labels != BACKGROUND).any()
+    assert not (assign([image], 64, 64, center="mask").labels != BACKGROUND).any()
+
+
+def select(instances: list[int], scores: list[float], max_masks: int, selection: str = "best_per_instance") -> list[int]:
+    """Location indices chosen of one image with one location for each of `instances`."""
+    index = torch.tensor([instances])
+    assignment = Assignment(torch.zeros_like(index), index, torch.ones(*index.shape, 4))
+    chosen = select_positives(
+        assignment,
+        torch.tensor(scores).logit()[None, :, None],
+        torch.full((1, len(scores)), 50.0),
+        [annotations([[0, 0, 1, 1]] * 4)],
+        selection=selection,
+        max_masks=max_masks,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert torch.equal(chosen.target_index, index[0, chosen.location_index])
+    return chosen.location_index.tolist()
+
+
+def test_each_instance_keeps_its_share_best_first() -> None:
+    # Two of the four instances have positives: 5 // 2 = 2 masks each.
+    assert select([3, 1, 3, 3, 1], [0.2, 0.9, 0.8, 0.5, 0.7], max_masks=5) == [1, 4, 2, 3]
+
+
+def test_an_instance_with_few_positives_keeps_them_in_order_of_location() -> None:
+    assert select([1, 0, 1, 0, 0], [0.1, 0.2, 0.9, 0.3, 0.4], max_masks=4) == [4, 3, 0, 2]
+
+
+def test_every_instance_keeps_at_least_one() -> None:
+    assert select([0, 1, 2], [0.5, 0.5, 0.5], max_masks=1) == [0, 1, 2]
+
+
+def test_random_selection_takes_all_or_a_drawn_subset() -> None:
+    assert select([0, 1, 2], [0.5] * 3, max_masks=3, selection="random") == [0, 1, 2]
+    drawn = select([0, 1, 2, 3], [0.5] * 4, max_masks=2, selection="random")
+    assert len(set(drawn)) == 2
+    assert drawn == select([0, 1, 2, 3], [0.5] * 4, max_masks=2, selection="random")
+
+
+@pytest.mark.parametrize("selection", ["best_per_instance", "random"])
+def test_nothing_is_selected_without_positives(selection: str) -> None:
+    nothing = torch.full((2, 3), BACKGROUND)
+    chosen = select_positives(
+        Assignment(nothing, nothing, torch.zeros(2, 3, 4)),
+        torch.zeros(2, 3, 1),
+        torch.zeros(2, 3),
+        [annotations([]), annotations([])],
+        selection=selection,
+        max_masks=4,
+        generator=torch.Generator(),
+    )
+    assert chosen.target_index.shape == chosen.image_index.shape == (0,)
+
+
+def golden_annotations(values: dict[str, np.ndarray]) -> list[Annotations]:
+    """The recorded annotations, with the centroids of the masks where the file has masks."""
+    height, width = values["image_size"].tolist()
+    x, y = torch.arange(width, dtype=torch.float32), torch.arange(height, dtype=torch.float32)
+    images = []
+    for i in range(sum(key.startswith("boxes") for key in values)):
+        image = annotations(torch.from_numpy(values[f"boxes{i}"]), torch.from_numpy(values[f"classes{i}"]))
+        packed = values.get(f"bitmasks_full{i}_packed")
+        if packed is not None:
+            bits = np.unpackbits(packed)[: len(image.boxes) * height * width]
+            masks = torch.from_numpy(bits).view(-1, height, width).float()
+            moments = [(masks * weight).sum(-1).sum(-1) for weight in (x, y[:, None])]
+            image.mask_centroids[:] = torch.stack(moments, 1) / masks.sum(-1).sum(-1).clamp(min=1e-6)[:, None]
+        images.append(image)
+    return images
+
+
+def level_first(values: torch.Tensor, level_index: torch.Tensor) -> torch.Tensor:
+    """From image first, then level, to level first, then image: the order of the recorded targets."""
+    return torch.cat([values[:, level_index == level].flatten(0, 1) for level in range(int(level_index.max()) + 1)])
+
+
+CASES = {
+    "boxcentre": (1.5, "box"),
+    "boxinst_boxmask": (1.5, "rasterized_box"),
+    "no_center_sampling": (0.0, "box"),
+    "polygon_triangle": (1.5, "mask"),
+    "quirk_first_mask_empty": (1.5, "mask"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_assignment_equals_golden_exactly(golden, case: str) -> None:
+    values = golden(f"i_fcos_targets_{case}")
+    radius, center = CASES[case]
+    images = golden_annotations(values)
+    expected_labels = torch.from_numpy(values["labels"]).long()
+    expected_labels[expected_labels == 80] = BACKGROUND
+    image_of_row = torch.from_numpy(values["im_inds"])
+    if case == "quirk_first_mask_empty":
+        # The masks were the rasterized boxes, but for an empty first one where all locations are background.
+        for i, image in enumerate(images):
+            if len(image.boxes):
+                image.mask_centroids[:] = rasterized_box_centers(image.boxes[None], tuple(values["image_size"].tolist()))[0]
+                if not (expected_labels[image_of_row == i] != BACKGROUND).any():
+                    image.mask_centroids[0] = 0
+    locations, level_index, strides = pyramid_locations(
+        [tuple(size) for size in values["level_hw"].tolist()], values["strides"].tolist()
+    )
+    assignment = assign_locations(
+        locations,
+        level_index,
+        strides,
+        images,
+        size_boundaries=BOUNDARIES,
+        center_radius=radius,
+        center=center,
+    )
+    assert torch.equal(level_first(assignment.labels, level_index), expected_labels)
+    positive = expected_labels != BACKGROUND
+    assert torch.equal(positive.nonzero().squeeze(1), torch.from_numpy(values["pos_inds"]))
+    counts = torch.tensor([len(image.boxes) for image in images])
+    target_index = level_first(assignment.instance_index + (counts.cumsum(0) - counts)[:, None], level_index)
+    assert torch.equal(target_index[positive], torch.from_numpy(values["target_inds"]).long()[positive])
+    ltrb = level_first(assignment.ltrb, level_index)[positive]
+    assert torch.equal(ltrb, torch.from_numpy(values["reg_targets"])[positive])
+    centerness = torch.from_numpy(values["ctrness_pos"])
+    torch.testing.assert_close(centerness_from_ltrb(ltrb), centerness, atol=1e-6, rtol=0)
+
+
+def test_assignment_of_a_large_image_equals_golden_exactly(golden) -> None:
+    values = golden("i4_fcos_targets_large_pos_only")
+    locations, level_index, strides = pyramid_locations(
+        [tuple(size) for size in values["level_hw"].tolist()], STRIDES
+    )
+    image = annotations(torch.from_numpy(values["boxes"]), torch.from_numpy(values["classes"]))
+    expected = {name: torch.from_numpy(value) for name, value in values.items()}
+    for center in ("box", "rasterized_box"):
+        assignment = assign_locations(
+            locations,
+            level_index,
+            strides,
+            [image],
+            size_boundaries=BOUNDARIES,
+            center_radius=1.5,
+            center=center,
+        )
+        _, location_index = assignment.positives()
+        if torch.equal(location_index, expected["pos_inds"]):
+            break
+    assert torch.equal(location_index, expected["pos_inds"])
+    assert torch.equal(assignment.labels[0, location_index], expected["labels_pos"])
+    assert torch.equal(assignment.instance_index[0, location_index], expected["target_inds_pos"])
+    assert torch.equal(level_index[location_index], expected["fpn_levels_pos"])
+    assert torch.equal(locations[location_index], expected["locations_pos"])
+    assert torch.equal(assignment.ltrb[0, location_index], expected["reg_targets_pos"])
+    centerness = centerness_from_ltrb(assignment.ltrb[0, location_index])
+    torch.testing.assert_close(centerness, expected["ctrness_pos"], atol=1e-6, rtol=0)
+
+
+def test_selection_equals_golden_in_order(golden) -> None:
+    values = {name: torch.from_numpy(value) for name, value in golden("m_topk_select").items() if value.shape}
+    image_index, target = values["im_inds"], values["gt_inds"]
+    num_images = int(image_index.max()) + 1
+    # Every recorded positive becomes a location of all images, background in those it does not belong to.
+    num_targets = [int(target[image_index == i].max()) + 1 for i in range(num_images)]
+    first = [0, *num_targets[:-1]]
+    instance_index = torch.full((num_images, len(target)), BACKGROUND)
+    for i in range(num_images):
+        own = image_index == i
+        instance_index[i, own] = target[own] - first[i]
+    assignment = Assignment(
+        labels=torch.where(instance_index == BACKGROUND, BACKGROUND, 0),
+        instance_index=instance_index,
+        ltrb=torch.zeros(*instance_index.shape, 4),
+    )
+    images = [annotations([[0, 0, 1, 1]] * (end - start)) for start, end in zip(first, num_targets, strict=True)]
+    chosen = select_positives(
+        assignment,
+        values["logits_pred"].expand(num_images, -1, -1),
+        values["ctrness_pred"].expand(num_images, -1),
+        images,
+        selection="best_per_instance",
+        max_masks=int(golden("m_topk_select")["topk_per_im"]),
+        generator=torch.Generator(),
+    )
+    assert torch.equal(chosen.location_index, values["selected"])
+    assert torch.equal(chosen.image_index, image_index[values["selected"]])
+    assert torch.equal(chosen.target_index, target[values["selected"]])

@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from core.neighborhood import Neighborhood
+from core.targets.color_similarity import color_similarity, rgb_to_lab, trusted_cells
+
+CLOSE = Neighborhood(size=3, dilation=1)
+EAST = CLOSE.offsets.index((0, 1))
+
+
+def test_gray_has_no_color_and_its_known_lightness() -> None:
+    lab = rgb_to_lab(torch.tensor([[0, 0, 0], [255, 255, 255], [119, 119, 119]], dtype=torch.uint8))
+    assert lab[:, 0].tolist() == pytest.approx([0, 100, 50.034], abs=1e-3)
+    assert lab[:, 1:].abs().max() < 0.01
+
+
+def test_similarity_of_two_grays_is_the_hand_worked_one() -> None:
+    # Black beside white: LAB 100 apart, at temperature 50 exp(-2); each to itself 1.
+    image = torch.zeros(1, 3, 4, 12, dtype=torch.uint8)
+    image[..., 4:] = 255
+    similarity = color_similarity(image, [(4, 12)], [0], CLOSE, 50.0)
+    assert similarity.shape == (1, 8, 1, 3)
+    assert similarity[0, EAST, 0].tolist() == pytest.approx([math.exp(-2), 1, 0], abs=1e-4)
+
+
+def test_pooled_colors_are_truncated() -> None:
+    # One cell of 11s with a single 12 averages 11.06, one with a single 10 averages 10.94: 11 and 10.
+    image = torch.full((1, 3, 4, 8), 11, dtype=torch.uint8)
+    image[..., 0, 0], image[..., 0, 4] = 12, 10
+    lab = rgb_to_lab(torch.tensor([[11] * 3, [10] * 3], dtype=torch.uint8)).float()
+    expected = math.exp(-(lab[0] - lab[1]).norm().item() / 2)
+    assert color_similarity(image, [(4, 8)], [0], CLOSE, 2.0)[0, EAST, 0, 0].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_only_the_neighbors_validity_counts() -> None:
+    # The lower cell's center pixel, row 6, is among the two ignored rows of an image of 8.
+    similarity = color_similarity(torch.zeros(1, 3, 8, 4, dtype=torch.uint8), [(8, 4)], [2], CLOSE, 2.0)[0, :, :, 0]
+    south, north = CLOSE.offsets.index((1, 0)), CLOSE.offsets.index((-1, 0))
+    assert similarity[south, 0] == 0
+    assert similarity[north, 1] == 1
+
+
+def test_padding_and_ignored_rows_are_not_trusted() -> None:
+    # Centers at 2, 6, 10: width 6 ends before 6, height 11 - 4 = 7 after it.
+    trusted = trusted_cells([(11, 6), (12, 12)], [4, 0], 3, 3, torch.device("cpu"))
+    assert trusted[0].int().tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert trusted[1].all()
+
+
+def test_transposing_the_image_transposes_the_similarity() -> None:
+    image = torch.randint(0, 256, (1, 3, 24, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image = functional.interpolate(image[..., ::8, ::8], scale_factor=8)
+    similarity = color_similarity(image, [(24, 32)], [0], CLOSE, 20.0)
+    transposed = color_similarity(image.mT.contiguous(), [(32, 24)], [0], CLOSE, 20.0)
+    moved = [CLOSE.offsets.index((dx, dy)) for dy, dx in CLOSE.offsets]
+    torch.testing.assert_close(transposed, similarity[:, moved].mT)
+
+
+def test_lab_equals_golden(golden) -> None:
+    values = golden("c2_rgb2lab")
+    lab = rgb_to_lab(torch.from_numpy(values["rgb_uint8"]))
+    torch.testing.assert_close(lab, torch.from_numpy(values["lab_f64"]), atol=1e-10, rtol=0)
+
+
+def padded_rgb(values: dict[str, np.ndarray], size: tuple[int, int]) -> tuple[torch.Tensor, list[tuple[int, int]]]:
+    """The recorded BGR photos as one padded RGB batch, and their sizes."""
+    photos = [torch.from_numpy(values[f"image{i}_bgr_uint8"].copy()).flip(0) for i in range(2)]
+    sizes = [(photo.shape[1], photo.shape[2]) for photo in photos]
+    padded = [functional.pad(photo, (0, size[1] - photo.shape[2], 0, size[0] - photo.shape[1])) for photo in photos]
+    return torch.stack(padded), sizes
+
+
+@pytest.mark.parametrize("name", ["k3d2", "k3d1", "k5d1"])
+def test_color_similarity_equals_golden(golden, name: str) -> None:
+    values = golden("c_color_similarity")
+    images, sizes = padded_rgb(values, tuple(values["padded_size"].tolist()))
+    neighborhood = Neighborhood(int(name[1]), int(name[3]))
+    ignored = values["bottom_pixels_removed_resized"].tolist()
+    similarity = color_similarity(images, sizes, ignored, neighborhood, 2.0)
+    edges = values["k5d1_kept_edges"] if name == "k5d1" else slice(None)
+    for i in range(2):
+        expected = torch.from_numpy(values[f"similarity_{name}_im{i}"])
+        torch.testing.assert_close(similarity[i, edges], expected, atol=2e-6, rtol=0)
+        assert torch.equal(similarity[i, edges] >= 0.3, expected >= 0.3)
+
+
+def test_pooled_colors_lab_and_validity_equal_golden(golden) -> None:
+    values = golden("c_color_similarity")
+    images, sizes = padded_rgb(values, tuple(values["padded_size"].tolist()))
+    ignored = values["bottom_pixels_removed_resized"].tolist()
+    for i in range(2):
+        pooled = torch.from_numpy(values[f"down_rgb_uint8_im{i}"])
+        assert torch.equal(functional.avg_pool2d(images[i].float(), 4).to(torch.uint8), pooled)
+        lab = rgb_to_lab(pooled.movedim(0, -1)).movedim(-1, 0).float()
+        torch.testing.assert_close(lab, torch.from_numpy(values[f"lab_im{i}"]), atol=1e-5, rtol=0)
+        trusted = trusted_cells(sizes, ignored, *pooled.shape[1:], images.device)[i]
+        assert torch.equal(trusted, torch.from_numpy(values[f"valid_mask_down_im{i}"]) > 0)
