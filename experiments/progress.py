@@ -71,7 +71,7 @@ class Progress:
         self.startup.setdefault(job.key, max(waited, 0.0))  # a resumed training reports old epochs at once
         previous = self.running[job.key].partition(" AP ")[2]
         score = _number(numbers["mask_AP"]) if "mask_AP" in numbers else previous
-        self.running[job.key] = f"{self.names[job.key]} {epoch}/{epochs}" + (f" AP {score}" if score else "")
+        self.running[job.key] = f"{self.names[job.key]} {epoch}/{epochs}" + (f" mask AP {score}" if score else "")
         self._estimate()
         self._show(self.running[job.key])
 
@@ -93,7 +93,9 @@ class Progress:
             self.stream.flush()
             return
         self.written = time.monotonic()
-        line = f"{self.num_ended}/{len(self.names)} done · " + " · ".join([*self.running.values(), self._time_left()])
+        line = f"{self.num_ended}/{len(self.names)} done · " + " · ".join(
+            [*(self.running.values() or ["workers start"]), self._time_left()]
+        )
         width = shutil.get_terminal_size().columns - 1
         self.stream.write(f"\r\033[K{line[:width]}")
         self.stream.flush()

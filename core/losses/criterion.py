@@ -105,9 +105,9 @@ def criterion(
 def _detection_terms(
     predictions: Predictions, assignment: Assignment, focal_alpha: float, focal_gamma: float
 ) -> dict[str, Tensor]:
-    image_index, location_index = positives = assignment.positives()
-    num_positives = max(len(image_index), 1)
+    positives = assignment.positives()
     target = assignment.ltrb[positives]
+    num_positives = max(len(target), 1)
     centerness = centerness_from_ltrb(target)
     class_sum = focal_loss(
         _at_least_float32(predictions.class_logits), assignment.labels, alpha=focal_alpha, gamma=focal_gamma

@@ -6,9 +6,7 @@ from torch import Tensor
 EPSILON = 1e-5  # AdelaiDet; in the denominator only
 
 
-def dice_loss(
-    probabilities: Float[Tensor, "N *cells"], targets: Bool[Tensor, "N *cells"]
-) -> Float[Tensor, " N"]:
+def dice_loss(probabilities: Float[Tensor, "N *cells"], targets: Bool[Tensor, "N *cells"]) -> Float[Tensor, " N"]:
     """Compare each of N soft masks with its target: 1 - 2 sum(xt) / (sum(x^2) + sum(t^2) + 1e-5), in 0..1.
 
     V-Net (arXiv:1606.04797) with squares in the denominator, as CondInst and BoxInst use it. An empty target costs 1

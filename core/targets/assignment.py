@@ -78,9 +78,7 @@ def assign_locations(
     )
 
 
-def rasterized_box_centers(
-    boxes: Float[Tensor, "B G 4"], padded_size: tuple[int, int]
-) -> Float[Tensor, "B G 2"]:
+def rasterized_box_centers(boxes: Float[Tensor, "B G 4"], padded_size: tuple[int, int]) -> Float[Tensor, "B G 2"]:
     """Find the center of mass of each box's pixels int(x1)..int(x2), int(y1)..int(y2) within the padded image.
 
     Up to a pixel off the box center. Summed row by row in float32 as AdelaiDet does: for boxes of more than some

@@ -140,7 +140,7 @@ def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatc
     monkeypatch.setenv("PYTHONPATH", str(Path(run_module.__file__).parent.parent))  # the test has left that folder
     assert run(failing_late(study), in_process=False) == 1
     out = capsys.readouterr().out
-    assert "b-seed0 2/2 AP" in out
+    assert "b-seed0 2/2 mask AP" in out
     assert "a-seed0: FAILED" in out
     first, second = rows(here / "results" / "pair.csv")
     assert (first["status"], second["status"], second["reason"]) == ("failed", "ok", "")

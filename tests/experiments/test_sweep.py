@@ -141,7 +141,7 @@ def test_without_a_terminal_every_report_is_a_line(jobs: list[Job]) -> None:
         "a-seed0 starts · 0 of 2 done · time left unknown",
         # 1 and 2 epochs of a minute are left, on two places: 1.5 in all, but the second trial alone takes 2
         "a-seed0 1/2 · 0 of 2 done · 2 min left",
-        "a-seed0 2/2 AP 12.3 · 0 of 2 done · 2 min left",
+        "a-seed0 2/2 mask AP 12.3 · 0 of 2 done · 2 min left",
         "a-seed0: mask AP 12.3 (1 of 2 done)",
     ]
 
@@ -159,7 +159,7 @@ def test_on_a_terminal_one_line_is_kept_up_to_date(jobs: list[Job]) -> None:
     progress.epoch(jobs[1], {"epoch": 1, "epochs": 2, "seconds": 3600.0, "mask_AP": 5.0})
     assert stream.getvalue().count("\n") == 0
     shown = stream.getvalue().split("\r\033[K")[-1]
-    assert shown == "0/2 done · a-seed0 starts · b-seed0 1/2 AP 5.0 · 2 h 0 min left"
+    assert shown == "0/2 done · a-seed0 starts · b-seed0 1/2 mask AP 5.0 · 2 h 0 min left"
 
 
 def test_time_left_is_the_work_over_the_places_and_at_least_the_longest_trial() -> None:

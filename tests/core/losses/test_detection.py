@@ -30,7 +30,7 @@ def test_focal_loss_without_focus_is_half_the_cross_entropy() -> None:
 
 
 def test_iou_and_giou_of_hand_worked_boxes() -> None:
-    # 2x2 against 4x2 boxes, the first within the second: I = 4, U = 8, hull 8. Then 2x4 across 4x2: I = 4, U = 12, A = 16.
+    # 2x2 within 4x2: I = 4, U = 8, hull 8. Then 2x4 across 4x2: I = 4, U = 12, hull 16.
     predicted = torch.tensor([[1.0, 1, 1, 1], [1, 2, 1, 2]])
     target = torch.tensor([[2.0, 1, 2, 1], [2, 1, 2, 1]])
     iou, giou = smoothed_iou(predicted, target)

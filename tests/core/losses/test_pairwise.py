@@ -96,9 +96,7 @@ def test_the_listed_edges_are_those_of_a_plain_loop(neighborhood: Neighborhood) 
 def test_the_fast_loss_is_the_dense_one(neighborhood: Neighborhood, seed: int) -> None:
     logits, box_masks, similar_edges, image_index, target_index = mixed_problem(neighborhood, seed)
     fast = pairwise_loss(logits, supervised_edges(box_masks, similar_edges, image_index, neighborhood), target_index)
-    dense = dense_pairwise_loss(
-        logits, box_masks[target_index], similar_edges[image_index[target_index]], neighborhood
-    )
+    dense = dense_pairwise_loss(logits, box_masks[target_index], similar_edges[image_index[target_index]], neighborhood)
     assert fast.item() == pytest.approx(dense.item(), abs=1e-10)
     (fast_gradient,) = torch.autograd.grad(3 * fast, logits)
     (dense_gradient,) = torch.autograd.grad(3 * dense, logits)
@@ -227,3 +225,12 @@ def test_pairwise_equals_golden_values_and_gradients(golden, name: str, precisio
     assert loss.item() == pytest.approx(values[f"loss{suffix}"].item(), abs=tolerance, rel=1e-6 if not suffix else 0)
     gradient = torch.from_numpy(values[f"grad_logits{suffix}"]).squeeze(1)
     torch.testing.assert_close(logits.grad, gradient, atol=min(tolerance, 1e-7), rtol=0)
+
+
+def test_the_number_of_counted_edges_equals_golden(golden) -> None:
+    values = {name: torch.from_numpy(value) for name, value in golden("d_boxinst_mask_loss").items() if value.ndim}
+    threshold = golden("d_boxinst_mask_loss")["color_thresh"].item()
+    similar = torch.stack([values["color_similarity_im0"], values["color_similarity_im1"]]) >= threshold
+    image_index = torch.tensor([0] * len(values["boxes0"]) + [1] * len(values["boxes1"]))
+    edges = supervised_edges(values["gt_bitmasks"] > 0, similar, image_index, Neighborhood(3, 2))
+    assert edges.counted[values["gt_inds"]].tolist() == values["weights_sum_per_inst"].tolist()

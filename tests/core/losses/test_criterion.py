@@ -1,0 +1,257 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from core.losses.criterion import Losses, criterion, pairwise_warmup
+from core.losses.dice import dice_loss
+from core.losses.projection import projection_loss
+from core.neighborhood import Neighborhood
+from core.structures import BACKGROUND, Annotations, Assignment, Batch, MaskTargets, Predictions, Selection
+from core.targets.mask_targets import build_mask_targets
+from tests.core.losses.dense_pairwise import dense_pairwise_loss
+
+NEIGHBORHOOD = Neighborhood(size=3, dilation=1)
+WEIGHTS = {"dice_weight": 1.0, "projection_weight": 1.0, "pairwise_weight": 1.0, "box_mask_weight": 1.0}
+
+
+def predictions_of(num_images: int, seed: int = 0) -> Predictions:
+    """Six stride-8 locations and two classes; only what the criterion reads means anything."""
+    generator = torch.Generator().manual_seed(seed)
+    return Predictions(
+        class_logits=torch.randn(num_images, 6, 2, generator=generator, requires_grad=True),
+        ltrb=(torch.rand(num_images, 6, 4, generator=generator) + 0.5).requires_grad_(),
+        centerness_logits=torch.randn(num_images, 6, generator=generator, requires_grad=True),
+        locations=torch.zeros(6, 2),
+        level_index=torch.zeros(6, dtype=torch.int64),
+        strides=torch.full((6,), 8),
+        box_tower=[],
+        mask_features=torch.zeros(num_images, 1, 1, 1),
+    )
+
+
+def assignment_of(num_images: int, num_positives: int) -> Assignment:
+    """The first locations of the first image answer for instance 0 at ltrb (1, 1, 1, 1)."""
+    labels = torch.full((num_images, 6), BACKGROUND)
+    labels[0, :num_positives] = 0
+    positive = labels != BACKGROUND
+    return Assignment(labels, torch.where(positive, 0, BACKGROUND), positive[..., None].expand(-1, -1, 4).float())
+
+
+def targets_of(has_mask: list[bool], seed: int = 0) -> MaskTargets:
+    generator = torch.Generator().manual_seed(seed)
+    count = len(has_mask)
+    box_masks = torch.zeros(count, 6, 7, dtype=torch.bool)
+    for i in range(count):
+        box_masks[i, i : i + 3, 1 : 4 + i] = True
+    with_mask = torch.tensor(has_mask, dtype=torch.bool)
+    drawn = torch.rand(count, 6, 7, generator=generator) < 0.7
+    return MaskTargets(
+        box_masks=box_masks,
+        masks=box_masks & drawn & with_mask[:, None, None],
+        has_mask=with_mask,
+        image_index=torch.arange(count) % 2,
+        similar_edges=torch.rand(2, 8, 6, 7, generator=generator) < 0.5,
+    )
+
+
+def selection_of(target_index: list[int]) -> Selection:
+    index = torch.tensor(target_index, dtype=torch.int64)
+    return Selection(torch.zeros_like(index), torch.zeros_like(index), index)
+
+
+def score(mask_logits: torch.Tensor, targets: MaskTargets, target_index: list[int], **changes: float) -> Losses:
+    settings = {**WEIGHTS, "focal_alpha": 0.25, "focal_gamma": 2.0, "step": 0, "warmup_steps": 0, **changes}
+    return criterion(
+        predictions_of(2),
+        mask_logits,
+        assignment_of(2, 3),
+        selection_of(target_index),
+        targets,
+        NEIGHBORHOOD,
+        **settings,
+    )
+
+
+def logits_of(count: int) -> torch.Tensor:
+    return torch.randn(count, 6, 7, generator=torch.Generator().manual_seed(count), requires_grad=True)
+
+
+def test_the_warm_up_rises_from_the_first_step_to_the_last() -> None:
+    assert [pairwise_warmup(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert pairwise_warmup(0, 0) == 1
+
+
+def test_the_warm_up_weighs_the_pairwise_term_only() -> None:
+    losses = score(logits_of(2), targets_of([False, False]), [0, 1], step=1, warmup_steps=8, pairwise_weight=3.0)
+    assert losses.pairwise_warmup == 0.25
+    ratios = {name: (losses.weighted[name] / term).item() for name, term in losses.unweighted.items() if term != 0}
+    expected = {"class": 1, "box": 1, "centerness": 1, "projection": 1, "pairwise": 0.75, "box_mask": 1}
+    assert ratios == pytest.approx(expected)
+    assert losses.total.item() == pytest.approx(sum(term.item() for term in losses.weighted.values()), rel=1e-6)
+
+
+def test_detection_terms_are_averaged_over_positives_and_over_centerness() -> None:
+    predictions = predictions_of(2)
+    losses = score(logits_of(1), targets_of([False]), [0])
+    # All targets have centerness 1: the box term is the mean over the three positives.
+    assert losses.unweighted["centerness"].item() == pytest.approx(
+        functional.softplus(-predictions.centerness_logits[0, :3]).mean().item(), rel=1e-5
+    )
+    assert 0 < losses.unweighted["box"].item() < 2
+
+
+def test_a_term_of_weight_zero_is_not_computed() -> None:
+    targets = targets_of([False, True])
+    for name in ("dice", "projection", "pairwise", "box_mask"):
+        without = score(logits_of(2), targets, [0, 1], **{f"{name}_weight": 0.0})
+        assert name not in without.unweighted
+        assert len(without.weighted) == 6
+    assert math.isnan(score(logits_of(2), targets, [0, 1], pairwise_weight=0.0).edges_kept)
+
+
+def test_locations_with_masks_are_scored_by_dice_alone() -> None:
+    targets, logits = targets_of([True, True]), logits_of(3)
+    losses = score(logits, targets, [1, 0, 1])
+    expected = dice_loss(logits.sigmoid(), targets.masks[[1, 0, 1]]).mean()
+    assert losses.unweighted["dice"].item() == pytest.approx(expected.item())
+    assert [losses.unweighted[name].item() for name in ("projection", "pairwise", "box_mask")] == [0, 0, 0]
+
+
+def test_in_a_mixed_batch_every_location_weighs_the_same() -> None:
+    targets, logits = targets_of([False, True, False]), logits_of(5)
+    target_index = [2, 1, 0, 1, 2]
+    boxed = torch.tensor([0, 2, 4])
+    answers_for = torch.tensor(target_index)
+    losses = score(logits, targets, target_index)
+    terms = {name: term.item() for name, term in losses.unweighted.items()}
+    assert terms["dice"] == pytest.approx(dice_loss(logits[[1, 3]].sigmoid(), targets.masks[[1, 1]]).sum().item() / 5)
+    projection = projection_loss(logits[boxed], targets.box_masks, answers_for[boxed])
+    assert terms["projection"] == pytest.approx(projection.sum().item() / 5)
+    box_mask = dice_loss(logits[boxed].sigmoid(), targets.box_masks[answers_for[boxed]])
+    assert terms["box_mask"] == pytest.approx(box_mask.sum().item() / 5)
+    pairwise = dense_pairwise_loss(
+        logits[boxed],
+        targets.box_masks[answers_for[boxed]],
+        targets.similar_edges[targets.image_index[answers_for[boxed]]],
+        NEIGHBORHOOD,
+    )
+    assert terms["pairwise"] == pytest.approx(pairwise.item() * 3 / 5)
+
+
+def test_the_order_of_the_locations_does_not_matter() -> None:
+    targets, logits = targets_of([False, True, False]), logits_of(4)
+    straight = score(logits, targets, [0, 1, 2, 2])
+    turned = score(logits.flip(0), targets, [2, 2, 1, 0])
+    for name, term in straight.unweighted.items():
+        assert turned.unweighted[name].item() == pytest.approx(term.item(), rel=1e-5)
+
+
+def test_the_share_of_edges_kept_is_counted_among_the_box_pixels() -> None:
+    targets = targets_of([False])
+    none, every = (replace(targets, similar_edges=torch.full((2, 8, 6, 7), kept)) for kept in (False, True))
+    assert score(logits_of(1), none, [0]).edges_kept == 0
+    # The box is rows 0..2, columns 1..3 of the grid: its 3 pixels in row 0 have 3 edges each off the grid.
+    assert score(logits_of(1), every, [0]).edges_kept == pytest.approx(1 - 9 / 72)
+
+
+@pytest.mark.parametrize("has_mask", [[], [False, True]], ids=["no annotations", "no positives"])
+def test_without_positives_all_terms_but_class_are_zero_and_carry_a_gradient(has_mask: list[bool]) -> None:
+    predictions, logits = predictions_of(2), logits_of(0)
+    losses = criterion(
+        predictions,
+        logits,
+        assignment_of(2, 0),
+        selection_of([]),
+        targets_of(has_mask),
+        NEIGHBORHOOD,
+        **WEIGHTS,
+        focal_alpha=0.25,
+        focal_gamma=2.0,
+        step=0,
+        warmup_steps=10,
+    )
+    assert [name for name, term in losses.unweighted.items() if term != 0] == ["class"]
+    losses.total.backward()
+    assert not predictions.ltrb.grad.any()
+    assert not predictions.centerness_logits.grad.any()
+    assert logits.grad.shape == (0, 6, 7)
+
+
+def test_boxes_that_vanish_at_the_mask_grid_give_finite_losses() -> None:
+    targets = replace(targets_of([False, False]), box_masks=torch.zeros(2, 6, 7, dtype=torch.bool))
+    logits = logits_of(2)
+    losses = score(logits, targets, [0, 1])
+    assert losses.unweighted["projection"].item() == pytest.approx(2)
+    assert losses.unweighted["pairwise"].item() == 0
+    losses.total.backward()
+    assert not logits.grad.any()
+
+
+def test_bfloat16_predictions_are_scored_in_float32() -> None:
+    logits = logits_of(2).detach().bfloat16().requires_grad_()
+    losses = score(logits, targets_of([False, True]), [0, 1])
+    assert {term.dtype for term in losses.weighted.values()} == {torch.float32}
+    losses.total.backward()
+    assert logits.grad.dtype == torch.bfloat16
+
+
+def golden_batch(values: dict) -> Batch:
+    """The recorded photos (BGR) and boxes as a batch of box-only annotations."""
+    height, width = values["padded_size"].tolist()
+    images, sizes, per_image = [], [], []
+    for i in range(2):
+        photo = torch.from_numpy(values[f"image{i}_bgr_uint8"].copy()).flip(0)
+        sizes.append((photo.shape[1], photo.shape[2]))
+        images.append(functional.pad(photo, (0, width - photo.shape[2], 0, height - photo.shape[1])))
+        boxes = torch.from_numpy(values[f"boxes{i}"])
+        count = len(boxes)
+        per_image.append(
+            Annotations(
+                boxes=boxes,
+                labels=torch.zeros(count, dtype=torch.int64),
+                has_mask=torch.zeros(count, dtype=torch.bool),
+                masks=torch.zeros(count, height // 4, width // 4, dtype=torch.bool),
+                mask_centroids=(boxes[:, :2] + boxes[:, 2:]) / 2,
+            )
+        )
+    ignored = values["bottom_pixels_removed_resized"].tolist()
+    return Batch(torch.stack(images), per_image, sizes, [0, 1], sizes, ignored)
+
+
+def test_boxinst_mask_terms_equal_golden_at_every_step(golden) -> None:
+    values = golden("d_boxinst_mask_loss")
+    neighborhood = Neighborhood(int(values["kernel_size"]), int(values["dilation"]))
+    threshold = float(values["color_thresh"])
+    targets = build_mask_targets(golden_batch(values), neighborhood, threshold, 2.0, needs_edges=True)
+    for i in range(2):
+        expected = torch.from_numpy(values[f"color_similarity_im{i}"]) >= threshold
+        assert torch.equal(targets.similar_edges[i], expected)
+    target_index = torch.from_numpy(values["gt_inds"])
+    selection = Selection(torch.zeros_like(target_index), torch.zeros_like(target_index), target_index)
+    logits = torch.from_numpy(values["logits"]).squeeze(1).requires_grad_()
+    for j, step in enumerate(values["iters_done_before"].tolist()):
+        losses = criterion(
+            predictions_of(2),
+            logits,
+            assignment_of(2, 3),
+            selection,
+            targets,
+            neighborhood,
+            **{**WEIGHTS, "box_mask_weight": 0.0},
+            focal_alpha=0.25,
+            focal_gamma=2.0,
+            step=step,
+            warmup_steps=int(values["warmup_iters"]),
+        )
+        assert losses.pairwise_warmup == pytest.approx(values["warmup_factor"][j], rel=1e-12)
+        assert losses.weighted["projection"].item() == pytest.approx(values["loss_prj"][j], abs=1e-6)
+        assert losses.weighted["pairwise"].item() == pytest.approx(values["loss_pairwise"][j], abs=1e-6)
+    (by_projection,) = torch.autograd.grad(losses.unweighted["projection"], logits, retain_graph=True)
+    (by_pairwise,) = torch.autograd.grad(losses.unweighted["pairwise"], logits)
+    expected = torch.from_numpy(values["grad_prj_logits"]).squeeze(1)
+    torch.testing.assert_close(by_projection, expected, atol=1e-7, rtol=0)
+    expected = torch.from_numpy(values["grad_pairwise_logits_full_weight"]).squeeze(1)
+    torch.testing.assert_close(by_pairwise, expected, atol=1e-7, rtol=0)
