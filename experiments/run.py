@@ -8,6 +8,7 @@ Exit status: 0 all trials finished, 1 some failed, 2 an input is wrong, 130 inte
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,7 @@ def run_with_ray(
         ValueError: if no node has what one trial asks for.
     """
     folder = Path.cwd()
+    sweep = folder / ".ray" / f"sweep-{os.getpid()}"  # Tune's own notes: the results are in the store
 
     def trainable(settings: dict, jobs: Sequence[Job]) -> None:
         os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
@@ -94,8 +96,8 @@ def run_with_ray(
             param_space={"job": tune.grid_search(list(range(len(jobs))))},
             tune_config=tune.TuneConfig(max_concurrent_trials=resources.parallel_trials),
             run_config=tune.RunConfig(
-                name="sweep",
-                storage_path=str(folder / ".ray"),
+                name=sweep.name,
+                storage_path=str(sweep.parent),
                 failure_config=tune.FailureConfig(max_failures=CRASHES_FORGIVEN),
                 callbacks=[Relay(jobs, store, observers, progress)],
                 verbose=0,
@@ -109,6 +111,7 @@ def run_with_ray(
                     observer.ended(job, record)
     finally:
         ray.shutdown()
+        shutil.rmtree(sweep, ignore_errors=True)
 
 
 def start_ray(resources: Resources) -> None:

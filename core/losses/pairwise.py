@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -13,7 +13,7 @@ from torch.nn import functional
 from core.neighborhood import Neighborhood
 
 # What is held at once: bounds the memory, and small pieces that stay in a CPU's cache are fastest.
-EDGES_PER_CHUNK = 2**17
+EDGES_PER_CHUNK = 2**15
 CELLS_PER_CHUNK = 2**19  # of the box masks of all instances
 
 
@@ -26,9 +26,9 @@ class SupervisedEdges:
     S edges in all, those of instance t from `start[t]` to `start[t + 1]`.
     """
 
-    first: Int64[Tensor, " S"]
-    second: Int64[Tensor, " S"]
-    weight: Float32[Tensor, " S"]
+    first: Int32[Tensor, " S"]
+    second: Int32[Tensor, " S"]
+    weight: UInt8[Tensor, " S"]
     counted: Int64[Tensor, " T"]  # sum of the weights
     start: Int64[Tensor, " T+1"]
     possible: int  # edges that leave the pixels of all box masks, kept or not
@@ -81,12 +81,12 @@ def supervised_edges(
             values.index_select(0, listed) for values in (first, second, target, counted_twice)
         )
         origin = (target - low) * cells
-        pieces.append((first - origin, second - origin, target, counted_twice + 1.0))
+        pieces.append(((first - origin).int(), (second - origin).int(), counted_twice.byte() + 1, target))
         possible += num_edges * len(pixel)
 
-    first, second, target, weight = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    first, second, weight, target = (torch.cat(parts) for parts in zip(*pieces, strict=True))
     start = torch.searchsorted(target, torch.arange(num_targets + 1, device=device))
-    counted_before = functional.pad(weight.long().cumsum(0), (1, 0))
+    counted_before = functional.pad(weight.cumsum(0, dtype=torch.int64), (1, 0))
     return SupervisedEdges(first, second, weight, counted_before[start].diff(), start, possible)
 
 
@@ -100,7 +100,8 @@ def pairwise_loss(
     instances of `edges` each location answers for.
 
     One normalizer for the batch, AdelaiDet's: the edges counted over all N locations. With no counted edge, or
-    N = 0, the result is 0 and still carries a gradient.
+    N = 0, the result is 0 and still carries a gradient. On the CPU equal to the bit from run to run; on CUDA the
+    gradient's sums are taken in any order.
     """
     total = _NegativeLogSame.apply(mask_logits.contiguous(), edges, target_index)
     return total / edges.counted[target_index].sum().clamp(min=1)
@@ -109,8 +110,8 @@ def pairwise_loss(
 class _NegativeLogSame(torch.autograd.Function):
     """Weighted sum of -log P(same label) over the edges of all locations.
 
-    Keeps nothing for the backward pass but the logits, and visits the edges in chunks: beyond the gradient itself,
-    the memory needed depends on neither N nor the grid.
+    Keeps nothing for the backward pass but the logits, and visits the edges in chunks: beyond the list of edges and
+    the gradient itself, only one chunk is ever held.
     """
 
     @staticmethod

@@ -62,19 +62,19 @@ def draw(problem: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return logits.requires_grad_(), box_masks, similar_edges, image_index, target_index
 
 
-def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Shortest of `repeats` runs."""
+def timed(run: Callable[[], tuple[Tensor, Tensor]], repeats: int) -> tuple[float, tuple[Tensor, Tensor]]:
+    """Seconds of the shortest of `repeats` runs, and what the last one returned."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        run()
+        result = run()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return min(times), result
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
     """Most bytes that tensors made by `run` held at one time."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded:
         run()
     events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = torch.tensor([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
@@ -96,8 +96,8 @@ def main() -> None:
             loss = dense_pairwise_loss(logits, boxes[targets], similar[images[targets]], NEIGHBORHOOD)
             return loss, torch.autograd.grad(loss, logits)[0]
 
-        (fast_loss, fast_gradient), (dense_loss, dense_gradient) = fast(), dense()
-        fast_time, dense_time = seconds(fast, repeats=10), seconds(dense, repeats=2)
+        fast_time, (fast_loss, fast_gradient) = timed(fast, repeats=10)
+        dense_time, (dense_loss, dense_gradient) = timed(dense, repeats=2)
         fast_bytes, dense_bytes = peak_bytes(fast), peak_bytes(dense)
         gradient_bytes = fast_gradient.nbytes
         print(f"{problem.name}")
