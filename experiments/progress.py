@@ -9,22 +9,16 @@ from typing import Any, TextIO
 from experiments.sweep import Job
 
 
-def seconds_left(
-    epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], startup: dict[str, float], parallel: int
-) -> float | None:
+def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], parallel: int) -> float | None:
     """Time until the last trial ends: all work spread over the parallel trials, at least the longest trial's.
 
-    The dicts are by trial; one that has not reported takes the mean times of those that have. None before the first
-    report.
+    Both dicts are by trial; one that has not reported takes the mean time of those that have. None before the first
+    report. Leaves out the seconds in which a trial's process starts.
     """
     if not seconds_per_epoch:
         return None
     mean = sum(seconds_per_epoch.values()) / len(seconds_per_epoch)
-    mean_startup = sum(startup.values()) / len(startup)
-    left = [
-        count * seconds_per_epoch.get(name, mean) + (0.0 if name in startup else mean_startup)
-        for name, count in epochs_left.items()
-    ]
+    left = [count * seconds_per_epoch.get(name, mean) for name, count in epochs_left.items()]
     return max(sum(left) / parallel, max(left, default=0.0))
 
 
@@ -50,8 +44,6 @@ class Progress:
         }
         self.epochs_left: dict[str, float] = {job.key: job.trial.config.training.epochs or 1 for job in jobs}
         self.seconds_per_epoch: dict[str, float] = {}
-        self.started_at: dict[str, float] = {}
-        self.startup: dict[str, float] = {}  # seconds before the first epoch
         self.running: dict[str, str] = {}
         self.num_ended = 0
         self.written = time.monotonic()
@@ -59,7 +51,6 @@ class Progress:
         self.written_left = self.written
 
     def started(self, job: Job) -> None:
-        self.started_at[job.key] = time.monotonic()
         self.running[job.key] = f"{self.names[job.key]} starts"
         self._show(self.running[job.key])
 
@@ -67,8 +58,6 @@ class Progress:
         epoch, epochs = int(numbers["epoch"]), int(numbers["epochs"])
         self.epochs_left[job.key] = epochs - epoch
         self.seconds_per_epoch[job.key] = numbers["seconds"] / epoch
-        waited = time.monotonic() - self.started_at[job.key] - numbers["seconds"]
-        self.startup.setdefault(job.key, max(waited, 0.0))  # a resumed training reports old epochs at once
         previous = self.running[job.key].partition(" AP ")[2]
         score = _number(numbers["mask_AP"]) if "mask_AP" in numbers else previous
         self.running[job.key] = f"{self.names[job.key]} {epoch}/{epochs}" + (f" mask AP {score}" if score else "")
@@ -111,7 +100,7 @@ class Progress:
         self.stream.flush()
 
     def _estimate(self) -> None:
-        self.left = seconds_left(self.epochs_left, self.seconds_per_epoch, self.startup, self.parallel)
+        self.left = seconds_left(self.epochs_left, self.seconds_per_epoch, self.parallel)
         self.written_left = time.monotonic()
 
     def _time_left(self) -> str:

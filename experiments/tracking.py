@@ -151,7 +151,7 @@ class Tracking:
         final = {f"final/{name}": value for name, value in record["metrics"].items()}
         final |= {f"class/{_plain(name)}": value for name, value in record["per_class"].items()}
         final |= {name: record[name] for name in ("seconds", "peak_memory_mb")}
-        tags = {"status": record["status"], "device": record["device"], "reason": record["reason"]}
+        tags = {"status": record["status"], "device": record["device"] or "unknown", "reason": record["reason"]}
         tags["checkpoint"] = str(self.store.folder(job.key) / "checkpoint.pt")
         # the tags may differ from those of the start: a record from the store names the revision that made it
         tags |= {MLFLOW_GIT_COMMIT: record["git_revision"] or "none", "git_dirty": str(record["git_dirty"])}

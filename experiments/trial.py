@@ -78,6 +78,8 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         "git_revision": provenance.git_revision,
         "git_dirty": provenance.git_dirty,
         "versions": provenance.versions,
+        "device": None,
+        "threads": None,
         "metrics": {},
         "per_class": {},
         "curves": [],

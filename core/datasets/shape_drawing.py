@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 CLASSES = ("ellipse", "triangle", "star", "cross")
 SPLITS = ("train", "val")
-DIAMETERS = (28.0, 90.0)  # px, of the circle around a shape
+DIAMETERS = (40.0, 100.0)  # px, of the circle around a shape
 MAX_INSTANCES = 4
 MIN_VISIBLE_SHARE = 0.4  # of an instance's pixels, once later instances lie in front
 MIN_VISIBLE_PIXELS = 80

@@ -10,7 +10,7 @@ from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job, list_jobs, run_job, run_one_by_one
+from experiments.sweep import Job, crashed, list_jobs, run_job, run_one_by_one
 from experiments.tracking import Tracking
 
 
@@ -95,12 +95,12 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
     log = sweep()
     for job in jobs:
         log.started(job)
-    failed = records[jobs[0].key] | {"status": "failed", "reason": "ValueError: no", "curves": [], "metrics": {}}
+    failed = crashed(jobs[0], store, MemoryError("killed"))
     log.ended(jobs[0], failed)
     log.close({jobs[0].key: failed})
     parents, children = server.runs()
     assert [run.info.status for run in parents] == ["KILLED"]
     assert [(run.info.status, run.data.tags.get("reason")) for run in children] == [
-        ("FAILED", "ValueError: no"),
+        ("FAILED", "MemoryError: killed"),
         ("KILLED", None),
     ]
