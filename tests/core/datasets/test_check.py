@@ -64,7 +64,7 @@ def test_the_command_exits_with_one_on_problems(write, monkeypatch, capsys):
 
 
 def test_the_command_exits_with_zero_on_a_sound_data_set(tmp_path, monkeypatch, capsys):
-    generate(tmp_path / "shapes", {"train": 2, "val": 1}, size=64)
+    generate(tmp_path / "shapes", {"train": 2, "val": 1}, size=96)
     monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "shapes")])
     with pytest.raises(SystemExit) as end:
         main()

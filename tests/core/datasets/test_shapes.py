@@ -77,7 +77,7 @@ def test_a_folder_that_is_no_data_set_is_not_replaced(tmp_path):
 
 def test_a_data_set_is_replaced_as_a_whole(tmp_path):
     root = tmp_path / "shapes"
-    generate(root, {"train": 3}, size=64)
-    generate(root, {"train": 1}, size=64)
+    generate(root, {"train": 3}, size=96)
+    generate(root, {"train": 1}, size=96)
     assert [path.name for path in (root / "train").iterdir()] == ["000001.jpg"]
     assert [path.name for path in tmp_path.iterdir()] == ["shapes"]  # nothing half-written is left beside it
