@@ -29,7 +29,7 @@ $(READY): requirements.txt
 	touch $@
 
 repro: $(READY)
-	dvc pull --quiet data.dvc
+	dvc pull --quiet --remote embedded data.dvc
 	dvc repro
 
 test: $(READY)

@@ -1,7 +1,8 @@
 """Tables and plots of every study that has results, and their comparison with the committed reference.
 
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
-`results/comparison/<study>.md`, prints a summary and exits with 1 where results differ from the reference of the same recipe.
+`results/comparison/<study>.md`, prints a summary and exits with 1 where
+results differ from the reference of the same recipe.
 """
 
 import argparse

@@ -32,7 +32,9 @@ def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, 
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
-        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to start over") from error
+        raise ValueError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to start over"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}; delete it to start over")
     expected = {"config": config.model_dump_json(), "seed": seed, "data_digest": data_digest}

@@ -84,7 +84,12 @@ class ModelConfig(Frozen):
 
 
 class AssignmentConfig(Frozen):
-    size_boundaries: tuple[Positive, ...] = (64, 128, 256, 512)  # px; level i takes max(ltrb) between boundary i-1 and i
+    size_boundaries: tuple[Positive, ...] = (
+        64,
+        128,
+        256,
+        512,
+    )  # px; level i takes max(ltrb) between boundary i-1 and i
     center_radius: NonNegative = 1.5  # strides around the center; 0 takes the whole box
     center: Literal["box", "rasterized_box", "mask"] = "box"  # AdelaiDet: rasterized_box for BoxInst, mask for CondInst
     selection: Literal["best_per_instance", "random"] = "best_per_instance"  # CondInst: random

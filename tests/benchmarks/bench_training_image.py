@@ -10,10 +10,12 @@ from unittest import mock
 
 import torch
 
-from core import training
+from core import training_step
 from core.config import build_config, read_yaml
 from core.datasets.coco import load_training_set
 from core.model.condinst import build_model
+from core.optimizer import build_optimizer
+from core.training import epoch_batches, total_steps
 
 RECIPE = Path(__file__).parents[2] / "experiments" / "recipes" / "shapes.yaml"
 
@@ -33,10 +35,10 @@ def timed_parts(model: torch.nn.Module, seconds: dict[str, float]) -> Iterator[N
 
     with ExitStack() as stack:
         for owner, attribute, name in [
-            (training, "assign_locations", "targets"),
-            (training, "select_positives", "targets"),
-            (training, "build_mask_targets", "targets"),
-            (training, "criterion", "losses, forward"),
+            (training_step, "assign_locations", "targets"),
+            (training_step, "select_positives", "targets"),
+            (training_step, "build_mask_targets", "targets"),
+            (training_step, "criterion", "losses, forward"),
             (model, "forward", "network, forward"),
             (model.backbone, "forward", "  backbone, forward"),
             (model, "predict_masks", "mask head, forward"),
@@ -59,19 +61,19 @@ def main() -> None:
     torch.manual_seed(0)
     model = build_model(config.model, dataset.num_classes).to(memory_format=torch.channels_last)
     model.train()
-    optimizer = training.build_optimizer(model, config.training)
-    steps = training.total_steps(config.training, len(dataset))
+    optimizer = build_optimizer(model, config.training)
+    steps = total_steps(config.training, len(dataset))
     batch_size = config.training.batch_size
 
     def run(first: int, count: int, seconds: dict[str, float]) -> float:
         """Mean seconds per image over `count` steps that begin with step `first` of the schedule."""
-        batches = training.epoch_batches(dataset, batch_size, seed=0, epoch=0, workers=0)
+        batches = epoch_batches(dataset, batch_size, seed=0, epoch=0, workers=0)
         started = time.perf_counter()
         for step in range(first, first + count):
             before = time.perf_counter()
             batch = next(batches)
             seconds["data"] += time.perf_counter() - before
-            training.train_step(model, optimizer, batch, config, step=step, steps=steps, seed=0)
+            training_step.train_step(model, optimizer, batch, config, step=step, steps=steps, seed=0)
         return (time.perf_counter() - started) / (count * batch_size)
 
     run(0, 10, defaultdict(float))  # warm-up: allocator, kernels, file cache

@@ -15,7 +15,9 @@ def test_defaults_are_the_released_boxinst() -> None:
 
 
 def test_an_unknown_key_names_the_nearest_field_and_its_source() -> None:
-    with pytest.raises(ValueError, match=r"mine\.yaml: unknown key 'loss\.color_treshold' \(did you mean 'loss\.color_threshold'\?\)"):
+    with pytest.raises(
+        ValueError, match=r"mine\.yaml: unknown key 'loss\.color_treshold' \(did you mean 'loss\.color_threshold'\?\)"
+    ):
         build_config({"loss": {"color_treshold": 0.1}}, "mine.yaml")
 
 

@@ -1,16 +1,15 @@
-"""Training end to end on a handful of generated images: it learns, repeats to the bit, resumes exactly, stops on NaN."""
+"""Training end to end on a few generated images: it learns, repeats to the bit, resumes exactly, stops on NaN."""
 
 import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from core import training
 from core.checkpoint import load_checkpoint
 from core.config import Config, build_config
 from core.datasets.shapes import generate
-from core.training import TrainingResult, build_optimizer, epoch_order, train
+from core.training import TrainingResult, epoch_order, train
 
 TINY = {
     "name": "tiny",
@@ -171,15 +170,16 @@ def test_a_truncated_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
         load_checkpoint(path, config=tiny(root), seed=0, data_digest="", device="cpu")
 
 
-def test_norm_layers_are_not_decayed(root: Path) -> None:
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.GroupNorm(2, 8))
-    groups = build_optimizer(model, tiny(root).training).param_groups
-    assert [len(group["params"]) for group in groups] == [2, 2]
-    assert groups[1]["weight_decay"] == 0.0
-
-
 def test_each_epoch_sees_every_image_once_in_another_order() -> None:
     first, second = epoch_order(20, seed=3, epoch=0), epoch_order(20, seed=3, epoch=1)
     assert sorted(first) == sorted(second) == list(range(20))
     assert first != second
     assert first == epoch_order(20, seed=3, epoch=0)
+
+
+def test_validation_images_of_other_categories_are_refused(root: Path, tmp_path: Path) -> None:
+    content = json.loads((root / "instances_val.json").read_text())
+    content["categories"][0]["name"] = "blob"
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"val\.json: categories are \['blob', .* expected those of .*'ellipse'"):
+        run(tiny(root, data={"val_annotations": str(tmp_path / "val.json")}), tmp_path)

@@ -1,8 +1,13 @@
-"""The learning rate as a pure function of the step; nothing counts steps inside a module."""
+"""The optimizer, and its learning rate as a pure function of the step; nothing counts steps inside a module."""
 
 import math
 
+import torch
+from torch import nn
+
 from core.config import TrainingConfig
+
+NORMALIZATIONS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 
 def step_rate(step: int, total_steps: int, *, warmup_steps: int, drops: tuple[float, ...]) -> float:
@@ -30,3 +35,21 @@ def learning_rate(step: int, total_steps: int, training: TrainingConfig) -> floa
     else:
         share = step_rate(step, total_steps, warmup_steps=training.warmup_steps, drops=training.drops)
     return training.learning_rate * share
+
+
+def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
+    """SGD or AdamW over the trainable parameters; normalization layers are not decayed (detectron2)."""
+    norm_parameters = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, NORMALIZATIONS)
+        for parameter in module.parameters(recurse=False)
+    }
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if id(p) not in norm_parameters], "weight_decay": training.weight_decay},
+        {"params": [p for p in trainable if id(p) in norm_parameters], "weight_decay": 0.0},
+    ]
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+    return torch.optim.SGD(groups, lr=training.learning_rate, momentum=training.momentum)

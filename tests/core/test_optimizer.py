@@ -1,13 +1,17 @@
-"""Schedules as functions of the step, against numbers worked out by hand and against torch's own."""
+"""The learning rate as a function of the step, against numbers worked out by hand and against torch's own."""
 
 import pytest
 import torch
 
-from core.schedule import one_cycle_rate, step_rate
+from core.config import TrainingConfig
+from core.optimizer import build_optimizer, one_cycle_rate, step_rate
 
 
 def test_step_schedule_ramps_and_drops_tenfold() -> None:
-    rate = {s: step_rate(s, 90_000, warmup_steps=1000, drops=(60 / 90, 80 / 90)) for s in (0, 500, 1000, 59_999, 60_000, 80_000)}
+    rate = {
+        s: step_rate(s, 90_000, warmup_steps=1000, drops=(60 / 90, 80 / 90))
+        for s in (0, 500, 1000, 59_999, 60_000, 80_000)
+    }
     assert rate[0] == pytest.approx(0.001)
     assert rate[500] == pytest.approx(0.5005)  # half way between 0.001 and 1
     assert rate[1000] == rate[59_999] == 1.0
@@ -29,3 +33,10 @@ def test_one_cycle_equals_torch() -> None:
 
 def test_a_schedule_of_one_step_is_defined() -> None:
     assert 0 < one_cycle_rate(0, 1, warmup_share=0.0) <= 1
+
+
+def test_norm_layers_are_not_decayed() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.GroupNorm(2, 8))
+    groups = build_optimizer(model, TrainingConfig()).param_groups
+    assert [len(group["params"]) for group in groups] == [2, 2]
+    assert groups[1]["weight_decay"] == 0.0

@@ -1,0 +1,96 @@
+"""One training step: predict, assign, choose the locations that get a mask, score, update."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+
+from core.config import Config
+from core.losses.criterion import Losses, criterion
+from core.model.condinst import CondInst
+from core.neighborhood import Neighborhood
+from core.optimizer import learning_rate
+from core.structures import Batch
+from core.targets.assignment import assign_locations, select_positives
+from core.targets.mask_targets import build_mask_targets
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager:
+    """Context in which the network computes: bfloat16 where the recipe says so."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, steps: int, seed: int) -> Losses:
+    """Named losses of one batch: predict, assign, pick the locations that get a mask, score."""
+    with autocast(config.training.precision, str(batch.images.device)):
+        predictions = model(batch.images, batch.image_sizes)
+    neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
+    with torch.no_grad():
+        assignment = assign_locations(
+            predictions.locations,
+            predictions.level_index,
+            predictions.strides,
+            batch.annotations,
+            size_boundaries=config.assignment.size_boundaries,
+            center_radius=config.assignment.center_radius,
+            center=config.assignment.center,
+        )
+        selection = select_positives(
+            assignment,
+            predictions.class_logits,
+            predictions.centerness_logits,
+            batch.annotations,
+            selection=config.assignment.selection,
+            max_masks=config.assignment.max_masks,
+            generator=torch.Generator().manual_seed(seed * 1_000_003 + step),
+        )
+        targets = build_mask_targets(
+            batch,
+            neighborhood,
+            config.loss.color_threshold,
+            config.loss.color_temperature,
+            needs_edges=config.loss.pairwise > 0,
+        )
+    with autocast(config.training.precision, str(batch.images.device)):
+        mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
+    return criterion(
+        predictions,
+        mask_logits,
+        assignment,
+        selection,
+        targets,
+        neighborhood,
+        dice_weight=config.loss.dice,
+        projection_weight=config.loss.projection,
+        pairwise_weight=config.loss.pairwise,
+        box_mask_weight=config.loss.box_mask,
+        focal_alpha=config.loss.focal_alpha,
+        focal_gamma=config.loss.focal_gamma,
+        step=step,
+        warmup_steps=round(config.loss.pairwise_warmup * steps),
+    )
+
+
+def train_step(
+    model: CondInst, optimizer: torch.optim.Optimizer, batch: Batch, config: Config, *, step: int, steps: int, seed: int
+) -> Losses:
+    """One optimizer step.
+
+    Raises:
+        FloatingPointError: if a loss is not finite; names the term and the images.
+    """
+    rate = learning_rate(step, steps, config.training)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    losses = compute_losses(model, batch, config, step=step, steps=steps, seed=seed)
+    if not torch.isfinite(losses.total):
+        bad = [name for name, value in losses.weighted.items() if not torch.isfinite(value)]
+        raise FloatingPointError(f"step {step}: loss {', '.join(bad)} is not finite, images {batch.image_ids}")
+    optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()
+    if config.training.clip_gradient_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_gradient_norm)
+    optimizer.step()
+    return losses
