@@ -15,11 +15,16 @@ from core.config import Config
 FORMAT = 1
 
 
+def _identity(config: Config, seed: int, data_digest: str) -> dict[str, Any]:
+    """What a checkpoint belongs to; the recipe's name and the place of the data change no result and do not count."""
+    settings = config.model_dump_json(exclude={"name": True, "data": {"root"}})
+    return {"config": settings, "seed": seed, "data_digest": data_digest}
+
+
 def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str) -> None:
     """Write `state` (tensors, numbers, strings and containers of them) and what it belongs to."""
-    identity = {"format": FORMAT, "config": config.model_dump_json(), "seed": seed, "data_digest": data_digest}
     temporary = path.with_suffix(".partial")
-    torch.save({**identity, "state": state}, temporary)
+    torch.save({"format": FORMAT, **_identity(config, seed, data_digest), "state": state}, temporary)
     os.replace(temporary, path)
 
 
@@ -37,8 +42,7 @@ def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, 
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}; delete it to start over")
-    expected = {"config": config.model_dump_json(), "seed": seed, "data_digest": data_digest}
-    for name, value in expected.items():
+    for name, value in _identity(config, seed, data_digest).items():
         if content[name] != value:
             raise ValueError(
                 f"{path}: written for another {name}: found {content[name]!r}, expected {value!r}; "

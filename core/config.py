@@ -200,6 +200,17 @@ def describe(error: ValidationError, source: str, known: list[str]) -> str:
     return "\n".join(lines)
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, but a key that stands twice in one mapping is an error, not the last one's victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key '{twice}' stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file that holds one mapping.
 
@@ -207,7 +218,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         ValueError: if the file is missing, is no YAML or holds something else; names the file.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.load(Path(path).read_text(), _StrictLoader)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:

@@ -82,8 +82,10 @@ def check_data(jobs: Sequence[Job]) -> None:
 
 def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:
     """The jobs that are not finished, those of one key once."""
-    by_key = {job.key: job for job in reversed(jobs)}
-    return [job for job in by_key.values() if store.finished(job.key) is None][::-1]
+    by_key: dict[str, Job] = {}
+    for job in jobs:
+        by_key.setdefault(job.key, job)
+    return [job for job in by_key.values() if store.finished(job.key) is None]
 
 
 def device_of(resources: Resources) -> str:
@@ -121,7 +123,8 @@ def run_job(
 def crashed(job: Job, store: Store, error: BaseException) -> dict[str, Any]:
     """Leave the record of a job whose process died before it could write one."""
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    record = described | failure(error)
+    summary = str(error).strip().partition("\n")[0]  # Ray goes on with ids that differ each time
+    record = described | failure(error) | {"reason": f"the process died: {type(error).__name__}: {summary}"}
     store.write(record)
     return record
 

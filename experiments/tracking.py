@@ -54,7 +54,7 @@ class Tracking:
         if run is not None and run.info.status == "FINISHED":
             self.client.delete_run(run.info.run_id)
             run = None
-        self._open(job, run)
+        self._open(self.jobs[job.key], run)  # another study may have asked for it under another name
 
     def epoch(self, job: Job, numbers: dict[str, float]) -> None:
         if job.key in self.running:

@@ -105,7 +105,8 @@ def test_results_hold_records_and_pictures_and_nothing_of_before(
 
 
 def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) -> None:
-    assert crashed(jobs[0], store, RuntimeError("worker\n  died"))["reason"] == "RuntimeError: worker died"
+    record = crashed(jobs[0], store, RuntimeError("no memory\n  pid 123"))
+    assert record["reason"] == "the process died: RuntimeError: no memory"
     assert store.failed(jobs[0].key)["status"] == "failed"
 
 

@@ -101,6 +101,6 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
     parents, children = server.runs()
     assert [run.info.status for run in parents] == ["KILLED"]
     assert [(run.info.status, run.data.tags.get("reason")) for run in children] == [
-        ("FAILED", "MemoryError: killed"),
+        ("FAILED", "the process died: MemoryError: killed"),
         ("KILLED", None),
     ]
