@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.datasets.coco import load_validation_set
+from experiments.pictures import draw_annotations
 from experiments.store import Store, write_json
 from experiments.study import Study
 from experiments.sweep import Job
@@ -56,6 +58,7 @@ def write_results(
             target = partial / "pictures" / job.trial.name / picture
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.folder(job.key) / "pictures" / picture, target)
+    draw_annotations(load_validation_set(jobs[0].trial.config.data), partial / "pictures" / "ground_truth")
     folder, path = root / study.name, root / f"{study.name}.csv"
     path.unlink(missing_ok=True)  # never a new folder beside an old table
     shutil.rmtree(folder, ignore_errors=True)

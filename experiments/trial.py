@@ -9,15 +9,11 @@ from typing import Any
 
 import torch
 
-from core.datasets.coco import CocoDataset, load_validation_set
-from core.drawing import draw_instances
-from core.training import TrainingResult, train
+from core.datasets.coco import load_validation_set
+from core.training import train
+from experiments.pictures import draw_detections
 from experiments.provenance import Provenance
 from experiments.study import Trial
-
-NUM_PICTURES = 8  # the first images of the validation set, the same ones in every trial
-PICTURE_SCORE = 0.3  # detections below it are not drawn
-PICTURE_SIZE = 320  # small images are enlarged a whole number of times up to this longer side, px
 
 
 def run_trial(
@@ -51,7 +47,7 @@ def run_trial(
             result = train(
                 trial.config, trial.seed, device=device, folder=folder, on_epoch=remember, progress=progress
             )  # fmt: skip
-            pictures = draw_pictures(result, load_validation_set(trial.config.data), folder / "pictures")
+            pictures = draw_detections(result.evaluation, load_validation_set(trial.config.data), folder / "pictures")
     except Exception as error:
         seconds = time.perf_counter() - started
         return record | failure(error) | {"curves": curves, "seconds": seconds}
@@ -93,32 +89,6 @@ def failure(error: BaseException) -> dict[str, str]:
     """Status, reason in one line, and traceback of a trial that raised."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return {"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
-
-
-def draw_pictures(result: TrainingResult, dataset: CocoDataset, folder: Path) -> list[str]:
-    """Draw what was detected on the first images of the data set; returns the names of the PNG files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = {category_id: label for label, category_id in enumerate(dataset.category_ids)}
-    names = []
-    for index, image_id in enumerate(dataset.image_ids[:NUM_PICTURES]):
-        results = zip(result.evaluation.box_results, result.evaluation.mask_results, strict=True)
-        found = [(box, mask) for box, mask in results if box["image_id"] == image_id]
-        boxes = torch.tensor([box["bbox"] for box, _ in found]).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]  # xywh to xyxy
-        image = dataset.load_image(index)
-        picture = draw_instances(
-            image,
-            boxes,
-            torch.tensor([labels[box["category_id"]] for box, _ in found], dtype=torch.int64),
-            [mask["segmentation"] for _, mask in found],
-            dataset.categories,
-            torch.tensor([box["score"] for box, _ in found]),
-            min_score=PICTURE_SCORE,
-            zoom=max(PICTURE_SIZE // max(image.size), 1),
-        )
-        names.append(f"{image_id:012d}.png")
-        picture.save(folder / names[-1])
-    return names
 
 
 def device_name(device: str) -> str:

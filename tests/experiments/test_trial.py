@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from experiments.pictures import NUM_PICTURES
 from experiments.provenance import Provenance
 from experiments.store import Store, trial_key
 from experiments.study import Study, Trial
-from experiments.trial import NUM_PICTURES, run_trial
+from experiments.trial import run_trial
 
 METRICS = {f"{kind}_AP{suffix}" for kind in ("mask", "box") for suffix in ("", "50", "75", "s", "m", "l")}
 
