@@ -28,8 +28,12 @@ $(READY): requirements.txt
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
-repro: $(READY)
+# The generated data set, from the folder of this repository that holds it.
+.PHONY: data
+data: $(READY)
 	dvc pull --quiet --remote embedded data.dvc
+
+repro: data
 	dvc repro
 
 test: $(READY)
@@ -38,7 +42,7 @@ test: $(READY)
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
-bench: $(READY)
+bench: data
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image
 

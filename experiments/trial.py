@@ -1,5 +1,6 @@
 """One trial: train, evaluate, draw, and put all of it into one record."""
 
+import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -92,7 +93,10 @@ def failure(error: BaseException) -> dict[str, str]:
 
 
 def device_name(device: str) -> str:
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+    """The GPU's name, or the CPU's architecture and instruction set: kernels, and with them the last bits, follow it."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: golden values, the device, one thread."""
+"""Fixtures shared by all tests: golden values, one thread; tests marked `gpu` where there is one."""
 
 import os
 from collections.abc import Callable
@@ -26,11 +26,6 @@ def golden() -> Callable[[str], dict[str, np.ndarray]]:
             return {key: arrays[key] for key in arrays.files}
 
     return read
-
-
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
