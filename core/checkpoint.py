@@ -34,14 +34,7 @@ def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, 
     Raises:
         ValueError: if the file is no checkpoint of ours or belongs to another config, seed or data set; says which.
     """
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
-        raise ValueError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to start over"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}; delete it to start over")
+    content = _read(path, device)
     for name, value in _identity(config, seed, data_digest).items():
         if content[name] != value:
             raise ValueError(
@@ -49,3 +42,23 @@ def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, 
                 "delete it to start over"
             )
     return content["state"]
+
+
+def load_trained(path: Path, device: str) -> tuple[Config, dict[str, Any]]:
+    """Config and state of a checkpoint, whatever it was trained on, for use of its network.
+
+    Raises:
+        ValueError: if the file is no checkpoint of ours.
+    """
+    content = _read(path, device)
+    return Config.model_validate_json(content["config"]), content["state"]
+
+
+def _read(path: Path, device: str) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
+        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}")
+    return content

@@ -138,7 +138,12 @@ def train(
             numbers |= evaluation.metrics
         seconds = time.perf_counter() - started + (curves[-1]["seconds"] if curves else 0.0)
         curves.append({"epoch": epoch + 1, "epochs": epochs, "seconds": seconds} | numbers)
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curves": curves}
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "curves": curves,
+            "categories": training_set.categories,
+        }
         save_checkpoint(checkpoint, state, **identity)
         report(curves[-1])
     if evaluation is None:  # resumed after the last epoch

@@ -93,7 +93,7 @@ def failure(error: BaseException) -> dict[str, str]:
 
 
 def device_name(device: str) -> str:
-    """The GPU's name, or the CPU's architecture and instruction set: kernels, and with them the last bits, follow it."""
+    """The GPU's name, or the CPU's architecture and instruction set: they choose the kernels, and so the last bits."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

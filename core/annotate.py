@@ -1,0 +1,120 @@
+"""Annotate photos with a trained network: masks and boxes as a COCO file, and a picture of each photo.
+
+python -m core.annotate --checkpoint .store/KEY/checkpoint.pt --images photos --out annotated
+"""
+
+import argparse
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from pycocotools import mask as coco_mask
+from tqdm import tqdm
+
+from core.checkpoint import load_trained
+from core.config import Config
+from core.datasets.coco import CocoDataset, collate
+from core.datasets.transforms import fixed_view
+from core.drawing import draw_instances
+from core.evaluation import coco_results
+from core.model.condinst import CondInst, build_model
+from core.postprocess import detect
+
+LIST_OF_PHOTOS = "annotations.json"
+
+
+def load_model(checkpoint: Path, device: str) -> tuple[CondInst, Config, list[str]]:
+    """The network of a checkpoint in eval mode, its config and its class names.
+
+    Raises:
+        ValueError: if the file is no checkpoint of ours.
+    """
+    config, state = load_trained(checkpoint, device)
+    # The checkpoint holds all weights: what the trunk started from is not needed again.
+    settings = config.model.model_copy(update={"backbone": config.model.backbone.model_copy(update={"weights": None})})
+    model = build_model(settings, len(state["categories"]))
+    model.load_state_dict(state["model"])
+    return model.to(device, memory_format=torch.channels_last).eval(), config, state["categories"]
+
+
+def list_photos(images: Path, categories: list[str]) -> dict[str, Any]:
+    """A COCO file's content for the photos of a folder, not yet annotated; what is no image is left out.
+
+    Raises:
+        ValueError: if the folder holds no image.
+    """
+    entries = []
+    for path in sorted(path for path in images.iterdir() if path.is_file()):
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+        except UnidentifiedImageError:
+            continue
+        entries.append({"id": len(entries) + 1, "file_name": path.name, "width": width, "height": height})
+    if not entries:
+        raise ValueError(f"{images}: no image in this folder")
+    names = [{"id": label, "name": name} for label, name in enumerate(categories, 1)]
+    return {"images": entries, "categories": names, "annotations": []}
+
+
+def annotate(checkpoint: Path, images: Path, out: Path, *, min_score: float, device: str, progress: bool) -> int:
+    """Write `out/annotations.json` (COCO, masks run-length encoded, with scores) and a PNG per photo.
+
+    Returns the number of instances, those with a score of at least `min_score`.
+    """
+    model, config, categories = load_model(checkpoint, device)
+    content = list_photos(images, categories)
+    out.mkdir(parents=True, exist_ok=True)
+    partial_file = out / f".{LIST_OF_PHOTOS}.partial"
+    partial_file.write_text(json.dumps(content))
+    view = partial(fixed_view, short_side=config.data.val_short_side, long_side_max=config.data.long_side_max)
+    dataset = CocoDataset(partial_file, images, view_of=view)
+    thresholds = config.inference.model_dump(exclude={"batch_size"})
+    for index, entry in enumerate(tqdm(content["images"], unit="photo", disable=not progress)):
+        with torch.inference_mode():
+            found = detect(model, collate([dataset[index]]).to(device), **thresholds)[0]
+        picture = draw_instances(
+            dataset.load_image(index), found.boxes, found.labels, found.masks, categories, found.scores,
+            min_score=min_score,
+        )  # fmt: skip
+        picture.save(out / f"{entry['file_name']}.png")
+        for box, mask in zip(*coco_results(found, entry["id"], dataset.category_ids), strict=True):
+            if box["score"] >= min_score:
+                number, area = len(content["annotations"]) + 1, int(coco_mask.area(mask["segmentation"]))
+                content["annotations"].append({"id": number, "area": area, "iscrowd": 0} | box | mask)
+    partial_file.write_text(json.dumps(content))
+    os.replace(partial_file, out / LIST_OF_PHOTOS)
+    return len(content["annotations"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.annotate",
+        description="Annotate the photos of a folder with a trained network: a COCO file, and a picture of each.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint.pt of a trial, below .store")
+    parser.add_argument("--images", type=Path, required=True, help="folder of photos")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write annotations.json and pictures to")
+    parser.add_argument("--min-score", type=float, default=0.3, help="instances below this score are left out")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to compute")
+    options = parser.parse_args()
+    try:
+        count = annotate(
+            options.checkpoint, options.images, options.out,
+            min_score=options.min_score, device=options.device, progress=True,
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.out / LIST_OF_PHOTOS}: {count} instances")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Annotating photos with a trained network: a COCO file that our own loader reads, and a picture of each photo."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from core.annotate import annotate
+from core.checkpoint import save_checkpoint
+from core.config import build_config
+from core.datasets.coco import load_validation_set
+from core.model.condinst import build_model
+
+SETTINGS = {
+    "data": {"val_images": "photos", "val_annotations": "out/annotations.json", "val_short_side": 64},
+    "model": {
+        "backbone": {"name": "resnet18"},
+        "levels": [3, 4, 5],
+        "pyramid_channels": 16,
+        "head_convs": 1,
+        "head_groups": 4,
+        "mask_branch_channels": 16,
+    },
+    "assignment": {"size_boundaries": [32, 64]},
+    "inference": {"score_threshold": 0.0, "max_detections": 5},
+}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """An untrained network of two classes: with a threshold of 0 it detects something everywhere."""
+    config = build_config(SETTINGS, "test")
+    torch.manual_seed(0)
+    model = build_model(config.model, 2)
+    state = {"model": model.state_dict(), "categories": ["cat", "dog"], "curves": []}
+    save_checkpoint(tmp_path / "checkpoint.pt", state, config=config, seed=0, data_digest="d")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (120, 80), "red").save(tmp_path / "photos" / "b.png")
+    Image.new("L", (70, 90), 128).save(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    return tmp_path / "checkpoint.pt"
+
+
+def run(checkpoint: Path, min_score: float) -> int:
+    folder = checkpoint.parent
+    return annotate(checkpoint, folder / "photos", folder / "out", min_score=min_score, device="cpu", progress=False)
+
+
+def test_photos_become_a_coco_file_with_pictures(checkpoint: Path) -> None:
+    count = run(checkpoint, 0.0)
+    out = checkpoint.parent / "out"
+    content = json.loads((out / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.jpg", "b.png"]
+    assert [category["name"] for category in content["categories"]] == ["cat", "dog"]
+    assert 0 < count == len(content["annotations"]) <= 10
+    assert {"bbox", "segmentation", "score", "area", "category_id"} <= content["annotations"][0].keys()
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg.png", "annotations.json", "b.png.png"]
+    data = build_config(SETTINGS, "test").data.model_copy(update={"root": str(checkpoint.parent)})
+    assert load_validation_set(data).categories == ["cat", "dog"]
+
+
+def test_instances_below_the_score_are_left_out(checkpoint: Path) -> None:
+    assert run(checkpoint, 1.0) == 0
+
+
+def test_a_folder_without_images_is_named(checkpoint: Path) -> None:
+    for photo in (checkpoint.parent / "photos").iterdir():
+        photo.unlink()
+    with pytest.raises(ValueError, match="photos: no image in this folder"):
+        run(checkpoint, 0.0)
+
+
+def test_a_file_that_is_no_checkpoint_is_named(checkpoint: Path) -> None:
+    checkpoint.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a readable checkpoint"):
+        run(checkpoint, 0.0)
