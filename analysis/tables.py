@@ -82,9 +82,12 @@ def scale_sentence(record: dict[str, Any] | None) -> str:
     backbone, training = config["model"]["backbone"], config["training"]
     length = f"{training['epochs']} epochs" if training.get("epochs") else f"{training['steps']} steps"
     start = "from scratch" if backbone.get("weights") is None else "with pretrained weights"
-    data = f"`{Path(config['data']['root']).name}` at {config['data']['val_short_side']} px"
+    sides = config["data"]
+    data = (
+        f"`{Path(sides['root']).name}` (short side {sides['val_short_side']}, long at most {sides['long_side_max']} px)"
+    )
     setting = (
-        f"Recipe `{config['name']}`: data {data} (shorter side), {backbone['name']} {start}, {length}, "
+        f"Recipe `{config['name']}`: data {data}, {backbone['name']} {start}, {length}, "
         f"device {record.get('device', 'unknown')}."
     )
     if str(config["name"]).startswith("coco"):

@@ -23,7 +23,8 @@ def provenance() -> Provenance:
     """Describe the code and the versions of this process."""
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     revision = _git("rev-parse", "HEAD")
-    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    # dvc.lock changes with every run, after it, and decides no result
+    dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"))
     return Provenance(code_digest(trial_sources(), versions), versions, revision or None, dirty)
 
 

@@ -76,7 +76,7 @@ def write_records() -> Callable[..., None]:
             ]
             config = {
                 "name": recipe,
-                "data": {"root": f"data/{recipe}", "val_short_side": 160},
+                "data": {"root": f"data/{recipe}", "val_short_side": 160, "long_side_max": 160},
                 "model": {"backbone": {"name": "resnet18", "weights": None}},
                 "training": {"epochs": epochs, "steps": None},
             }

@@ -80,7 +80,7 @@ def test_the_order_is_judged_on_means_and_counted_over_seeds(tmp_path, write_res
 def test_the_caption_names_the_scale_and_hides_where_the_data_lies():
     config = {
         "name": "people",
-        "data": {"root": "/home/someone/people", "val_short_side": 256},
+        "data": {"root": "/home/someone/people", "val_short_side": 256, "long_side_max": 256},
         "model": {"backbone": {"name": "resnet18", "weights": "file"}},
         "training": {"epochs": 15},
     }
