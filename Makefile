@@ -23,18 +23,20 @@ help:
 
 # uv installs the lock in a fraction of pip's time; it comes from the same registry.
 $(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet uv==0.13.9
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
 # The generated data set, from the folder of this repository that holds it.
-.PHONY: data
-data: $(READY)
-	dvc pull --quiet --remote embedded data.dvc
+data/shapes: $(READY)
+	dvc pull --remote embedded data.dvc
+	touch $@
 
-repro: data
-	dvc repro
+# Where trials failed, DVC stops before the report: it is written all the same, with the holes and their reasons.
+repro: data/shapes
+	dvc repro || { python -m analysis.report; exit 1; }
 
 test: $(READY)
 	python -m pytest
@@ -42,7 +44,7 @@ test: $(READY)
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
-bench: data
+bench: data/shapes
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
@@ -24,6 +24,7 @@ from core.drawing import draw_instances
 from core.evaluation import coco_results
 from core.model.condinst import CondInst, build_model
 from core.postprocess import detect
+from core.training_step import autocast
 
 LIST_OF_PHOTOS = "annotations.json"
 
@@ -52,7 +53,7 @@ def list_photos(images: Path, categories: list[str]) -> dict[str, Any]:
     for path in sorted(path for path in images.iterdir() if path.is_file()):
         try:
             with Image.open(path) as image:
-                width, height = image.size
+                width, height = ImageOps.exif_transpose(image).size
         except UnidentifiedImageError:
             continue
         entries.append({"id": len(entries) + 1, "file_name": path.name, "width": width, "height": height})
@@ -76,7 +77,7 @@ def annotate(checkpoint: Path, images: Path, out: Path, *, min_score: float, dev
     dataset = CocoDataset(partial_file, images, view_of=view)
     thresholds = config.inference.model_dump(exclude={"batch_size"})
     for index, entry in enumerate(tqdm(content["images"], unit="photo", disable=not progress)):
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(config.training.precision, device):
             found = detect(model, collate([dataset[index]]).to(device), **thresholds)[0]
         picture = draw_instances(
             dataset.load_image(index), found.boxes, found.labels, found.masks, categories, found.scores,

@@ -24,7 +24,10 @@ def _identity(config: Config, seed: int, data_digest: str) -> dict[str, Any]:
 def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str) -> None:
     """Write `state` (tensors, numbers, strings and containers of them) and what it belongs to."""
     temporary = path.with_suffix(".partial")
-    torch.save({"format": FORMAT, **_identity(config, seed, data_digest), "state": state}, temporary)
+    with temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **_identity(config, seed, data_digest), "state": state}, file)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut could leave the new name with old, empty blocks
     os.replace(temporary, path)
 
 
@@ -58,7 +61,9 @@ def _read(path: Path, device: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
-        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+        raise ValueError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}); without it training starts over"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}")
     return content

@@ -13,6 +13,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from core.datasets.masks import has_area, is_polygons, parts_with_area
+
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
 METRICS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AP_KEYS) + ("mask_to_box_area",)
 
@@ -37,7 +39,8 @@ def coco_metrics(
 
     The AP is that of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that of
     the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
-    count neither way; annotation ids may repeat or be 0 (which pycocotools reads as "not found").
+    count neither way; polygons of fewer than three vertices are no mask, alone or as parts of one; annotation ids may
+    repeat or be 0 (which pycocotools reads as "not found").
     """
     content = json.loads(annotations.read_text()) if isinstance(annotations, Path) else annotations
     boxes = _run(content, box_results, "bbox", image_ids, category_ids)
@@ -45,7 +48,7 @@ def coco_metrics(
     metrics |= _average_precisions(boxes, "box")
     metrics["mask_to_box_area"] = _mask_to_box_area(boxes, box_results, mask_results)
     per_category = {int(category_id): math.nan for category_id in boxes.params.catIds}
-    if any(annotation.get("segmentation") for annotation in content["annotations"]):
+    if any(_has_mask(annotation) for annotation in content["annotations"]):
         masks = _run(content, mask_results, "segm", image_ids, category_ids)
         metrics |= _average_precisions(masks, "mask")
         # Precision by IoU threshold, recall, category, size range (0: all) and number of detections (-1: 100).
@@ -92,10 +95,17 @@ def _complete(annotation: dict[str, Any], annotation_id: int, kind: Literal["bbo
     """A copy of the annotation with all that pycocotools reads."""
     x, y, width, height = annotation["bbox"]
     complete = {"area": width * height, "iscrowd": 0} | annotation | {"id": annotation_id}
-    if kind == "segm" and not annotation.get("segmentation"):
+    if kind == "segm" and not _has_mask(annotation):
         outline = [x, y, x + width, y, x + width, y + height, x, y + height]
         complete |= {"segmentation": [outline], "iscrowd": 1}
+    elif kind == "segm" and is_polygons(annotation["segmentation"]):
+        complete["segmentation"] = parts_with_area(annotation["segmentation"])
     return complete
+
+
+def _has_mask(annotation: dict[str, Any]) -> bool:
+    segmentation = annotation.get("segmentation")
+    return bool(segmentation) and has_area(segmentation)
 
 
 def _average_precisions(run: COCOeval, prefix: str) -> dict[str, float]:

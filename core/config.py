@@ -5,11 +5,38 @@ exist for small data on a CPU and have no source but this project. Derived value
 """
 
 import difflib
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("expected an odd number: a neighborhood has a middle")
+    return value
+
+
+def _backbone_name(name: str) -> str:
+    if not re.fullmatch(r"resnet(18|34|50|101)|timm:.+", name):
+        raise ValueError("expected resnet18, resnet34, resnet50, resnet101 or timm:<name>")
+    return name
+
+
+def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(low >= high for low, high in pairwise(values)):
+        raise ValueError("expected each value above the one before")
+    return values
+
+
+def _low_to_high(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError("expected the lower limit first")
+    return limits
+
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -27,12 +54,20 @@ class DataConfig(Frozen):
     train_annotations: str = "annotations/instances_train2017.json"
     val_images: str = "val2017"
     val_annotations: str = "annotations/instances_val2017.json"
-    short_sides: tuple[Count, ...] = (640, 672, 704, 736, 768, 800)  # training picks one; px
+    short_sides: Annotated[tuple[Count, ...], Field(min_length=1)] = (
+        640,
+        672,
+        704,
+        736,
+        768,
+        800,
+    )  # training picks one; px
     long_side_max: Count = 1333  # px
     val_short_side: Count = 800  # px
     flip_probability: Fraction = 0.5  # horizontal
     color_jitter: Fraction = 0.0  # ours: brightness, contrast and saturation, relative
-    scale_range: tuple[Positive, Positive] | None = None  # ours: zoom by a factor from this range, crop or pad to size
+    # ours: zoom by a factor from this range, crop or pad to size
+    scale_range: Annotated[tuple[Positive, Positive], AfterValidator(_low_to_high)] | None = None
     ignored_bottom_rows: Annotated[int, Field(ge=0)] = 10  # original px; COCO's annotations miss the bottom edge
     drop_images_without_boxes: bool = True  # AdelaiDet filters them
 
@@ -44,7 +79,8 @@ class SupervisionConfig(Frozen):
 
 
 class BackboneConfig(Frozen):
-    name: str = "resnet50"  # resnet18 | 34 | 50 | 101, or `timm:<name>` for a timm features_only backbone
+    # resnet18 | 34 | 50 | 101, or `timm:<name>` for a timm features_only backbone
+    name: Annotated[str, AfterValidator(_backbone_name)] = "resnet50"
     weights: str | None = None  # file, or `package:<name>` as listed in core/model/backbone.py; None: from scratch
     norm: Literal["frozen", "trained"] = "frozen"  # batch norm with fixed or with trained statistics
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = 2  # 1: stem, 2: stem and res2, ...
@@ -60,7 +96,7 @@ class ModelConfig(Frozen):
     pyramid_channels: Count = 256
     head_convs: Annotated[int, Field(ge=0)] = 4  # 3x3 convolutions in each tower of the FCOS head
     head_groups: Count = 32  # group norm of the towers
-    class_prior: Fraction = 0.01  # initial class probability
+    class_prior: Annotated[float, Field(gt=0, lt=1)] = 0.01  # initial class probability
     mask_branch_channels: Count = 128
     mask_branch_convs: Annotated[int, Field(ge=0)] = 4
     mask_feature_channels: Count = 16  # AdelaiDet's BoxInst; its CondInst has 8
@@ -82,14 +118,18 @@ class ModelConfig(Frozen):
             raise ValueError("relative_coordinate_scales: expected one scale for each level")
         return self
 
+    @model_validator(mode="after")
+    def _groups_divide_channels(self) -> "ModelConfig":
+        if self.pyramid_channels % self.head_groups:
+            raise ValueError(
+                f"head_groups is {self.head_groups}, expected a divisor of pyramid_channels {self.pyramid_channels}"
+            )
+        return self
+
 
 class AssignmentConfig(Frozen):
-    size_boundaries: tuple[Positive, ...] = (
-        64,
-        128,
-        256,
-        512,
-    )  # px; level i takes max(ltrb) between boundary i-1 and i
+    # px; level i takes max(ltrb) between boundary i-1 and i
+    size_boundaries: Annotated[tuple[Positive, ...], AfterValidator(_increasing)] = (64, 128, 256, 512)
     center_radius: NonNegative = 1.5  # strides around the center; 0 takes the whole box
     center: Literal["box", "rasterized_box", "mask"] = "box"  # AdelaiDet: rasterized_box for BoxInst, mask for CondInst
     selection: Literal["best_per_instance", "random"] = "best_per_instance"  # CondInst: random
@@ -108,11 +148,17 @@ class LossConfig(Frozen):
     box_mask: NonNegative = 0.0  # Dice against the box as if it were the mask: the naive baseline
     color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
     color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
-    neighborhood_size: Count = 3
+    neighborhood_size: Annotated[int, Field(ge=3), AfterValidator(_odd)] = 3
     neighborhood_dilation: Count = 2  # mask-grid cells
     pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
     focal_alpha: Fraction = 0.25
     focal_gamma: NonNegative = 2.0
+
+    @model_validator(mode="after")
+    def _some_mask_term(self) -> "LossConfig":
+        if self.dice == self.projection == self.pairwise == self.box_mask == 0:
+            raise ValueError("dice, projection, pairwise and box_mask are all 0, expected a mask term above 0")
+        return self
 
 
 class TrainingConfig(Frozen):
@@ -125,7 +171,8 @@ class TrainingConfig(Frozen):
     weight_decay: NonNegative = 1e-4  # not on normalization layers
     schedule: Literal["step", "one_cycle"] = "step"
     warmup_steps: Annotated[int, Field(ge=0)] = 1000  # linear from learning_rate * 0.001
-    drops: tuple[Fraction, ...] = (60 / 90, 80 / 90)  # step: shares of the schedule at which the rate falls tenfold
+    # step: shares of the schedule at which the rate falls tenfold
+    drops: Annotated[tuple[Fraction, ...], AfterValidator(_increasing)] = (60 / 90, 80 / 90)
     warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the rate rises
     clip_gradient_norm: Positive | None = None  # AdelaiDet does not clip
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast of the network, losses in float32

@@ -8,6 +8,7 @@ kernels add in no fixed order: there, equal runs agree closely but not to the bi
 import math
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,12 +73,14 @@ def train(
     *,
     device: str = "cpu",
     folder: Path,
+    digest: str | None = None,
     on_epoch: Callable[[dict[str, float | int]], None] | None = None,
     workers: int = 0,
     progress: bool = True,
 ) -> TrainingResult:
     """Train by `config` and evaluate; a checkpoint in `folder` is gone on from, else training starts there.
 
+    The checkpoint belongs to the data of this `digest`, by default `data_digest` (which reads every image).
     `on_epoch` gets one dict per finished epoch, those before a resume included: epoch (from 1), epochs, step,
     learning_rate, pairwise_warmup, edges_kept, seconds, `loss/<term>` (weighted) and `loss/<term>_unweighted` as
     means over the epoch, and the metrics where the epoch ended with an evaluation.
@@ -88,12 +91,9 @@ def train(
     """
     training_set = load_training_set(config.data, config.supervision, seed)
     validation_set = load_validation_set(config.data)
-    if training_set.categories != validation_set.categories:
-        raise ValueError(
-            f"{validation_set.annotation_path}: categories are {validation_set.categories}, "
-            f"expected those of {training_set.annotation_path}: {training_set.categories}"
-        )
-    digest = data_digest(config.data)
+    check_same_categories(training_set, validation_set)
+    check_something_to_learn(training_set, config)
+    digest = digest or data_digest(config.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(config.model, training_set.num_classes)
@@ -151,6 +151,25 @@ def train(
     return TrainingResult(model, evaluation, curves, curves[-1]["seconds"], peak_memory_mb(device))
 
 
+def check_same_categories(training_set: CocoDataset, validation_set: CocoDataset) -> None:
+    """Raise a ValueError unless both files name the same categories in the same order."""
+    if training_set.categories != validation_set.categories:
+        raise ValueError(
+            f"{validation_set.annotation_path}: categories are {validation_set.categories}, "
+            f"expected those of {training_set.annotation_path}: {training_set.categories}"
+        )
+
+
+def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
+    """Raise a ValueError if the mask loss has only the Dice term and no training instance has a mask for it."""
+    boxes_teach = config.loss.projection or config.loss.pairwise or config.loss.box_mask
+    if not boxes_teach and not training_set.has_masks:
+        raise ValueError(
+            f"{training_set.annotation_path}: no instance with a mask (supervision.mask_ratio is "
+            f"{config.supervision.mask_ratio:g}), but loss.dice, which needs one, is the only term of the mask loss"
+        )
+
+
 def evaluate_model(model: CondInst, dataset: CocoDataset, config: Config, *, device: str, progress: bool) -> Evaluation:
     return evaluate(
         model, dataset, config.inference, device=device, precision=config.training.precision, progress=progress
@@ -178,16 +197,18 @@ def run_epoch(
     end = min(first + per_epoch, steps)
     batches = epoch_batches(dataset, config.training.batch_size, seed, epoch, workers=workers)
     sums: dict[str, torch.Tensor | float] = {}
+    counts: Counter[str] = Counter()
     for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not progress):
         batch = next(batches).to(device)
         losses = train_step(model, optimizer, batch, config, step=step, steps=steps, seed=seed)
         for name, value in loss_values(losses).items():
             sums[name] = sums.get(name, 0.0) + value
+            counts[name] += 1
     return {
         "step": end,
         "learning_rate": learning_rate(end - 1, steps, config.training),
         "pairwise_warmup": losses.pairwise_warmup,
-        **{name: float(total) / (end - first) for name, total in sums.items()},
+        **{name: float(total) / counts[name] for name, total in sums.items()},
     }
 
 

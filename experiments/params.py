@@ -25,6 +25,7 @@ class Params(Frozen):
     studies: Annotated[tuple[str, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     settings: dict[str, Any] = Field(default_factory=dict)  # differences from the recipe, dotted or nested
+    allow_holes: bool = False  # a study with failed trials counts as done; its table says which are missing and why
     resources: Resources = Resources()
 
     @field_validator("studies", "seeds")

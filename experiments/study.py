@@ -87,6 +87,8 @@ def load_study(name: str, base: dict[str, Any], seeds: tuple[int, ...], folder: 
         raise ValueError(f"{path}: reference_arm '{file.reference_arm}' is no arm{nearest(file.reference_arm, known)}")
     configs = {arm: _arm_config(base, change, arm, path) for arm, change in differences.items()}
     _refuse_duplicates(configs, path)
+    if any("root" in change.get("data", {}) for change in differences.values()):
+        raise ValueError(f"{path}: data.root is no setting of an arm: it stands in params.yaml, where DVC sees it")
     varied = tuple(dict.fromkeys(field for change in differences.values() for field in leaves(change)))
     trials = tuple(
         Trial(name, arm, seed, config, {field: value_of(config, field) for field in varied})

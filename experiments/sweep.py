@@ -1,5 +1,6 @@
 """Which trials of some studies are still to run, one of them run into the store, and all of them run one by one."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 from core.checkpoint import load_checkpoint, save_checkpoint
 from core.config import Config
 from core.datasets.coco import data_digest, load_training_set, load_validation_set
+from core.training import check_same_categories
 from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store, trial_key
@@ -49,10 +51,24 @@ def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
         if data not in digests:
             check_folder(trial.config)
             digests[data] = data_digest(trial.config.data)
-        digest = digests[data]
+        digest = with_weights(digests[data], trial.config.model.backbone.weights)
         key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
         jobs.append(Job(key, trial, digest, provenance))
     return jobs
+
+
+def with_weights(digest: str, weights: str | None) -> str:
+    """The digest of the data, and of the weights that the trunk starts from if they are a file (not `package:`).
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    if weights is None or weights.startswith("package:"):
+        return digest
+    if not Path(weights).is_file():
+        raise ValueError(f"model.backbone.weights: no file '{weights}'")
+    content = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    return hashlib.sha256(f"{digest} {content}".encode()).hexdigest()[:16]
 
 
 def check_folder(config: Config) -> None:
@@ -76,8 +92,13 @@ def check_data(jobs: Sequence[Job]) -> None:
         content = config.data.model_dump_json() + config.supervision.model_dump_json()
         if content not in seen:
             seen.add(content)
-            load_training_set(config.data, config.supervision, job.trial.seed)
-            load_validation_set(config.data)
+            validation_set = load_validation_set(config.data)
+            check_same_categories(load_training_set(config.data, config.supervision, job.trial.seed), validation_set)
+            if not validation_set.has_masks:
+                raise ValueError(
+                    f"{validation_set.annotation_path}: no annotation has a mask; training can do without, "
+                    "but the studies report mask AP"
+                )
 
 
 def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:

@@ -46,8 +46,14 @@ def run_trial(
     try:
         with torch_threads(threads):
             result = train(
-                trial.config, trial.seed, device=device, folder=folder, on_epoch=remember, progress=progress
-            )  # fmt: skip
+                trial.config,
+                trial.seed,
+                device=device,
+                folder=folder,
+                digest=data_digest,
+                on_epoch=remember,
+                progress=progress,
+            )
             pictures = draw_detections(result.evaluation, load_validation_set(trial.config.data), folder / "pictures")
     except Exception as error:
         seconds = time.perf_counter() - started

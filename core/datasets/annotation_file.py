@@ -74,7 +74,7 @@ def read_annotation_file(path: Path, image_folder: Path) -> AnnotationFile:
     crowds, flat = Counter(), Counter()
     for annotation in content["annotations"]:
         image_id = annotation.get("image_id")
-        problem = _annotation_problem(annotation, images.get(image_id), label_of)
+        problem = _annotation_problem(annotation, images, label_of)
         if problem:
             problems.append(f"annotation {annotation['id']} (image {image_id}): {problem}")
         elif annotation.get("iscrowd"):
@@ -85,7 +85,9 @@ def read_annotation_file(path: Path, image_folder: Path) -> AnnotationFile:
             instances[image_id].append(annotation)
 
     records = [
-        _record(images[i], instances[i], label_of, crowds[i], flat[i]) for i in sorted(images) if _has_size(images[i])
+        _record(images[i], instances[i], label_of, crowds[i], flat[i])
+        for i in sorted(images)
+        if isinstance(images[i]["file_name"], str) and _has_size(images[i])
     ]
     return AnnotationFile(path, [c["name"] for c in categories], [c["id"] for c in categories], records, problems)
 
@@ -114,6 +116,8 @@ def _has_size(image: dict) -> bool:
 
 
 def _image_problem(image: dict, folder: Path) -> str | None:
+    if not isinstance(image["file_name"], str):
+        return f"image {image['id']}: file_name is {image['file_name']!r:.60}, expected a string"
     name = PurePosixPath(image["file_name"])
     if name.is_absolute() or ".." in name.parts:
         return f"image {image['id']}: file_name is {image['file_name']!r}, expected a path inside the image folder"
@@ -125,11 +129,15 @@ def _image_problem(image: dict, folder: Path) -> str | None:
     return None
 
 
-def _annotation_problem(annotation: dict, image: dict | None, label_of: dict[int, int]) -> str | None:
+def _annotation_problem(annotation: dict, images: dict[int, dict], label_of: dict[int, int]) -> str | None:
+    for key in ("image_id", "category_id"):
+        if not isinstance(annotation.get(key), int | float):  # 7.0 is found as 7
+            return f"{key} is {annotation.get(key)!r:.60}, expected an integer"
+    image = images.get(annotation["image_id"])
     if image is None:
         return "no such image"
-    if annotation.get("category_id") not in label_of:
-        return f"category_id is {annotation.get('category_id')}, expected one of {_shortened(sorted(label_of))}"
+    if annotation["category_id"] not in label_of:
+        return f"category_id is {annotation['category_id']}, expected one of {_shortened(sorted(label_of))}"
     box = annotation.get("bbox")
     is_box = isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
     if not is_box or not all(math.isfinite(value) for value in box):

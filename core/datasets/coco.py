@@ -73,7 +73,8 @@ class CocoDataset(Dataset):
             log.warning("%s: %d box(es) of width or height 0 are left out", annotation_path, flat)
         records = [record for record in file.images if len(record.labels) or not drop_images_without_boxes]
         if not records:
-            raise ValueError(f"{annotation_path}: {len(file.images)} images, none of them with a box to learn from")
+            lack = "none of them with a box to learn from" if drop_images_without_boxes else "expected at least one"
+            raise ValueError(f"{annotation_path}: {len(file.images)} images, {lack}")
         with_masks = keeps_masks([record.image_id for record in records])
         self.records = [r if r.image_id in with_masks else _without_masks(r) for r in records]
         self.categories, self.category_ids = file.categories, file.category_ids
@@ -86,6 +87,11 @@ class CocoDataset(Dataset):
     @property
     def num_classes(self) -> int:
         return len(self.categories)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether any instance has a mask that is used."""
+        return any(masks.has_area(segmentation) for record in self.records for segmentation in record.segmentations)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) whose random views the samples show."""

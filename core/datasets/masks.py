@@ -11,6 +11,7 @@ from torch import Tensor
 from core.structures import MASK_STRIDE
 
 Segmentation = list | dict  # COCO: polygons [[x1, y1, x2, y2, ...], ...], or a run-length encoding
+COMPRESSED_RUNS = bytes(range(48, 48 + 64))  # the characters of a compressed run-length encoding: six bits each
 
 
 def is_polygons(segmentation: Segmentation) -> bool:
@@ -20,12 +21,7 @@ def is_polygons(segmentation: Segmentation) -> bool:
 def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
     """What is wrong with the segmentation of an image of this size; None if it can be rasterized."""
     if isinstance(segmentation, dict):
-        if segmentation.get("size") != [height, width]:
-            return f"run-length encoding has size {segmentation.get('size')}, expected [{height}, {width}]"
-        counts = segmentation.get("counts")
-        if isinstance(counts, list) and sum(counts) != height * width:
-            return f"run-length encoding covers {sum(counts)} pixels, expected {height * width}"
-        return None if isinstance(counts, list | str | bytes) else f"run-length encoding has counts {counts!r}"
+        return _encoding_problem(segmentation, height, width)
     if not isinstance(segmentation, list):
         return f"segmentation is {segmentation!s:.60}, expected polygons or a run-length encoding"
     for part in segmentation:
@@ -36,16 +32,57 @@ def segmentation_problem(segmentation: Any, height: int, width: int) -> str | No
     return None
 
 
+def _encoding_problem(encoding: dict, height: int, width: int) -> str | None:
+    if encoding.get("size") != [height, width]:
+        return f"run-length encoding has size {encoding.get('size')}, expected [{height}, {width}]"
+    counts = encoding.get("counts")
+    runs = run_lengths(counts) if isinstance(counts, str | bytes) else counts
+    if not isinstance(runs, list) or not all(isinstance(run, int) for run in runs):
+        return f"run-length encoding has counts {counts!r:.60}, expected a list of integers or its compressed form"
+    if min(runs, default=0) < 0:
+        return f"run-length encoding has a run of {min(runs)} pixels, expected none below 0"
+    if sum(runs) != height * width:
+        return f"run-length encoding covers {sum(runs)} pixels, expected {height * width}"
+    return None
+
+
+def run_lengths(counts: str | bytes) -> list[int] | None:
+    """Numbers of pixels off, on, off, ... that a compressed run-length encoding spells; None if it spells nothing.
+
+    The format is COCO's: a character holds six bits above 48, the last of which says that the number goes on. The
+    others are five bits of the number, lowest first, and its sign is the highest of them. From the fourth on, a
+    number is the difference to the run two before.
+    """
+    counts = counts.encode() if isinstance(counts, str) else counts
+    if counts.translate(None, COMPRESSED_RUNS):
+        return None
+    runs: list[int] = []
+    number, num_bits = 0, 0
+    for character in counts:
+        bits = character - 48
+        number |= (bits & 0x1F) << num_bits
+        num_bits += 5
+        if not bits & 0x20:
+            number -= (bits >> 4) << num_bits
+            runs.append(number + runs[-2] if len(runs) > 2 else number)
+            number, num_bits = 0, 0
+    return runs if num_bits == 0 else None
+
+
+def parts_with_area(polygons: list) -> list:
+    """The polygons of at least three vertices: COCO has some of fewer, at which pycocotools fails."""
+    return [part for part in polygons if len(part) >= 6]
+
+
 def has_area(segmentation: Any) -> bool:
     """Whether there is a mask at all: exporters write `[]`, and COCO has polygons of fewer than three vertices."""
-    return any(len(part) >= 6 for part in segmentation) if isinstance(segmentation, list) else segmentation is not None
+    return bool(parts_with_area(segmentation)) if is_polygons(segmentation) else segmentation is not None
 
 
 def encode(segmentation: Segmentation, height: int, width: int) -> dict:
     """Compressed run-length encoding of the union of the polygons, or of either form of run-length encoding."""
     if is_polygons(segmentation):
-        parts = [part for part in segmentation if len(part) >= 6]
-        return coco_mask.merge(coco_mask.frPyObjects(parts, height, width))
+        return coco_mask.merge(coco_mask.frPyObjects(parts_with_area(segmentation), height, width))
     if isinstance(segmentation["counts"], list):
         return coco_mask.frPyObjects(segmentation, height, width)
     return segmentation
@@ -64,7 +101,7 @@ def sample_cell_centers(masks: UInt8[Tensor, "G H W"]) -> Bool[Tensor, "G h w"]:
 
 
 def centers_of_mass(masks: UInt8[Tensor, "G H W"], otherwise: Float[Tensor, "G 2"]) -> Float[Tensor, "G 2"]:
-    """Mean (x, y) index of the pixels of each full-resolution mask; `otherwise` where a mask is empty (CondInst)."""
+    """Mean (x, y) index of the pixels of each full-resolution mask; `otherwise` where a mask is empty."""
     rows, columns = masks.sum(2).float(), masks.sum(1).float()
     areas = rows.sum(1)
     x = columns @ torch.arange(columns.shape[1]).float()

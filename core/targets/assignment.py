@@ -32,8 +32,9 @@ def assign_locations(
     - the smallest box wins, the first of equal ones.
 
     `center` is the middle of the box, of the rasterized box (AdelaiDet's BoxInst) or of the mask (its CondInst).
-    AdelaiDet's quirk is kept: all of an image is background if its first center has x = 0, which is how the center of
-    an empty mask reads.
+    AdelaiDet's quirk is kept: all of an image is background if its first center has x = 0. That is how it reads the
+    center of an empty mask; `masks.centers_of_mass` has the center of the box there, so that with our data an empty
+    mask is no such case, but a first mask or rasterized box that lies in pixel column 0 alone still is.
     """
     counts = [len(a.boxes) for a in annotations]
     if max(counts) == 0:

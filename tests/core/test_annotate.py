@@ -76,3 +76,13 @@ def test_a_file_that_is_no_checkpoint_is_named(checkpoint: Path) -> None:
     checkpoint.write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match=r"checkpoint\.pt: not a readable checkpoint"):
         run(checkpoint, 0.0)
+
+
+def test_a_photo_is_taken_upright_as_its_camera_says(checkpoint: Path) -> None:
+    photo = Image.new("RGB", (120, 80), "red")
+    photo.getexif()[0x0112] = 6  # orientation: turned by a quarter
+    photo.save(checkpoint.parent / "photos" / "c.jpg", exif=photo.getexif())
+    run(checkpoint, 0.0)
+    image = json.loads((checkpoint.parent / "out" / "annotations.json").read_text())["images"][2]
+    assert (image["width"], image["height"]) == (80, 120)
+    assert Image.open(checkpoint.parent / "out" / "c.jpg.png").size == (80, 120)

@@ -71,7 +71,7 @@ def comparable(result: TrainingResult) -> tuple[str, str]:
     return repr(curves), repr(result.evaluation.metrics)
 
 
-def test_loss_falls_when_two_images_are_learned_by_heart(root: Path, tmp_path: Path) -> None:
+def test_loss_falls_when_six_images_are_learned_by_heart(root: Path, tmp_path: Path) -> None:
     config = tiny(root, training={"epochs": 12}, supervision={"mask_ratio": 1.0})
     curves = run(config, tmp_path).curves
     assert curves[-1]["loss/total"] < 0.6 * curves[0]["loss/total"]
@@ -183,3 +183,9 @@ def test_validation_images_of_other_categories_are_refused(root: Path, tmp_path:
     (tmp_path / "val.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"val\.json: categories are \['blob', .* expected those of .*'ellipse'"):
         run(tiny(root, data={"val_annotations": str(tmp_path / "val.json")}), tmp_path)
+
+
+def test_a_mask_loss_without_anything_to_learn_from_is_refused(root: Path, tmp_path: Path) -> None:
+    loss = {"projection": 0.0, "pairwise": 0.0}
+    with pytest.raises(ValueError, match=r"instances_train\.json: no instance with a mask .*mask_ratio is 0\)"):
+        run(tiny(root, loss=loss), tmp_path)

@@ -7,7 +7,6 @@ import pytest
 
 from core.checkpoint import save_checkpoint
 from core.config import Config, build_config
-from core.datasets.coco import data_digest
 from core.datasets.shapes import generate
 from experiments import trial as trial_module
 from experiments.provenance import Provenance
@@ -73,7 +72,9 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """
     calls: list[str] = []
 
-    def train(config: Config, seed: int, *, device: str, folder: Path, on_epoch, progress: bool) -> SimpleNamespace:
+    def train(
+        config: Config, seed: int, *, device: str, folder: Path, digest: str, on_epoch, progress: bool
+    ) -> SimpleNamespace:
         calls.append(f"{config.loss.dice:g}")
         curves = []
         for epoch in (1, 2):
@@ -83,7 +84,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if config.loss.dice == 3:
                 raise FloatingPointError("step 7: loss dice is not finite")
         state = {"model": {}, "optimizer": {}, "curves": curves}
-        identity = {"config": config, "seed": seed, "data_digest": data_digest(config.data)}
+        identity = {"config": config, "seed": seed, "data_digest": digest}
         folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(folder / "checkpoint.pt", state, **identity)
         metrics = {"mask_AP": 10.0 * config.loss.dice, "mask_APl": float("nan"), "box_AP": 1 / 3}

@@ -93,6 +93,8 @@ def test_a_failed_trial_is_a_hole_and_no_success(study: Study, here: Path, fake_
     assert [row["status"] for row in rows(here / "results" / "pair.csv")] == ["failed", "ok"]
     assert run(failing(study), allow_holes=True) == 0
     assert fake_training == ["3", "2", "3"]  # the one that failed is tried again
+    allowed = params().model_copy(update={"allow_holes": True})
+    assert run_studies([failing(study)], allowed, argparse.Namespace(**FLAGS)) == 0
 
 
 def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, capsys) -> None:

@@ -89,6 +89,7 @@ def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) 
         ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' are the same"),
         ("vary: {loss.color_threshold: [0.1, 0.1]}", "vary gives 'color_threshold=0.1' twice"),
         ("vary: {loss.color_threshold: []}", "vary.loss.color_threshold: .*at least 1"),
+        ("vary: {data.root: [here, there]}", "data.root is no setting of an arm"),
         ("arms: {}", "neither arms nor vary"),
         ("arms: {both: {}}\nreference_arm: bot", "reference_arm 'bot' is no arm .did you mean 'both'"),
     ],
@@ -134,6 +135,8 @@ def test_settings_of_the_params_change_the_recipe_and_are_checked(tmp_path: Path
     assert settings["data"]["root"] == "somewhere"
     with pytest.raises(ValueError, match=r"params\.yaml: settings: unknown key .*'training\.epochs'"):
         base_settings(params_of(tmp_path, text + "{training.epoch: 2}"), "params.yaml")
+    with pytest.raises(ValueError, match=r"params\.yaml: settings: data\.root stands in `data`"):
+        base_settings(params_of(tmp_path, text + "{data.root: elsewhere}"), "params.yaml")
 
 
 def test_a_recipe_extends_another(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from experiments.provenance import Provenance
 from experiments.results import table, write_results
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job, check_data, crashed, list_jobs, run_one_by_one, waiting
+from experiments.sweep import Job, check_data, crashed, list_jobs, run_one_by_one, waiting, with_weights
 
 
 @pytest.fixture
@@ -173,3 +173,28 @@ def test_time_left_is_the_work_over_the_places_and_at_least_the_longest_trial() 
         "1 min left",
         "1 h 2 min left",
     ]
+
+
+def test_validation_without_any_mask_is_refused_before_training(study: Study, made_from, tmp_path: Path) -> None:
+    root = Path(study.trials[0].config.data.root)
+    content = json.loads((root / "instances_val.json").read_text())
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    trial = study.trials[0]
+    data = trial.config.data.model_copy(update={"val_annotations": str(tmp_path / "boxes.json")})
+    boxes_only = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
+    with pytest.raises(ValueError, match=r"boxes\.json: no annotation has a mask"):
+        check_data(list_jobs(boxes_only, made_from))
+
+
+def test_other_weights_at_the_same_path_are_another_trial(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"first")
+    first = with_weights("digest", str(path))
+    assert first == with_weights("digest", str(path)) != "digest"
+    path.write_bytes(b"second")
+    assert with_weights("digest", str(path)) != first
+    assert with_weights("digest", "package:efficientnet_lite0") == with_weights("digest", None) == "digest"
+    with pytest.raises(ValueError, match=r"no file 'gone\.pt'"):
+        with_weights("digest", "gone.pt")

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import skimage.color
 import torch
 from torch.nn import functional
 
@@ -58,6 +59,12 @@ def test_transposing_the_image_transposes_the_similarity() -> None:
     transposed = color_similarity(image.mT.contiguous(), [(32, 24)], [0], CLOSE, 20.0)
     moved = [CLOSE.offsets.index((dx, dy)) for dy, dx in CLOSE.offsets]
     torch.testing.assert_close(transposed, similarity[:, moved].mT)
+
+
+def test_lab_equals_scikit_image() -> None:
+    rgb = torch.randint(0, 256, (2000, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = torch.from_numpy(skimage.color.rgb2lab(rgb.numpy()[None])[0])
+    torch.testing.assert_close(rgb_to_lab(rgb), expected, atol=1e-10, rtol=0)
 
 
 def test_lab_equals_golden(golden) -> None:
