@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from core.config import Count, Frozen, NonNegative, describe, field_paths, read_yaml
+from core.config import Count, Frozen, NonNegative
+from core.config_file import describe, field_paths, read_yaml
 
 
 class DataSet(Frozen):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from core.config import build_config, merge, nearest, read_yaml
+from core.config_file import build_config, merge, nearest, read_yaml
 from experiments.params import Params
 
 RECIPES = Path(__file__).parent / "recipes"

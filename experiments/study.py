@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from core.config import Config, Frozen, build_config, describe, field_paths, merge, nearest, read_yaml
+from core.config import Config, Frozen
+from core.config_file import build_config, describe, field_paths, merge, nearest, read_yaml
 from experiments.recipe import leaves, nested
 
 STUDIES = Path(__file__).parent / "studies"

@@ -1,5 +1,6 @@
 """COCO segmentations (polygons, run-length encodings) and what a sample keeps of a mask."""
 
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def run_lengths(counts: str | bytes) -> list[int] | None:
     others are five bits of the number, lowest first, and its sign is the highest of them. From the fourth on, a
     number is the difference to the run two before.
     """
-    counts = counts.encode() if isinstance(counts, str) else counts
+    counts = counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts
     if counts.translate(None, COMPRESSED_RUNS):
         return None
     runs: list[int] = []
@@ -71,12 +72,12 @@ def run_lengths(counts: str | bytes) -> list[int] | None:
 
 def parts_with_area(polygons: list) -> list:
     """The polygons of at least three vertices: COCO has some of fewer, at which pycocotools fails."""
-    return [part for part in polygons if len(part) >= 6]
+    return [part for part in polygons if isinstance(part, Sized) and len(part) >= 6]
 
 
 def has_area(segmentation: Any) -> bool:
     """Whether there is a mask at all: exporters write `[]`, and COCO has polygons of fewer than three vertices."""
-    return bool(parts_with_area(segmentation)) if is_polygons(segmentation) else segmentation is not None
+    return bool(parts_with_area(segmentation)) if isinstance(segmentation, list) else segmentation is not None
 
 
 def encode(segmentation: Segmentation, height: int, width: int) -> dict:

@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 
 from core import training_step
-from core.config import build_config, read_yaml
+from core.config_file import build_config, read_yaml
 from core.datasets.coco import load_training_set
 from core.model.condinst import build_model
 from core.optimizer import build_optimizer

@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.annotate import annotate
 from core.checkpoint import save_checkpoint
-from core.config import build_config
+from core.config_file import build_config
 from core.datasets.coco import load_validation_set
 from core.model.condinst import build_model
 

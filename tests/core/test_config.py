@@ -1,9 +1,10 @@
-"""Settings: unknown keys name the nearest real field, values out of range name themselves."""
+"""Settings: the defaults, and values that are refused because nothing could work with them."""
 
 import pytest
 from pydantic import ValidationError
 
-from core.config import Config, build_config, field_paths, merge, nearest, read_yaml
+from core.config import Config
+from core.config_file import build_config
 
 
 def test_defaults_are_the_released_boxinst() -> None:
@@ -14,24 +15,61 @@ def test_defaults_are_the_released_boxinst() -> None:
     assert config.model.strides == (8, 16, 32, 64, 128)
 
 
-def test_an_unknown_key_names_the_nearest_field_and_its_source() -> None:
-    with pytest.raises(
-        ValueError, match=r"mine\.yaml: unknown key 'loss\.color_treshold' \(did you mean 'loss\.color_threshold'\?\)"
-    ):
-        build_config({"loss": {"color_treshold": 0.1}}, "mine.yaml")
-
-
-def test_a_key_in_the_wrong_section_is_found_by_its_last_part() -> None:
-    assert nearest("training.color_threshold", field_paths()) == " (did you mean 'loss.color_threshold'?)"
-
-
-def test_a_name_like_nothing_else_suggests_nothing() -> None:
-    assert nearest("zzzz", field_paths()) == ""
-
-
 def test_a_value_out_of_range_is_named() -> None:
     with pytest.raises(ValueError, match=r"loss\.color_threshold.*found 1\.5"):
         build_config({"loss": {"color_threshold": 1.5}}, "x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": {"neighborhood_size": 4}}, r"loss\.neighborhood_size: .*expected an odd number.*, found 4"),
+        ({"loss": {"neighborhood_size": 1}}, r"loss\.neighborhood_size: .*greater than or equal to 3, found 1"),
+        (
+            {"loss": {"dice": 0, "projection": 0, "pairwise": 0}},
+            "loss: .*dice.* are all 0, expected a mask term above 0",
+        ),
+        ({"model": {"class_prior": 0}}, r"model\.class_prior: .*greater than 0, found 0"),
+        ({"model": {"class_prior": 1}}, r"model\.class_prior: .*less than 1, found 1"),
+        ({"model": {"head_groups": 48}}, "model: .*head_groups is 48, expected a divisor of pyramid_channels 256"),
+        (
+            {"model": {"backbone": {"name": "resnet42"}}},
+            r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'resnet42'",
+        ),
+        (
+            {"model": {"backbone": {"name": "timm:"}}},
+            r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'timm:'",
+        ),
+        ({"data": {"scale_range": [2, 1]}}, r"data\.scale_range: .*expected the lower limit first, found \[2, 1\]"),
+        ({"data": {"short_sides": []}}, r"data\.short_sides: .*at least 1 item.*, found \[\]"),
+        (
+            {"assignment": {"size_boundaries": [64, 128, 128, 256]}},
+            r"assignment\.size_boundaries: .*each value above the one before, found \[64, 128, 128, 256\]",
+        ),
+        (
+            {"training": {"drops": [0.9, 0.6]}},
+            r"training\.drops: .*each value above the one before, found \[0\.9, 0\.6\]",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_a_run(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^mine\.yaml: {message}$"):
+        build_config(settings, "mine.yaml")
+
+
+def test_settings_at_their_limits_are_kept() -> None:
+    config = build_config(
+        {
+            "data": {"scale_range": [1, 1]},
+            "model": {"backbone": {"name": "timm:test_resnet"}, "class_prior": 0.5, "head_groups": 256},
+            "loss": {"dice": 0, "projection": 0, "pairwise": 0.1, "neighborhood_size": 5},
+            "training": {"drops": []},
+        },
+        "mine.yaml",
+    )
+    assert config.data.scale_range == (1, 1)
+    assert config.training.drops == ()
+    assert build_config({"data": {"scale_range": None}}, "mine.yaml") == Config()
 
 
 def test_a_config_cannot_be_changed() -> None:
@@ -47,25 +85,3 @@ def test_size_boundaries_must_fit_the_levels() -> None:
 def test_either_steps_or_epochs() -> None:
     with pytest.raises(ValueError, match="expected exactly one"):
         build_config({"training": {"epochs": 3}}, "x")
-
-
-def test_merge_replaces_leaves_and_keeps_its_inputs() -> None:
-    base = {"loss": {"dice": 1.0, "pairwise": 1.0}}
-    assert merge(base, {"loss": {"pairwise": 0.0}}) == {"loss": {"dice": 1.0, "pairwise": 0.0}}
-    assert base == {"loss": {"dice": 1.0, "pairwise": 1.0}}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("[1, 2]", "expected a mapping"), ("a: [", "not valid YAML"), ("a: 1\na: 2", "the key 'a' stands twice")],
-)
-def test_a_file_that_is_no_mapping_is_named(tmp_path, text: str, message: str) -> None:
-    path = tmp_path / "bad.yaml"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=rf"bad\.yaml.*{message}"):
-        read_yaml(path)
-
-
-def test_a_missing_file_is_named(tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"gone\.yaml: cannot be read"):
-        read_yaml(tmp_path / "gone.yaml")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.config import Config, build_config
+from core.config import Config
+from core.config_file import build_config
 from core.datasets.coco import collate, load_training_set
 from core.datasets.shapes import generate
 from core.losses.pairwise import pairwise_loss, supervised_edges

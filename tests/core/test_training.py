@@ -7,7 +7,8 @@ import pytest
 
 from core import training
 from core.checkpoint import load_checkpoint
-from core.config import Config, build_config
+from core.config import Config
+from core.config_file import build_config
 from core.datasets.shapes import generate
 from core.training import TrainingResult, epoch_order, train
 

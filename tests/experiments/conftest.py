@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from core.checkpoint import save_checkpoint
-from core.config import Config, build_config
+from core.config import Config
+from core.config_file import build_config
 from core.datasets.shapes import generate
 from experiments import trial as trial_module
 from experiments.provenance import Provenance

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config import field_paths
+from core.config_file import field_paths
 from experiments.params import Params, load_params
 from experiments.recipe import RECIPES, base_settings, leaves, load_recipe, nested
 from experiments.study import STUDIES, Study, load_study

@@ -15,6 +15,10 @@ def read(root):
     [
         ({"category_id": 5}, "category_id is 5, expected one of 3, 9"),
         ({"image_id": 99}, "annotation 1 (image 99): no such image"),
+        ({"image_id": [7]}, "annotation 1 (image [7]): image_id is [7], expected an integer"),
+        ({"image_id": "7"}, "annotation 1 (image 7): image_id is '7', expected an integer"),
+        ({"category_id": [3]}, "annotation 1 (image 7): category_id is [3], expected an integer"),
+        ({"category_id": None}, "annotation 1 (image 7): category_id is None, expected an integer"),
         ({"bbox": [0, 0, float("nan"), 4]}, "bbox is [0, 0, nan, 4], expected four finite numbers"),
         ({"bbox": [0, 0, 4]}, "bbox is [0, 0, 4], expected four finite numbers"),
         ({"bbox": None}, "bbox is None, expected four finite numbers"),
@@ -37,6 +41,8 @@ def test_an_annotation_that_makes_no_sense_is_named_with_file_and_id(write, fiel
         ({"file_name": "gone.png"}, "image 7: no file "),
         ({"file_name": "../7.png"}, "image 7: file_name is '../7.png', expected a path inside the image folder"),
         ({"file_name": "/etc/passwd"}, "image 7: file_name is '/etc/passwd', expected a path inside"),
+        ({"file_name": 5}, "image 7: file_name is 5, expected a string"),
+        ({"file_name": ["7.png"]}, "image 7: file_name is ['7.png'], expected a string"),
         ({"width": None}, "image 7 (7.png): width and height are None x 24"),
         ({"height": 0}, "image 7 (7.png): width and height are 40 x 0"),
     ],
@@ -69,6 +75,12 @@ def test_five_problems_are_shown_and_the_rest_counted(write):
 def test_a_box_that_hangs_over_the_edge_is_clipped(write):
     (record,) = read(write([annotation(bbox=[-2, 20, 10, 10])])).images
     assert record.boxes.tolist() == [[0, 20, 8, 24]]
+
+
+def test_whole_numbers_may_be_written_with_a_point(write):
+    file = read(write([annotation(image_id=7.0, category_id=9.0)]))
+    assert file.problems == []
+    assert file.images[0].labels.tolist() == [1]
 
 
 def test_images_are_sorted_by_id(write):

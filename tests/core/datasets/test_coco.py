@@ -245,6 +245,11 @@ def test_a_training_set_without_any_box_is_an_error(write):
         training_set(write([]))
 
 
+def test_a_validation_set_without_any_image_is_an_error_that_does_not_speak_of_boxes(write):
+    with pytest.raises(ValueError, match=r"instances_train.json: 0 images, expected at least one$"):
+        load_validation_set(config(write([], image_ids=())))
+
+
 def test_a_malformed_mask_that_would_be_used_is_an_error(write):
     encoding = {"size": [10, 10], "counts": [100]}
     with pytest.raises(ValueError, match=r"annotation 1 .*size \[10, 10\], expected \[24, 40\]"):
