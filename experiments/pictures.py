@@ -12,7 +12,7 @@ from core.drawing import draw_instances
 from core.evaluation import Evaluation
 
 NUM_PICTURES = 8  # the first images of the validation set, the same ones in every trial
-MIN_SCORE = 0.3  # detections below it are not drawn
+MIN_SCORE = 0.5  # detections below it are not drawn; scores are square roots (class probability * centerness)
 PICTURE_SIZE = 320  # small images are enlarged a whole number of times up to this longer side, px
 
 
