@@ -140,21 +140,22 @@ def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
 
 def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(run_module.__file__).parent.parent))  # the test has left that folder
-    assert run(failing_late(study), in_process=False) == 1
+    assert run(failing_late(study, here / "broken_weights.pt"), in_process=False) == 1
     out = capsys.readouterr().out
     assert "b-seed0 2/2 mask AP" in out
     assert "a-seed0: FAILED" in out
     first, second = rows(here / "results" / "pair.csv")
     assert (first["status"], second["status"], second["reason"]) == ("failed", "ok", "")
-    assert "no_such_weights" in first["reason"]
+    assert "broken_weights.pt is no torch file" in first["reason"]
     assert 0 <= float(second["mask_AP"]) <= 100
     assert len(list((here / "results" / "pair" / "pictures" / "b-seed0").glob("*.png"))) == 7
 
 
-def failing_late(study: Study) -> Study:
+def failing_late(study: Study, weights: Path) -> Study:
     """The study with a first arm that fails when its network is built, in the worker."""
+    weights.write_bytes(b"broken")
     trial = study.trials[0]
-    backbone = trial.config.model.backbone.model_copy(update={"weights": "no_such_weights"})
+    backbone = trial.config.model.backbone.model_copy(update={"weights": str(weights)})
     model = trial.config.model.model_copy(update={"backbone": backbone})
     broken = replace(trial, config=trial.config.model_copy(update={"model": model}))
     return replace(study, trials=(broken, *study.trials[1:]))
