@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from core.checkpoint import load_checkpoint, save_checkpoint
 from core.config import Config, TrainingConfig
-from core.datasets.coco import CocoDataset, collate, data_digest, load_training_set, load_validation_set
+from core.datasets.coco import CocoDataset, collate, load_training_set, load_validation_set
+from core.datasets.digest import data_digest
 from core.evaluation import Evaluation, evaluate
 from core.losses.criterion import Losses
 from core.model.condinst import CondInst, build_model

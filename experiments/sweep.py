@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from core.checkpoint import load_checkpoint, save_checkpoint
 from core.config import Config
-from core.datasets.coco import data_digest, load_training_set, load_validation_set
+from core.datasets.coco import load_training_set, load_validation_set
+from core.datasets.digest import data_digest
 from core.training import check_same_categories
 from experiments.params import Resources
 from experiments.provenance import Provenance

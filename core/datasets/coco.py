@@ -1,6 +1,5 @@
-"""Images and annotations in COCO format: a data set of samples, batches of them, and the digest of what they hold."""
+"""Images and annotations in COCO format: a data set of samples, and batches of them."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable
@@ -239,16 +238,3 @@ def load_validation_set(data: DataConfig) -> CocoDataset:
         view_of=partial(fixed_view, short_side=data.val_short_side, long_side_max=data.long_side_max),
         ignored_bottom_rows=data.ignored_bottom_rows,
     )
-
-
-def data_digest(data: DataConfig) -> str:
-    """Fingerprint of the annotation files and the images they name, wherever they lie: 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    splits = [(data.train_annotations, data.train_images), (data.val_annotations, data.val_images)]
-    for annotations, folder in splits:
-        path = Path(data.root, annotations)
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-        for record in read_annotation_file(path, Path(data.root, folder)).images:
-            content = Path(data.root, folder, record.file_name).read_bytes()
-            digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()[:16]

@@ -1,4 +1,3 @@
-import json
 import pickle
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from core.config import DataConfig, SupervisionConfig
-from core.datasets.coco import CocoDataset, collate, data_digest, load_training_set, load_validation_set
+from core.datasets.coco import CocoDataset, collate, load_training_set, load_validation_set
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation
 
 
@@ -254,23 +253,6 @@ def test_a_malformed_mask_that_would_be_used_is_an_error(write):
     encoding = {"size": [10, 10], "counts": [100]}
     with pytest.raises(ValueError, match=r"annotation 1 .*size \[10, 10\], expected \[24, 40\]"):
         training_set(write([annotation(segmentation=encoding)]))
-
-
-def test_the_digest_changes_with_annotations_and_pixels_and_with_nothing_else(write, tmp_path):
-    root = write([annotation()])
-    digest = data_digest(config(root))
-    assert len(digest) == 16
-    (root / "train" / "unnamed.png").write_bytes(b"no annotation names this file")
-    assert data_digest(config(root, flip_probability=0.5)) == digest
-    image = root / "train" / "7.png"
-    content = image.read_bytes()
-    Image.new("RGB", (WIDTH, HEIGHT)).save(image)
-    assert data_digest(config(root)) != digest
-    image.write_bytes(content)
-    assert data_digest(config(root)) == digest
-    path = root / "instances_train.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"info": {"note": "other"}}))
-    assert data_digest(config(root)) != digest
 
 
 def test_polygons_and_encodings_agree_in_random_views(write):

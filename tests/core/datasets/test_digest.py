@@ -1,0 +1,33 @@
+"""The data's fingerprint: what is read counts, where it lies and how it is seen does not."""
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from core.config import DataConfig
+from core.datasets.digest import data_digest
+from tests.core.datasets.conftest import HEIGHT, WIDTH, annotation
+
+
+def config(root: Path, **fields) -> DataConfig:
+    files = {"train_images": "train", "train_annotations": "instances_train.json"}
+    files |= {"val_images": "train", "val_annotations": "instances_train.json"}
+    return DataConfig(root=str(root), **files | fields)
+
+
+def test_the_digest_changes_with_annotations_and_pixels_and_with_nothing_else(write, tmp_path):
+    root = write([annotation()])
+    digest = data_digest(config(root))
+    assert len(digest) == 16
+    (root / "train" / "unnamed.png").write_bytes(b"no annotation names this file")
+    assert data_digest(config(root, flip_probability=0.5)) == digest
+    image = root / "train" / "7.png"
+    content = image.read_bytes()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(image)
+    assert data_digest(config(root)) != digest
+    image.write_bytes(content)
+    assert data_digest(config(root)) == digest
+    path = root / "instances_train.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"info": {"note": "other"}}))
+    assert data_digest(config(root)) != digest
