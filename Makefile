@@ -35,8 +35,10 @@ data/shapes: $(READY)
 	touch $@
 
 # Where trials failed, DVC stops before the report: it is written all the same, with the holes and their reasons.
+# The check comes first: DVC removes the results of a stage before it starts it, and reports a misspelled key worse.
 repro: data/shapes
-	dvc repro || { python -m analysis.report; exit 1; }
+	python -m experiments.run --all --check
+	dvc repro || { ls results/*.csv > /dev/null 2>&1 && python -m analysis.report; exit 1; }
 
 test: $(READY)
 	python -m pytest

@@ -56,7 +56,7 @@ def compare(
 
     `equal` means every metric; the tolerance is for mask AP, in percent points, the largest difference of one seed.
     An arm that was run with other settings or other data than the reference (by the records, where both have one) is
-    reported and not judged. Trials that fail here and finished in the reference are `missing`.
+    reported and not judged. Trials that fail here and finished there with the same settings are `missing`.
     """
     arms = [arm for arm in study.arms if arm in set(finished(reference)["arm"])]
     arms += [arm for arm in dict.fromkeys(finished(reference)["arm"]) if arm not in arms]
@@ -84,7 +84,17 @@ def _compare_arm(
     if not common:
         return _unjudged(arm, "no common seed", theirs, f"seeds here {sorted(ours.index)}")
     ours, theirs = ours.loc[common], theirs.loc[common]
+    changes: list[str] = []
     for seed in common:
+        ours_record, theirs_record = (
+            records.get(ours["trial_key"][seed]),
+            reference_records.get(theirs["trial_key"][seed]),
+        )
+        if ours_record is not None and theirs_record is not None:
+            changes += differing_settings(ours_record, theirs_record)
+    for seed in common:
+        if pd.isna(ours["mask_AP"][seed]) and changes:
+            return _unjudged(arm, "other settings", theirs, f"seed {seed}: {ours['reason'][seed]}")
         if pd.isna(ours["mask_AP"][seed]):
             return _unjudged(arm, "missing", theirs, f"seed {seed}: {ours['reason'][seed]}")
 
@@ -94,14 +104,6 @@ def _compare_arm(
         for metric in METRICS
         if not np.array_equal(ours[metric].astype(float), theirs[metric].astype(float), equal_nan=True)
     ]
-    changes: list[str] = []
-    for seed in common:
-        ours_record, theirs_record = (
-            records.get(ours["trial_key"][seed]),
-            reference_records.get(theirs["trial_key"][seed]),
-        )
-        if ours_record is not None and theirs_record is not None:
-            changes += differing_settings(ours_record, theirs_record)
     if changes:
         verdict, detail = "other settings", "; ".join(dict.fromkeys(changes))
     elif not unequal:

@@ -105,7 +105,7 @@ def _seed_count(table: pd.DataFrame) -> str:
     if not counts or counts == [1]:
         return "one seed"
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"mean of {seeds} seeds, each seed as a dot, 95 % interval"
+    return f"mean of {seeds} seeds, each seed as a dot, 95 % bootstrap interval (narrow for few)"
 
 
 def _plot_published(axis: Axes, study: Study, published: pd.DataFrame) -> None:

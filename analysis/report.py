@@ -114,7 +114,7 @@ def render_comparison(
     records: dict[str, dict[str, Any]],
     reference_records: dict[str, dict[str, Any]],
 ) -> str:
-    header = ["arm", "mask AP here", "in the reference", "difference", "largest of a seed", "seeds", "verdict"]
+    header = ["arm", "mask AP here", "in the reference", "difference", "largest of a seed", "seed ids", "verdict"]
     rows = [
         [
             arm_label(arm.arm),
@@ -133,7 +133,9 @@ def render_comparison(
     lines += [""] if lines[-1] else []
     failed = [arm_label(arm.arm) for arm in comparison.arms if arm.verdict in FAILURES]
     unjudged = [arm_label(arm.arm) for arm in comparison.arms if arm.verdict in ("other settings", "no common seed")]
-    if comparison.holds and unjudged:
+    if comparison.holds and len(unjudged) == len(comparison.arms):
+        lines += ["Nothing could be judged: settings or data are not those of the reference."]
+    elif comparison.holds and unjudged:
         lines += [f"Not judged: {', '.join(unjudged)}. What could be judged agrees with the reference."]
     elif comparison.holds:
         lines += ["The results agree with the reference, and the order of the arms is the same."]

@@ -99,10 +99,15 @@ def main() -> int:
         description="Annotate the photos of a folder with a trained network: a COCO file, and a picture of each.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint.pt of a trial, below .store")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="checkpoint.pt below .store/KEY; KEY: trial_key in results/*.csv",
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, help="folder to write annotations.json and pictures to")
-    parser.add_argument("--min-score", type=float, default=0.3, help="instances below this score are left out")
+    parser.add_argument("--min-score", type=float, default=0.5, help="instances below this score are left out")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to compute")
     options = parser.parse_args()
     try:

@@ -37,7 +37,10 @@ def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, 
     Raises:
         ValueError: if the file is no checkpoint of ours or belongs to another config, seed or data set; says which.
     """
-    content = _read(path, device)
+    try:
+        content = _read(path, device)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to start over") from error
     for name, value in _identity(config, seed, data_digest).items():
         if content[name] != value:
             raise ValueError(
@@ -60,10 +63,10 @@ def load_trained(path: Path, device: str) -> tuple[Config, dict[str, Any]]:
 def _read(path: Path, device: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
-        raise ValueError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}); without it training starts over"
-        ) from error
+        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}")
     return content

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from core.checkpoint import load_checkpoint, save_checkpoint
 from core.config import Config
-from core.datasets.coco import load_training_set, load_validation_set
+from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
-from core.training import check_same_categories
+from core.training import check_same_categories, check_something_to_learn
 from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store, trial_key
@@ -81,7 +81,7 @@ def check_folder(config: Config) -> None:
         )
 
 
-def check_data(jobs: Sequence[Job]) -> None:
+def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
     """Load the data sets of all jobs once, so that a bad annotation stops the sweep before anything is trained.
 
     Raises:
@@ -90,16 +90,28 @@ def check_data(jobs: Sequence[Job]) -> None:
     seen = set()
     for job in jobs:
         config = job.trial.config
-        content = config.data.model_dump_json() + config.supervision.model_dump_json()
+        content = "".join(part.model_dump_json() for part in (config.data, config.supervision, config.loss))
         if content not in seen:
             seen.add(content)
+            training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             validation_set = load_validation_set(config.data)
-            check_same_categories(load_training_set(config.data, config.supervision, job.trial.seed), validation_set)
+            check_same_categories(training_set, validation_set)
             if not validation_set.has_masks:
                 raise ValueError(
                     f"{validation_set.annotation_path}: no annotation has a mask; training can do without, "
                     "but the studies report mask AP"
                 )
+            if not allow_holes:
+                check_learnable(job, training_set)
+
+
+def check_learnable(job: Job, training_set: CocoDataset) -> None:
+    """Raise a ValueError that says the way out, for an arm that the training data cannot teach."""
+    try:
+        check_something_to_learn(training_set, job.trial.config)
+    except ValueError as error:
+        advice = "take the arm out of the study, or leave it a hole: allow_holes in params.yaml"
+        raise ValueError(f"{job.trial.study}: arm '{job.trial.arm}': {error}; {advice}") from error
 
 
 def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 MAX_PROBLEMS_SHOWN = 5
+MAX_OVERHANG = 2.0  # px; rounding explains less than that
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ImageRecord:
     segmentations: tuple[Any, ...]  # as in the file, unread; None where there is none
     num_crowds: int
     num_flat_boxes: int  # width or height 0: COCO has a few
+    num_clipped_boxes: int  # reach past the image by more than MAX_OVERHANG
 
 
 @dataclass(frozen=True)
@@ -159,15 +161,17 @@ def _record(image: dict, annotations: list[dict], label_of: dict[int, int], crow
     boxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(-1, 4)
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     limits = np.array([image["width"], image["height"]] * 2)
+    clipped = np.clip(corners, 0, limits)
     return ImageRecord(
         image_id=image["id"],
         file_name=image["file_name"],
         height=image["height"],
         width=image["width"],
-        boxes=np.clip(corners, 0, limits),
+        boxes=clipped,
         labels=np.array([label_of[annotation["category_id"]] for annotation in annotations], dtype=np.int64),
         annotation_ids=tuple(annotation["id"] for annotation in annotations),
         segmentations=tuple(annotation.get("segmentation") for annotation in annotations),
         num_crowds=crowds,
         num_flat_boxes=flat,
+        num_clipped_boxes=int((np.abs(corners - clipped) > MAX_OVERHANG).any(1).sum()),
     )

@@ -64,6 +64,8 @@ def summary(file: AnnotationFile) -> list[str]:
         f"  instances   {len(segmentations)}: {with_mask} with a mask, {len(segmentations) - with_mask} box only",
         f"  left out    {sum(record.num_crowds for record in file.images)} crowds, "
         f"{sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
+        f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that reach past their image"
+        " (many? a box is x, y, width, height)",
         f"  box sides   {small} under 32 px, {medium} under 96 px, {len(sides) - small - medium} larger",
         "  categories  label: id name (instances)",
         *(

@@ -70,6 +70,9 @@ class CocoDataset(Dataset):
         file.raise_problems()
         if flat := sum(record.num_flat_boxes for record in file.images):
             log.warning("%s: %d box(es) of width or height 0 are left out", annotation_path, flat)
+        if clipped := sum(record.num_clipped_boxes for record in file.images):
+            advice = "clipped; are the boxes x, y, width, height?"
+            log.warning("%s: %d box(es) reach past their image and are %s", annotation_path, clipped, advice)
         records = [record for record in file.images if len(record.labels) or not drop_images_without_boxes]
         if not records:
             lack = "none of them with a box to learn from" if drop_images_without_boxes else "expected at least one"

@@ -105,3 +105,12 @@ def test_other_settings_are_named_and_not_judged(tmp_path, write_results, study)
     assert judge(long, digest="b").arms[0].detail == "data digest: a -> b"
     # Where the data lies and a field that is new are no difference.
     assert judge(long | {"data": {"root": "/elsewhere"}, "new": 1}).arms[0].verdict == "differs"
+
+
+def test_an_arm_that_failed_on_other_data_is_not_judged(tmp_path, write_results, study):
+    ours = read_results(write_results(tmp_path / "ours", {"full": [None]}))
+    theirs = read_results(write_results(tmp_path / "theirs", {"full": [60.0]}))
+    records, reference_records = ({"full0": {"config": {"name": "x"}, "data_digest": digest}} for digest in "ab")
+    comparison = compare(ours, theirs, study, records=records, reference_records=reference_records)
+    assert (comparison.arms[0].verdict, comparison.arms[0].detail) == ("other settings", "seed 0: ran out of memory")
+    assert comparison.holds

@@ -198,3 +198,13 @@ def test_other_weights_at_the_same_path_are_another_trial(tmp_path: Path) -> Non
     assert with_weights("digest", "package:efficientnet_lite0") == with_weights("digest", None) == "digest"
     with pytest.raises(ValueError, match=r"no file 'gone\.pt'"):
         with_weights("digest", "gone.pt")
+
+
+def test_an_arm_that_the_data_cannot_teach_is_refused_before_training(study: Study, made_from, tmp_path: Path) -> None:
+    trial = study.trials[0]
+    loss = trial.config.loss.model_copy(update={"dice": 1.0, "projection": 0.0, "pairwise": 0.0})
+    dice_only = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"loss": loss})),))
+    jobs = list_jobs(dice_only, made_from)  # mask_ratio is 0
+    with pytest.raises(ValueError, match=r"pair: arm 'a': .*no instance with a mask .*allow_holes in params\.yaml"):
+        check_data(jobs)
+    check_data(jobs, allow_holes=True)

@@ -25,6 +25,7 @@ def test_the_summary_counts_what_a_split_holds(write):
     assert "  empty       1 images without an instance" in lines
     assert "  instances   2: 1 with a mask, 1 box only" in lines
     assert "  left out    1 crowds, 1 boxes of width or height 0" in lines
+    assert "  clipped     0 boxes that reach past their image (many? a box is x, y, width, height)" in lines
     assert "  box sides   2 under 32 px, 0 under 96 px, 0 larger" in lines
     assert lines[-2:] == ["    0: 3 dog (1)", "    1: 9 cat (1)"]
 

@@ -239,6 +239,14 @@ def test_boxes_without_area_are_left_out_with_one_warning(write, caplog):
     assert caplog.messages == [f"{root}/instances_train.json: 2 box(es) of width or height 0 are left out"]
 
 
+def test_boxes_that_reach_far_past_the_image_are_clipped_with_one_warning(write, caplog):
+    corners = [30, 8, 38, 20]  # x1, y1, x2, y2 where x, y, width, height belong
+    root = write([annotation(1), annotation(2, bbox=corners), annotation(3, bbox=[30, 8, WIDTH - 30 + 1, 4])])
+    assert training_set(root)[0].annotations.boxes[1].tolist() == [30, 8, WIDTH, HEIGHT]
+    assert len(caplog.messages) == 1
+    assert "1 box(es) reach past their image and are clipped; are the boxes x, y, width" in caplog.messages[0]
+
+
 def test_a_training_set_without_any_box_is_an_error(write):
     with pytest.raises(ValueError, match=r"1 images, none of them with a box"):
         training_set(write([]))

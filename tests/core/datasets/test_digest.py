@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from core.config import DataConfig
@@ -31,3 +32,10 @@ def test_the_digest_changes_with_annotations_and_pixels_and_with_nothing_else(wr
     path = root / "instances_train.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"info": {"note": "other"}}))
     assert data_digest(config(root)) != digest
+
+
+def test_a_missing_image_is_named_with_its_file(write):
+    root = write([annotation()])
+    (root / "train" / "7.png").unlink()
+    with pytest.raises(ValueError, match=r"(?s)instances_train\.json: .*image 7: no file .*7\.png"):
+        data_digest(config(root))
