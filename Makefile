@@ -37,7 +37,7 @@ data/shapes: $(READY)
 # Where trials failed, DVC stops before the report: it is written all the same, with the holes and their reasons.
 # The check comes first: DVC removes the results of a stage before it starts it, and reports a misspelled key worse.
 repro: data/shapes
-	python -m experiments.run --all --check
+	python -m experiments.check
 	dvc repro || { ls results/*.csv > /dev/null 2>&1 && python -m analysis.report; exit 1; }
 
 test: $(READY)

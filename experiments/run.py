@@ -28,7 +28,6 @@ from experiments.sweep import (
     Job,
     Observer,
     check_data,
-    check_folder,
     crashed,
     list_jobs,
     run_job,
@@ -222,7 +221,6 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--allow-holes", action="store_true", help="exit with 0 although trials failed")
     parser.add_argument("--in-process", action="store_true", help="without Ray, one trial after the other")
     parser.add_argument("--dry-run", action="store_true", help="only list the trials and which would run")
-    parser.add_argument("--check", action="store_true", help="only check params, recipe, studies and the data folder")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(words)
     try:
@@ -230,9 +228,6 @@ def main(words: Sequence[str] | None = None) -> int:
         base = base_settings(params, str(arguments.params))
         names = params.studies if arguments.all else (arguments.study,)
         studies = [load_study(name, base, params.seeds) for name in names]
-        if arguments.check:
-            check_folder(studies[0].trials[0].config)
-            return 0
         return run_studies(studies, params, arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

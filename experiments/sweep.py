@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.checkpoint import load_checkpoint, save_checkpoint
-from core.config import Config
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
 from core.training import check_same_categories, check_something_to_learn
+from experiments.check import check_folder
 from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store, trial_key
@@ -70,15 +70,6 @@ def with_weights(digest: str, weights: str | None) -> str:
         raise ValueError(f"model.backbone.weights: no file '{weights}'")
     content = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     return hashlib.sha256(f"{digest} {content}".encode()).hexdigest()[:16]
-
-
-def check_folder(config: Config) -> None:
-    root = Path(config.data.root)
-    if not root.is_dir():
-        raise ValueError(
-            f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
-            f"{config.data.val_annotations} and their images in it (`dvc pull` fetches data/)"
-        )
 
 
 def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:

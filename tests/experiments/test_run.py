@@ -125,15 +125,6 @@ def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, text: 
     assert error.count("\n") == 1
 
 
-def test_check_names_a_data_folder_that_is_missing_and_trains_nothing(here: Path, capsys) -> None:
-    (here / "params.yaml").write_text("data: {recipe: shapes, root: gone}\nstudies: [loss_terms]\n")
-    assert main(["--all", "--check"]) == 2
-    assert "error: data.root 'gone': no such folder" in capsys.readouterr().err
-    (here / "gone").mkdir()
-    assert main(["--all", "--check"]) == 0
-    assert [path.name for path in here.iterdir() if path.name.startswith((".store", "results"))] == []
-
-
 def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
     (here / "params.yaml").write_text("data: {recipe: shapes, root: .}\nstudies: [loss_terms]")
     assert main(["--study", "loss_therms"]) == 2

@@ -1,0 +1,47 @@
+"""Check what a run is asked for, in a moment: `python -m experiments.check`. Neither torch nor Ray is loaded.
+
+`make repro` starts with it, because DVC removes the results of a stage before it starts it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.config import Config
+from experiments.params import load_params
+from experiments.recipe import base_settings
+from experiments.study import load_study
+
+
+def check_folder(config: Config) -> None:
+    root = Path(config.data.root)
+    if not root.is_dir():
+        raise ValueError(
+            f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
+            f"{config.data.val_annotations} and their images in it (`dvc pull` fetches data/)"
+        )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Exit status 0 if params, recipe, studies and data folder are sound, else 2 and one line that says what is not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.check",
+        description="Check params.yaml, its recipe and studies, and that its data folder is there.",
+    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    arguments = parser.parse_args(words)
+    try:
+        params = load_params(arguments.params)
+        base = base_settings(params, str(arguments.params))
+        for name in params.studies:
+            for trial in load_study(name, base, params.seeds).trials:
+                check_folder(trial.config)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
