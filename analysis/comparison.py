@@ -93,10 +93,9 @@ def _compare_arm(
         if ours_record is not None and theirs_record is not None:
             changes += differing_settings(ours_record, theirs_record)
     for seed in common:
-        if pd.isna(ours["mask_AP"][seed]) and changes:
-            return _unjudged(arm, "other settings", theirs, f"seed {seed}: {ours['reason'][seed]}")
         if pd.isna(ours["mask_AP"][seed]):
-            return _unjudged(arm, "missing", theirs, f"seed {seed}: {ours['reason'][seed]}")
+            verdict = "other settings" if changes else "missing"
+            return _unjudged(arm, verdict, theirs, f"seed {seed}: {ours['reason'][seed]}")
 
     gap = float((ours["mask_AP"] - theirs["mask_AP"]).abs().max())
     unequal = [

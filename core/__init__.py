@@ -2,6 +2,6 @@
 
 Reading order: structures (records, shape legend) · config (every setting and its source) · datasets/coco ·
 model/condinst · targets/assignment · targets/color_similarity · losses/projection · losses/pairwise ·
-losses/criterion · training · postprocess · evaluation.
+losses/criterion · training_step · training · postprocess · evaluation.
 `core` imports neither Ray, MLflow nor DVC.
 """
