@@ -20,16 +20,17 @@ from core.checkpoint import load_trained
 from core.config import Config
 from core.datasets.coco import CocoDataset, collate
 from core.datasets.transforms import fixed_view
+from core.detection import coco_results
 from core.drawing import draw_instances
-from core.evaluation import coco_results
 from core.model.condinst import CondInst, build_model
+from core.model.mask_rcnn import MaskRcnn
 from core.postprocess import detect
 from core.training_step import autocast
 
 LIST_OF_PHOTOS = "annotations.json"
 
 
-def load_model(checkpoint: Path, device: str) -> tuple[CondInst, Config, list[str]]:
+def load_model(checkpoint: Path, device: str) -> tuple[CondInst | MaskRcnn, Config, list[str]]:
     """The network of a checkpoint in eval mode, its config and its class names.
 
     Raises:

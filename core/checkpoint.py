@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from core.config import Config
+from core.tensor_file import read_torch_file
 
 FORMAT = 1
 
@@ -61,12 +62,7 @@ def load_trained(path: Path, device: str) -> tuple[Config, dict[str, Any]]:
 
 
 def _read(path: Path, device: str) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # a damaged file fails in many ways, depending on where it is cut
-        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+    content = read_torch_file(path, device)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}")
     return content

@@ -1,10 +1,11 @@
-"""Box and mask AP of detections by pycocotools, and how much the masks look like filled boxes."""
+"""Box and mask AP and AR of detections by pycocotools, and how much the masks look like filled boxes."""
 
 import contextlib
 import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +14,50 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from core.datasets.masks import has_area, is_polygons, parts_with_area
+from core.datasets.annotation_file import MAX_PROBLEMS_SHOWN
+from core.datasets.masks import has_area, is_polygons, parts_with_area, segmentation_problem
 
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
+AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")  # they follow those; AR1: with one detection an image
 METRICS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AP_KEYS) + ("mask_to_box_area",)
+RECALLS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AR_KEYS)
+
+
+@dataclass(frozen=True)
+class CocoScores:
+    """All in percent but `mask_to_box_area`; NaN where there is nothing to find."""
+
+    metrics: dict[str, float]  # the keys METRICS
+    recalls: dict[str, float]  # the keys RECALLS
+    per_category: dict[int, float]  # mask AP by category id
+    box_per_category: dict[int, float]  # box AP by category id
+
+
+def read_truth(path: Path) -> dict[str, Any]:
+    """Content of an annotation file whose areas and segmentations, crowds' included, pycocotools can read.
+
+    The file's other parts are those of `read_annotation_file`, which must have passed.
+
+    Raises:
+        ValueError: for malformed ones; names the file, the annotation id, what was found.
+    """
+    content = json.loads(path.read_text())
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    problems = []
+    for annotation in content["annotations"]:
+        segmentation, area = annotation.get("segmentation"), annotation.get("area", 0)
+        problem = None
+        if not isinstance(area, int | float) or not area >= 0:  # written so that NaN is refused
+            problem = f"area is {area!r:.60}, expected a number of at least 0"
+        elif segmentation is not None:
+            problem = segmentation_problem(segmentation, *sizes[annotation["image_id"]])
+        if problem:
+            problems.append(f"annotation {annotation['id']} (image {annotation['image_id']}): {problem}")
+    if problems:
+        rest = len(problems) - MAX_PROBLEMS_SHOWN
+        shown = problems[:MAX_PROBLEMS_SHOWN] + ([f"... and {rest} more"] if rest > 0 else [])
+        raise ValueError("\n  ".join([f"{path}: {len(problems)} problem(s)", *shown]))
+    return content
 
 
 def coco_metrics(
@@ -26,35 +67,66 @@ def coco_metrics(
     *,
     image_ids: Sequence[int] | None = None,
     category_ids: Sequence[int] | None = None,
-) -> tuple[dict[str, float], dict[int, float]]:
-    """Compute the numbers named in METRICS, and mask AP by category id; AP in percent.
+) -> CocoScores:
+    """Compute the numbers named in METRICS and in RECALLS, and AP by category.
 
-    `annotations` is a COCO file or its content; `image_ids` and `category_ids` restrict it (default: all).
-    Entry i of both results, in COCO's results format, is one detection. At most 100 detections of an image count.
+    `annotations` is a COCO file or its content (see `read_truth`); `image_ids` and `category_ids` restrict it
+    (default: all). Entry i of both results, in COCO's results format, is one detection. At most 100 detections of a
+    class count in an image.
 
-    AP is NaN where there is no annotation to find: all of mask AP in a file without masks. `mask_to_box_area` is the
-    mean of mask area / box area over the detections that find an annotation (same class, box IoU at least 0.5, one
-    detection per annotation): 1 where masks fill their boxes, above 1 where they spill out of them. It needs no
-    annotated mask and no score threshold, and is NaN where nothing is found.
+    AP and AR are NaN where there is no annotation to find: all of those of masks in a file without masks.
+    `mask_to_box_area` is the mean of mask area / box area over the detections that find an annotation (same class, box
+    IoU at least 0.5, one detection per annotation): 1 where masks fill their boxes, above 1 where they spill out of
+    them. It needs no annotated mask and no score threshold, and is NaN where nothing is found.
 
-    The AP is that of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that of
-    the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
+    AP and AR are those of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that
+    of the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
     count neither way; polygons of fewer than three vertices are no mask, alone or as parts of one; annotation ids may
     repeat or be 0 (which pycocotools reads as "not found").
     """
-    content = json.loads(annotations.read_text()) if isinstance(annotations, Path) else annotations
+    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
     boxes = _run(content, box_results, "bbox", image_ids, category_ids)
-    metrics = dict.fromkeys(METRICS, math.nan)
-    metrics |= _average_precisions(boxes, "box")
-    metrics["mask_to_box_area"] = _mask_to_box_area(boxes, box_results, mask_results)
-    per_category = {int(category_id): math.nan for category_id in boxes.params.catIds}
+    statistics = _statistics(boxes, "box")
+    box_per_category = _per_category(boxes)
+    per_category = dict.fromkeys(box_per_category, math.nan)
     if any(_has_mask(annotation) for annotation in content["annotations"]):
         masks = _run(content, mask_results, "segm", image_ids, category_ids)
-        metrics |= _average_precisions(masks, "mask")
-        # Precision by IoU threshold, recall, category, size range (0: all) and number of detections (-1: 100).
-        for index, category_id in enumerate(masks.params.catIds):
-            per_category[int(category_id)] = _percent(masks.eval["precision"][:, :, index, 0, -1].mean())
-    return metrics, per_category
+        statistics |= _statistics(masks, "mask")
+        per_category = _per_category(masks)
+    statistics["mask_to_box_area"] = _mask_to_box_area(boxes, box_results, mask_results)
+    return CocoScores(
+        metrics={name: statistics.get(name, math.nan) for name in METRICS},
+        recalls={name: statistics.get(name, math.nan) for name in RECALLS},
+        per_category=per_category,
+        box_per_category=box_per_category,
+    )
+
+
+def found_annotations(
+    annotations: Path | dict[str, Any],
+    mask_results: list[dict],
+    *,
+    image_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> dict[int, float | None]:
+    """Score of the detection that finds each annotated mask, None where none does, by place in the file (from 0).
+
+    Found means as for mask AP50: same class, mask IoU at least 0.5, one detection an annotation. Detections choose in
+    the order of their scores, so what is found at a score of at least t is what would be found without the others.
+    Crowd regions and annotations without a mask are left out. Arguments as of `coco_metrics`.
+    """
+    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
+    run = _run(content, mask_results, "segm", image_ids, category_ids)
+    found: dict[int, float | None] = {}
+    for of_image in run.evalImgs:  # one per category, size range and image
+        if of_image is None or of_image["aRng"] != run.params.areaRng[0]:
+            continue
+        scores = dict(zip(of_image["dtIds"], of_image["dtScores"], strict=True))
+        matches = of_image["gtMatches"][0]  # row 0: IoU 0.5
+        for id_, match, ignored in zip(of_image["gtIds"], matches, of_image["gtIgnore"], strict=True):
+            if not ignored:
+                found[id_ - 1] = float(scores[int(match)]) if match > 0 else None
+    return dict(sorted(found.items()))
 
 
 def _run(
@@ -108,8 +180,14 @@ def _has_mask(annotation: dict[str, Any]) -> bool:
     return bool(segmentation) and has_area(segmentation)
 
 
-def _average_precisions(run: COCOeval, prefix: str) -> dict[str, float]:
-    return {f"{prefix}_{key}": _percent(value) for key, value in zip(AP_KEYS, run.stats[: len(AP_KEYS)], strict=True)}
+def _statistics(run: COCOeval, prefix: str) -> dict[str, float]:
+    return {f"{prefix}_{key}": _percent(value) for key, value in zip(AP_KEYS + AR_KEYS, run.stats, strict=True)}
+
+
+def _per_category(run: COCOeval) -> dict[int, float]:
+    # Precision by IoU threshold, recall, category, size range (0: all) and number of detections (-1: 100).
+    precision = run.eval["precision"][:, :, :, 0, -1]
+    return {int(category): _percent(precision[:, :, i].mean()) for i, category in enumerate(run.params.catIds)}
 
 
 def _percent(value: float) -> float:

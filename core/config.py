@@ -64,27 +64,64 @@ class DataConfig(Frozen):
 
 
 class SupervisionConfig(Frozen):
-    """Which training annotations keep their mask; every one keeps its box."""
+    """Which training images are used, and which of their annotations keep their mask; every one keeps its box.
 
-    mask_ratio: Fraction = 0.0  # share of training images with masks; subsets are nested for one seed
+    For one seed, subsets are nested, and an image with masks is among the images used. All but `mask_ratio` is ours.
+    """
+
+    mask_ratio: Fraction = 0.0  # share of training images with masks
+    image_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of training images used at all
+    mask_categories: tuple[str, ...] | None = None  # names of those whose instances have masks (section 3.6); None: all
+    # share of the schedule that sees boxes only; after it only the images with masks are used
+    boxes_first: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    # masks for the instances that have none: grabcut cuts them out by color (OpenCV), teacher by a network that is
+    # first trained by the same config on what masks and boxes there are
+    pseudo_masks: Literal["grabcut", "teacher"] | None = None
+
+    @model_validator(mode="after")
+    def _subsets_fit(self) -> "SupervisionConfig":
+        if self.mask_ratio > self.image_ratio:
+            raise ValueError(
+                f"mask_ratio is {self.mask_ratio:g}, expected at most image_ratio {self.image_ratio:g}: "
+                "both are shares of all training images"
+            )
+        if self.boxes_first and not self.mask_ratio:
+            raise ValueError("boxes_first needs images with masks for what follows it, but mask_ratio is 0")
+        if self.pseudo_masks and self.boxes_first:
+            raise ValueError("pseudo_masks leaves no instance without a mask: boxes_first has no meaning beside it")
+        return self
 
 
 class BackboneConfig(Frozen):
     # resnet18 | 34 | 50 | 101, or `timm:<name>` for a timm features_only backbone
     name: Annotated[str, AfterValidator(_backbone_name)] = "resnet50"
-    weights: str | None = None  # file, or `package:<name>` as listed in core/model/backbone.py; None: from scratch
+    # a file (torchvision's, timm's, detectron2's .pkl) or `package:<name>`, see core/model/pretrained.py; None: random
+    weights: str | None = None
     norm: Literal["frozen", "trained"] = "frozen"  # batch norm with fixed or with trained statistics
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = 2  # 1: stem, 2: stem and res2, ...
     stride_in_1x1: bool = True  # MSRA layout of the bottleneck; torchvision strides in the 3x3
+    # 1: every bottleneck of res3, res4 and res5 has a deformable 3x3 convolution, 3: every third from their first on
+    deformable_interval: Count | None = None
     channel_order: Literal["RGB", "BGR"] = "BGR"
     pixel_mean: tuple[float, float, float] = (103.53, 116.28, 123.675)  # in channel_order, 0..255
     pixel_std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
 
+    @model_validator(mode="after")
+    def _deformable_in_bottlenecks(self) -> "BackboneConfig":
+        if self.deformable_interval is not None and self.name not in ("resnet50", "resnet101"):
+            raise ValueError(f"deformable_interval needs resnet50 or resnet101, but name is {self.name}")
+        return self
+
 
 class ModelConfig(Frozen):
+    # mask_rcnn: torchvision's heads on the same backbone, a baseline that needs masks; of the settings below it
+    # takes levels, pyramid, bifpn_repeats and pyramid_channels
+    architecture: Literal["condinst", "mask_rcnn"] = "condinst"
     backbone: BackboneConfig = BackboneConfig()
     levels: tuple[Literal[3, 4, 5, 6, 7], ...] = (3, 4, 5, 6, 7)
-    pyramid_channels: Count = 256
+    pyramid: Literal["fpn", "bifpn"] = "fpn"
+    bifpn_repeats: Count = 6  # passes down and up
+    pyramid_channels: Count = 256  # AdelaiDet's BiFPN has 160
     head_convs: Annotated[int, Field(ge=0)] = 4  # 3x3 convolutions in each tower of the FCOS head
     head_groups: Count = 32  # group norm of the towers
     class_prior: Annotated[float, Field(gt=0, lt=1)] = 0.01  # initial class probability
@@ -93,6 +130,7 @@ class ModelConfig(Frozen):
     mask_feature_channels: Count = 16  # AdelaiDet's BoxInst; its CondInst has 8
     mask_head_channels: Count = 8
     mask_head_layers: Annotated[int, Field(ge=1)] = 3
+    semantic_head: bool = False  # classes of the cells of P3, for the auxiliary loss of AdelaiDet's `sem` models
     relative_coordinate_scales: tuple[Count, ...] = (64, 128, 256, 512, 1024)  # px, per level of the pyramid
 
     @property
@@ -130,32 +168,54 @@ class AssignmentConfig(Frozen):
 class LossConfig(Frozen):
     """Weights of the mask loss's terms; a term of weight 0 is not computed.
 
-    `dice` applies to instances with a mask, the others to instances with a box only.
+    `dice` and the terms of the redesigned loss apply to instances with a mask, the others to those with a box only.
     """
 
     dice: NonNegative = 1.0  # against the true mask (CondInst)
+    mask_projection: NonNegative = 0.0  # the redesigned loss under full supervision: projections of the true mask ...
+    mask_pairwise: NonNegative = 0.0  # ... and both kinds of edges, same and different label (BoxInst, equation 5)
     projection: NonNegative = 1.0
     pairwise: NonNegative = 1.0
+    semantic: NonNegative = 1.0  # where the network has a semantic head, of images all of whose instances have a mask
     box_mask: NonNegative = 0.0  # Dice against the box as if it were the mask: the naive baseline
     color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
     color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
     neighborhood_size: Annotated[int, Field(ge=3), AfterValidator(_odd)] = 3
     neighborhood_dilation: Count = 2  # mask-grid cells
     pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
+    # whose locations the mask terms of data parallel workers are averaged over; AdelaiDet: those of each worker
+    mask_normalizer: Literal["all_workers", "each_worker"] = "all_workers"
     focal_alpha: Fraction = 0.25
     focal_gamma: NonNegative = 2.0
 
     @model_validator(mode="after")
     def _some_mask_term(self) -> "LossConfig":
-        if self.dice == self.projection == self.pairwise == self.box_mask == 0:
-            raise ValueError("dice, projection, pairwise and box_mask are all 0, expected a mask term above 0")
+        if not self.terms_of_masks and not self.terms_of_boxes:
+            raise ValueError(
+                "dice, mask_projection, mask_pairwise, projection, pairwise and box_mask are all 0, "
+                "expected a mask term above 0"
+            )
         return self
+
+    @property
+    def terms_of_masks(self) -> bool:
+        """Whether some term learns from instances with a mask."""
+        return bool(self.dice or self.mask_projection or self.mask_pairwise)
+
+    @property
+    def terms_of_boxes(self) -> bool:
+        """Whether some term learns from instances with a box only."""
+        return bool(self.projection or self.pairwise or self.box_mask)
 
 
 class TrainingConfig(Frozen):
     steps: Count | None = 90_000  # optimizer steps; None: from epochs
     epochs: Count | None = None
-    batch_size: Count = 16
+    batch_size: Count = 16  # images that a worker holds at once
+    accumulation: Count = 1  # batches whose gradients are averaged in one step; each normalizes its own losses
+    # images a step for which learning_rate, steps and warmup_steps are stated: they are scaled to the effective batch,
+    # batch_size x accumulation x workers; None: they are taken as they are
+    schedule_batch_size: Count | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.01
     momentum: Fraction = 0.9  # sgd only
@@ -193,6 +253,23 @@ class Config(Frozen):
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     inference: InferenceConfig = InferenceConfig()
+
+    @model_validator(mode="after")
+    def _boxes_teach_first(self) -> "Config":
+        if self.supervision.boxes_first and not self.loss.terms_of_boxes:
+            raise ValueError(
+                "supervision.boxes_first needs a loss term that learns from boxes: projection, pairwise or box_mask"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _semantic_head_has_masks(self) -> "Config":
+        if self.model.semantic_head and not self.supervision.mask_ratio and not self.supervision.pseudo_masks:
+            raise ValueError(
+                "model.semantic_head learns from masks, but supervision.mask_ratio is 0: boxes say where a class ends "
+                "no better than they say where an instance does"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_size_range_per_level(self) -> "Config":

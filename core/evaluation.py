@@ -1,21 +1,33 @@
-"""Evaluation of a model on a data set: its detections in COCO's results format and their metrics."""
+"""Evaluation of a model on a data set: its detections in COCO's results format and their metrics.
 
-import json
+python -m core.evaluation --recipe coco_r50_1x --checkpoint FILE --data-root DIR
+"""
+
+import argparse
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from torch import nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from core.coco_metrics import coco_metrics
-from core.config import InferenceConfig
-from core.datasets.coco import CocoDataset, collate
-from core.postprocess import detect
-from core.structures import Detections
+from core.coco_metrics import coco_metrics, read_truth
+from core.config import Config, InferenceConfig
+from core.config_file import build_config, merge
+from core.datasets.coco import CocoDataset
+from core.detection import detect_images
+from core.evaluation_data import load_evaluation_set
+from core.metrics_table import class_table, metrics_table
+from core.network_file import load_network
+from core.recipe import load_recipe, nested
+from core.results_file import check_submission_name, write_results, write_submission
+from core.workers import ALONE, Workers, torchrun_workers
+
+TEST_DEV_SET = "test-dev2017"  # as COCO's evaluation server calls it
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,9 @@ class Evaluation:
     """
 
     metrics: dict[str, float]  # the keys METRICS of core/coco_metrics.py; AP in percent, NaN: nothing to find
+    recalls: dict[str, float]  # the keys RECALLS there, percent
     per_class: dict[str, float]  # mask AP by class name, percent
+    box_per_class: dict[str, float]  # box AP by class name, percent
     box_results: list[dict[str, Any]]  # COCO's results format, `bbox` xywh
     mask_results: list[dict[str, Any]]  # COCO's results format, `segmentation` with `counts` as text
 
@@ -39,69 +53,155 @@ def evaluate(
     *,
     device: torch.device | str,
     precision: Literal["float32", "bfloat16"] = "float32",
-    num_workers: int = 0,
+    workers: Workers = ALONE,
+    loader_processes: int = 0,
+    limit: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Detect on every image of the data set and compare with its annotation file.
 
-    Runs in eval mode and puts every module back into the mode it came in. `precision` bfloat16 runs the network under
-    autocast; scores, NMS and masks are float32 either way. `num_workers` processes read images; 0: this one.
+    Arguments as of `detect_images`, of which it gives every one of the `workers` the evaluation of all images.
+
+    Raises:
+        ValueError: before the network runs, for annotations that pycocotools cannot read (see `read_truth`).
     """
-    loader = DataLoader(
-        dataset,
-        batch_size=inference.batch_size,
-        collate_fn=collate,
-        num_workers=num_workers,
-        generator=torch.Generator(),  # else each pass would draw a number from the global generator
-    )
-    thresholds = inference.model_dump(exclude={"batch_size"})
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
-    box_results, mask_results = [], []
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in tqdm(loader, desc="evaluate", leave=False, disable=not progress):
-                with autocast:
-                    detections = detect(model, batch.to(device), **thresholds)
-                for image_id, found in zip(batch.image_ids, detections, strict=True):
-                    boxes, masks = coco_results(found, image_id, dataset.category_ids)
-                    box_results += boxes
-                    mask_results += masks
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    metrics, per_category = coco_metrics(
-        dataset.annotation_path,
+    truth = read_truth(dataset.annotation_path)
+    box_results, mask_results = detect_images(
+        model, dataset, inference,
+        device=device, precision=precision, workers=workers, loader_processes=loader_processes, limit=limit,
+        progress=progress,
+    )  # fmt: skip
+    scores = coco_metrics(
+        truth,
         box_results,
         mask_results,
-        image_ids=dataset.image_ids,
+        image_ids=dataset.image_ids[:limit],
         category_ids=dataset.category_ids,
     )
-    per_class = {
-        name: per_category[category_id]
-        for name, category_id in zip(dataset.categories, dataset.category_ids, strict=True)
-    }
-    return Evaluation(metrics, per_class, box_results, mask_results)
+    per_class, box_per_class = (
+        {name: ap[id_] for name, id_ in zip(dataset.categories, dataset.category_ids, strict=True)}
+        for ap in (scores.per_category, scores.box_per_category)
+    )
+    return Evaluation(scores.metrics, scores.recalls, per_class, box_per_class, box_results, mask_results)
 
 
-def coco_results(
-    detections: Detections, image_id: int, category_ids: Sequence[int]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Box results and mask results of one image; `category_ids` are the file's ids by label."""
-    boxes = detections.boxes.clone()
-    boxes[:, 2:] -= boxes[:, :2]
-    box_results, mask_results = [], []
-    for box, score, label, mask in zip(
-        boxes.tolist(), detections.scores.tolist(), detections.labels.tolist(), detections.masks, strict=True
-    ):
-        detection = {"image_id": image_id, "category_id": category_ids[label], "score": score}
-        encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
-        box_results.append(detection | {"bbox": box})
-        mask_results.append(detection | {"segmentation": encoding})
-    return box_results, mask_results
+def read_config(options: argparse.Namespace) -> Config:
+    """The recipe's settings, changed by the command line.
+
+    Raises:
+        ValueError: for an unknown recipe or setting, or a change that is not NAME=VALUE; names it.
+    """
+    settings = load_recipe(options.recipe)
+    for change in options.changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set {change}: expected NAME=VALUE, such as inference.max_detections=50")
+        try:
+            settings = merge(settings, nested({name: yaml.safe_load(value)}))
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set {change}: not valid YAML: {error}") from error
+    own = {"data": {"root": options.data_root}, "inference": {"batch_size": options.batch_size}}
+    given = {section: {k: v for k, v in values.items() if v is not None} for section, values in own.items()}
+    return build_config(merge(settings, given), f"recipe {options.recipe} as changed on the command line")
 
 
-def write_results(results: list[dict[str, Any]], path: Path) -> None:
-    """Write box results or mask results as a JSON file that pycocotools' `loadRes` reads."""
-    path.write_text(json.dumps(results))
+def check_options(options: argparse.Namespace, device: str) -> None:
+    """Raise a ValueError for options that do not fit together or ask for what there is not."""
+    check_submission_name(submission_name(options))
+    if options.split == "test-dev" and not options.output:
+        raise ValueError("--split test-dev: COCO keeps its annotations, expected --output DIR for the server's files")
+    if options.limit is not None and options.limit < 1:
+        raise ValueError(f"--limit is {options.limit}, expected at least 1")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device is {device}, but torch finds no GPU")
+
+
+def submission_name(options: argparse.Namespace) -> str:
+    return options.name or options.recipe.replace("_", "-")
+
+
+def run(options: argparse.Namespace, workers: Workers, device: str) -> str:
+    """Do what the command line asks for; the report to print.
+
+    Raises:
+        ValueError: for settings, data or a checkpoint that do not fit together, before the network runs.
+    """
+    check_options(options, device)
+    config = read_config(options)
+    dataset = load_evaluation_set(config.data, options.split, annotations=options.annotations, images=options.images)
+    model = load_network(options.checkpoint, config.model, dataset.categories, device=device)
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)  # now: not to fail after hours
+    settings = {
+        "device": device, "precision": config.training.precision, "workers": workers,
+        "loader_processes": options.workers, "limit": options.limit, "progress": workers.writes,
+    }  # fmt: skip
+    tables = []
+    started = time.perf_counter()
+    if options.split == "test-dev":
+        box_results, mask_results = detect_images(model, dataset, config.inference, **settings)
+    else:
+        evaluation = evaluate(model, dataset, config.inference, **settings)
+        box_results, mask_results = evaluation.box_results, evaluation.mask_results
+        tables.append(metrics_table(evaluation.metrics, evaluation.recalls))
+        if options.per_class:
+            tables.append(class_table(evaluation.box_per_class, evaluation.per_class))
+    seconds = time.perf_counter() - started
+    count = len(dataset.image_ids[: options.limit])
+    header = f"{options.recipe}, {options.checkpoint}: {count} images, {len(box_results)} detections, {seconds:.1f} s"
+    written = []
+    if options.output and workers.writes:
+        written = [write_kind("bbox", box_results, options), write_kind("segm", mask_results, options)]
+    return "\n\n".join([header, *tables, *(f"wrote {path}" for path in written)])
+
+
+def write_kind(kind: Literal["bbox", "segm"], results: list[dict[str, Any]], options: argparse.Namespace) -> Path:
+    """Write the results of one kind as the options ask for; the path of the file."""
+    if options.split == "test-dev":  # the server has a page for each kind, and one file name for both
+        folder = options.output / kind
+        folder.mkdir(exist_ok=True)
+        return write_submission(results, folder, TEST_DEV_SET, submission_name(options))
+    path = options.output / f"{kind}.json"
+    write_results(results, path)
+    return path
+
+
+def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.evaluation",
+        description="Evaluate a trained network on COCO-format data: the twelve COCO metrics of boxes and of masks. "
+        "Under torchrun every worker takes a share of the images.",
+    )
+    add = parser.add_argument
+    add("--recipe", required=True, help="name of a file in experiments/recipes: the network, image sizes, thresholds")
+    add("--checkpoint", required=True, type=Path, help="checkpoint.pt of ours, or a file that AdelaiDet released")
+    add("--data-root", help="folder of the data; default: data.root of the recipe")
+    add("--split", choices=("val", "test-dev"), default="val", help="test-dev: write the evaluation server's files")
+    add("--annotations", type=Path, help="COCO file in place of the recipe's")
+    add("--images", type=Path, help="folder of its images, in place of the recipe's")
+    add("--output", type=Path, help="folder for bbox.json and segm.json, or bbox/*.zip and segm/*.zip for test-dev")
+    add("--name", help="name of the method in the files for the server; default: the recipe's, with hyphens")
+    add("--per-class", action="store_true", help="print the AP of each class, too")
+    add("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="change a setting, repeatable")
+    add("--batch-size", type=int, help="images at a time; AdelaiDet's 1 alone pads no image for the sake of another")
+    add("--workers", type=int, default=2, help="processes that read images; default: 2")
+    add("--limit", type=int, metavar="N", help="the first N images only, to try things out")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: cuda where there is one")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_options(arguments)
+    try:
+        with torchrun_workers(options.device) as (workers, device):
+            report = run(options, workers, device)
+            if workers.writes:
+                print(report)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision.ops import batched_nms
 
 from core.geometry import aligned_upsample, boxes_from_ltrb
-from core.structures import MASK_STRIDE, Batch, Detections, Predictions
+from core.structures import MASK_STRIDE, Batch, Detections, Predictions, Regions
 
 # Pixels of the enlarged masks held at a time: float maps of 2 MB stay in a CPU's cache, which is faster than one pass
 # over all masks, and the memory that a large image takes does not grow with its detections.
@@ -119,6 +119,41 @@ def paste_masks(
     return masks
 
 
+def paste_region_masks(
+    probabilities: Float[Tensor, "N m m"],
+    boxes: Float[Tensor, "N 4"],
+    original_size: tuple[int, int],
+    *,
+    pixel_budget: int = PIXEL_BUDGET,
+) -> list[dict]:
+    """Put masks that fill boxes of the image file into it, as COCO run-length encodings.
+
+    Each box is divided into m x m equal cells. Probabilities are interpolated between the middles of the cells, fall
+    to 0 beyond the outer cells (half of it at the side of the box) and are compared with 0.5 in the middle of each
+    pixel. `original_size` is the file's (height, width); memory is bounded as in `paste_masks`.
+    """
+    height, width = original_size
+    cells = probabilities.shape[-1]
+    masks = []
+    masks_at_a_time = max(pixel_budget // (height * width), 1)
+    with torch.autocast(probabilities.device.type, enabled=False):
+        for values, of_values in zip(probabilities.split(masks_at_a_time), boxes.split(masks_at_a_time), strict=True):
+            x1, y1, x2, y2 = of_values.unbind(1)
+            rows, columns = _cell_weights(y1, y2, cells, height), _cell_weights(x1, x2, cells, width)
+            masks += encode_masks(rows @ values.float() @ columns.mT > 0.5)
+    return masks
+
+
+def _cell_weights(
+    start: Float[Tensor, " N"], end: Float[Tensor, " N"], cells: int, pixels: int
+) -> Float[Tensor, "N pixels cells"]:
+    """What each cell of an axis from `start` to `end` adds to each pixel by linear interpolation."""
+    middles = torch.arange(pixels, device=start.device) + 0.5
+    position = (middles - start[:, None]) / (end - start)[:, None] * cells - 0.5  # in cells, 0: middle of the first
+    distance = (position[:, :, None] - torch.arange(cells, device=start.device)).abs()
+    return (1 - distance).clamp(min=0)
+
+
 def encode_masks(masks: Bool[Tensor, "N H W"]) -> list[dict]:
     """COCO run-length encodings (`size` (H, W), `counts` bytes) of masks in the frame of the image file."""
     if masks.numel() == 0:
@@ -139,7 +174,8 @@ def detect(
 ) -> list[Detections]:
     """Detect the instances of each image of a batch, best first, in the frame of its file and on the CPU.
 
-    `model` is a `CondInst`, or any module with its forward and `predict_masks`.
+    `model` is a `CondInst` or a `MaskRcnn`, or any module with the forward and `predict_masks` of either. Of Mask
+    R-CNN's regions, which come with thresholds of their own, only `max_detections` applies.
     Detections whose box vanishes when it is clipped to the file are dropped. A mask may be empty.
     The caller chooses the model's mode and whether gradients are recorded (`evaluate` does both).
     """
@@ -148,6 +184,11 @@ def detect(
     for image_index, (image_size, original_size) in enumerate(
         zip(batch.image_sizes, batch.original_sizes, strict=True)
     ):
+        if isinstance(predictions, Regions):
+            detections.append(
+                _finish_regions(model, predictions, image_index, image_size, original_size, max_detections)
+            )
+            continue
         survivors = select_detections(
             predictions,
             image_index,
@@ -166,3 +207,24 @@ def detect(
         masks = paste_masks(mask_logits, image_size, original_size)
         detections.append(Detections(boxes.cpu(), survivors.scores.cpu(), survivors.labels.cpu(), masks))
     return detections
+
+
+def _finish_regions(
+    model: nn.Module,
+    regions: Regions,
+    image_index: int,
+    image_size: tuple[int, int],
+    original_size: tuple[int, int],
+    max_detections: int,
+) -> Detections:
+    """Detections of one image from the best of its regions, whose masks are predicted here."""
+    boxes, scores, labels = (
+        values[image_index][:max_detections] for values in (regions.boxes, regions.scores, regions.labels)
+    )
+    in_file = rescale_boxes(boxes, image_size, original_size)
+    inside = (in_file[:, 2:] > in_file[:, :2]).all(1)
+    boxes, scores, labels, in_file = boxes[inside], scores[inside], labels[inside], in_file[inside]
+    masks = paste_region_masks(
+        model.predict_masks(regions, image_index, boxes, labels).sigmoid(), in_file, original_size
+    )
+    return Detections(in_file.cpu(), scores.cpu(), labels.cpu(), masks)

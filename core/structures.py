@@ -42,9 +42,13 @@ class Annotations:
     has_mask: Bool[Tensor, " G"]
     masks: Bool[Tensor, "G h w"]
     mask_centroids: Float[Tensor, "G 2"]  # center of mass of the full-resolution mask, (x, y) input pixels
+    # class of the smallest mask at the center of each cell of stride 8, or BACKGROUND; None where some instance has no
+    # mask, or where no one asked
+    semantic_labels: Int64[Tensor, "i j"] | None = None
 
     def to(self, device: torch.device | str) -> "Annotations":
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Predictions:
     strides: Int64[Tensor, " P"]  # input pixels per cell
     box_tower: list[Float[Tensor, "B _ _ _"]]  # per level, input of the controller
     mask_features: Float[Tensor, "B C _ _"]  # stride 8
+    semantic_logits: Float[Tensor, "B K i j"] | None = None  # stride 8; None where the network has no semantic head
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,21 @@ class MaskTargets:
     has_mask: Bool[Tensor, " T"]
     image_index: Int64[Tensor, " T"]
     similar_edges: Bool[Tensor, "B E h w"]  # the pixel's edge reaches the color threshold, per image
+    semantic_labels: list[Int64[Tensor, "i j"] | None]  # per image, see `Annotations`
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Output of Mask R-CNN before masks: of each image the regions that outlive NMS, best first.
+
+    The features are kept: masks are computed by `MaskRcnn.predict_masks`, for the regions that get one.
+    """
+
+    boxes: list[Float[Tensor, "_ 4"]]  # xyxy, input pixels, inside of the unpadded image
+    scores: list[Float[Tensor, " _"]]  # class probability
+    labels: list[Int64[Tensor, " _"]]
+    features: dict[str, Float[Tensor, "B C _ _"]]  # by level: p3, p4, ...
+    padded_size: tuple[int, int]  # (height, width) of the input
 
 
 @dataclass(frozen=True)
@@ -134,6 +154,6 @@ class Detections:
     """Final detections of one image, best first; boxes xyxy and masks in the frame of the image file."""
 
     boxes: Float[Tensor, "N 4"]
-    scores: Float[Tensor, " N"]  # sqrt(class probability * centerness)
+    scores: Float[Tensor, " N"]  # sqrt(class probability * centerness); Mask R-CNN: class probability
     labels: Int64[Tensor, " N"]
     masks: list[dict]  # COCO run-length encodings; `size` is the file's (height, width), `counts` bytes

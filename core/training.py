@@ -1,65 +1,52 @@
-"""The training loop: batches, losses, optimizer steps, evaluation, checkpoint and exact resume.
+"""A training: epochs, evaluation, checkpoint and exact resume, alone or beside the other workers of `torchrun`.
 
 Everything random is a function of (seed, epoch, image), and everything scheduled of the step, so a training that
 was killed and resumed ends, on a CPU, equal to the bit to one that was not. CUDA's scatter and interpolation
 kernels add in no fixed order: there, equal runs agree closely but not to the bit.
 """
 
-import math
+import logging
 import resource
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from torch import nn
 
 from core.checkpoint import load_checkpoint, save_checkpoint
-from core.config import Config, TrainingConfig
-from core.datasets.coco import CocoDataset, collate, load_training_set, load_validation_set
+from core.config import Config
+from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
+from core.datasets.supervision import first_phase
+from core.effective_batch import describe_schedule, effective_batch, scale_to_batch
+from core.epoch import run_epoch, steps_per_epoch, total_steps
 from core.evaluation import Evaluation, evaluate
-from core.losses.criterion import Losses
 from core.model.condinst import CondInst, build_model
-from core.optimizer import build_optimizer, learning_rate
-from core.structures import Batch
-from core.training_step import train_step
+from core.model.mask_rcnn import MaskRcnn
+from core.optimizer import build_optimizer
+from core.preconditions import check_same_categories, check_something_to_learn
+from core.pseudo_masks import PSEUDO_MASKS, grabcut_masks, with_pseudo_masks, write_pseudo_masks
+from core.self_training import teacher_masks, without_pseudo_masks
+from core.workers import ALONE, Workers
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """A finished training: the network, its final evaluation and one dict of named numbers per epoch."""
 
-    model: CondInst
+    model: CondInst | MaskRcnn
     evaluation: Evaluation
     curves: list[dict[str, float | int]]
-    seconds: float  # of training and evaluation, runs before a resume included
+    seconds: float  # of training and evaluation, pseudo masks and their teacher, runs before a resume included
     peak_memory_mb: float  # of the process on a CPU, of the allocator on CUDA
-
-
-def steps_per_epoch(num_images: int, batch_size: int) -> int:
-    """Full batches of an epoch; a data set smaller than one batch gives one."""
-    return max(num_images // batch_size, 1)
-
-
-def total_steps(training: TrainingConfig, num_images: int) -> int:
-    return training.steps or training.epochs * steps_per_epoch(num_images, training.batch_size)
-
-
-def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
-    """Order of the images in `epoch` (from 0)."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return torch.randperm(num_images, generator=generator).tolist()
-
-
-def epoch_batches(dataset: Dataset, batch_size: int, seed: int, epoch: int, *, workers: int) -> Iterator[Batch]:
-    order = epoch_order(len(dataset), seed, epoch)
-    count = steps_per_epoch(len(dataset), batch_size)
-    batches = [order[i * batch_size : (i + 1) * batch_size] for i in range(count)]
-    return iter(DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers))
+    num_train_images: int  # that were used, with boxes or masks
+    num_train_instances: int  # in them
 
 
 def peak_memory_mb(device: str) -> float:
@@ -76,40 +63,65 @@ def train(
     folder: Path,
     digest: str | None = None,
     on_epoch: Callable[[dict[str, float | int]], None] | None = None,
-    workers: int = 0,
+    workers: Workers = ALONE,
+    loader_processes: int = 0,
     progress: bool = True,
 ) -> TrainingResult:
     """Train by `config` and evaluate; a checkpoint in `folder` is gone on from, else training starts there.
 
+    Learning rate, steps and warm-ups are scaled to the effective batch (`scale_to_batch`); the line that says so is
+    logged. Pseudo masks, where the config asks for them, are made first and kept in `folder` (`mask_every_instance`).
     The checkpoint belongs to the data of this `digest`, by default `data_digest` (which reads every image).
     `on_epoch` gets one dict per finished epoch, those before a resume included: epoch (from 1), epochs, step,
     learning_rate, pairwise_warmup, edges_kept, seconds, `loss/<term>` (weighted) and `loss/<term>_unweighted` as
     means over the epoch, and the metrics where the epoch ended with an evaluation.
 
+    Of several workers each calls this with the same arguments but its `device`; rank 0 writes and reports. Batch norm
+    keeps the statistics of each worker's own images (AdelaiDet), and those of rank 0 are evaluated and kept.
+
     Raises:
         ValueError: for data or a checkpoint that do not fit the config.
         FloatingPointError: if a loss is not finite; names the term.
     """
-    training_set = load_training_set(config.data, config.supervision, seed)
+    training_set = load_training_set(config.data, config.supervision, seed, semantic_labels=config.model.semantic_head)
     validation_set = load_validation_set(config.data)
     check_same_categories(training_set, validation_set)
     check_something_to_learn(training_set, config)
     digest = digest or data_digest(config.data)
+    process = {"device": device, "workers": workers, "loader_processes": loader_processes, "progress": progress}
+    seconds_of_masks = 0.0
+    if config.supervision.pseudo_masks is not None:
+        training_set, seconds_of_masks = mask_every_instance(
+            training_set, config, seed, folder=folder, digest=digest, **process
+        )
+    identity = {"config": config, "seed": seed, "data_digest": digest}
+    config = config.model_copy(update={"training": scale_to_batch(config.training, workers.count)})
+    images_per_step = effective_batch(config.training, workers.count)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(config.model, training_set.num_classes)
+    if workers.count > 1 and torch.device(device).type == "cuda" and config.model.pyramid == "bifpn":
+        model.pyramid = nn.SyncBatchNorm.convert_sync_batchnorm(model.pyramid)  # AdelaiDet; there is none for the CPU
     model = model.to(device, memory_format=torch.channels_last)
     optimizer = build_optimizer(model, config.training)
-    steps = total_steps(config.training, len(training_set))
-    epochs = -(-steps // steps_per_epoch(len(training_set), config.training.batch_size))
-    report = on_epoch or (lambda numbers: None)
+    steps = total_steps(config.training, len(training_set), workers.count)
+    epochs = -(-steps // steps_per_epoch(len(training_set), images_per_step))
+    boxes_only_epochs = round(config.supervision.boxes_first * epochs)
+    boxes_only_set = load_training_set(config.data, first_phase(config.supervision), seed)
+    report = on_epoch if on_epoch is not None and workers.writes else (lambda numbers: None)
+    if workers.writes:
+        log.info(describe_schedule(config.training, workers.count, steps, round(config.loss.pairwise_warmup * steps)))
 
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    identity = {"config": config, "seed": seed, "data_digest": digest}
     curves: list[dict[str, float | int]] = []
-    if checkpoint.exists():
+    if workers.gather(checkpoint.exists())[0]:
         state = load_checkpoint(checkpoint, device=device, **identity)
+        if state["images_per_step"] != images_per_step:
+            raise ValueError(
+                f"{checkpoint}: written with {state['images_per_step']} images a step, expected {images_per_step} "
+                "(batch_size x accumulation x workers); delete it to start over"
+            )
         model.load_state_dict(state["model"])
         curves = state["curves"]
         if len(curves) < epochs:  # a finished training may have dropped it
@@ -120,105 +132,61 @@ def train(
     evaluation = None
     for epoch in range(len(curves), epochs):
         started = time.perf_counter()
-        numbers = run_epoch(
-            model,
-            optimizer,
-            training_set,
-            config,
-            epoch=epoch,
-            steps=steps,
-            seed=seed,
-            device=device,
-            workers=workers,
-            progress=progress,
-        )
+        dataset = boxes_only_set if epoch < boxes_only_epochs else training_set
+        numbers = run_epoch(model, optimizer, dataset, config, epoch=epoch, steps=steps, seed=seed, **process)
         every = config.training.evaluate_every
         last = epoch + 1 == epochs
         if last or (every and (epoch + 1) % every == 0):
-            evaluation = evaluate_model(model, validation_set, config, device=device, progress=progress)
+            evaluation = evaluate_model(model, validation_set, config, **process)
             numbers |= evaluation.metrics
         seconds = time.perf_counter() - started + (curves[-1]["seconds"] if curves else 0.0)
         curves.append({"epoch": epoch + 1, "epochs": epochs, "seconds": seconds} | numbers)
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "curves": curves,
-            "categories": training_set.categories,
-        }
-        save_checkpoint(checkpoint, state, **identity)
+        if workers.writes:
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "curves": curves,
+                "categories": training_set.categories,
+                "images_per_step": images_per_step,
+            }
+            save_checkpoint(checkpoint, state, **identity)
         report(curves[-1])
     if evaluation is None:  # resumed after the last epoch
-        evaluation = evaluate_model(model, validation_set, config, device=device, progress=progress)
-    return TrainingResult(model, evaluation, curves, curves[-1]["seconds"], peak_memory_mb(device))
+        evaluation = evaluate_model(model, validation_set, config, **process)
+    seconds = curves[-1]["seconds"] + seconds_of_masks
+    used = boxes_only_set if boxes_only_epochs else training_set
+    num_instances = sum(len(record.labels) for record in used.records)
+    return TrainingResult(model, evaluation, curves, seconds, peak_memory_mb(device), len(used.records), num_instances)
 
 
-def check_same_categories(training_set: CocoDataset, validation_set: CocoDataset) -> None:
-    """Raise a ValueError unless both files name the same categories in the same order."""
-    if training_set.categories != validation_set.categories:
-        raise ValueError(
-            f"{validation_set.annotation_path}: categories are {validation_set.categories}, "
-            f"expected those of {training_set.annotation_path}: {training_set.categories}"
-        )
+def mask_every_instance(
+    training_set: CocoDataset, config: Config, seed: int, *, folder: Path, digest: str, **process: Any
+) -> tuple[CocoDataset, float]:
+    """The training set with pseudo masks where it has none, and the seconds that they took, their teacher's included.
+
+    They are made once, by rank 0, and kept in `folder`. A teacher is trained in `folder/teacher` as any other network
+    is, so that it goes on from its checkpoint; it reports no epoch.
+    """
+    path, workers = folder / PSEUDO_MASKS, process["workers"]
+    if not workers.gather(path.exists())[0]:
+        folder.mkdir(parents=True, exist_ok=True)
+        if config.supervision.pseudo_masks == "grabcut":
+            make, seconds = partial(grabcut_masks, training_set), 0.0
+        else:
+            teacher_config = without_pseudo_masks(config)
+            teacher = train(teacher_config, seed, folder=folder / "teacher", digest=digest, **process)
+            make = partial(teacher_masks, teacher.model, training_set, config, device=process["device"])
+            seconds = teacher.seconds
+        if workers.writes:
+            started = time.perf_counter()
+            masks = make(progress=process["progress"])
+            write_pseudo_masks(path, training_set, masks, seconds=seconds + time.perf_counter() - started)
+        workers.gather(None)  # until the file is written
+    return with_pseudo_masks(training_set, path)
 
 
-def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
-    """Raise a ValueError if the mask loss has only the Dice term and no training instance has a mask for it."""
-    boxes_teach = config.loss.projection or config.loss.pairwise or config.loss.box_mask
-    if not boxes_teach and not training_set.has_masks:
-        raise ValueError(
-            f"{training_set.annotation_path}: no instance with a mask (supervision.mask_ratio is "
-            f"{config.supervision.mask_ratio:g}), but loss.dice, which needs one, is the only term of the mask loss"
-        )
-
-
-def evaluate_model(model: CondInst, dataset: CocoDataset, config: Config, *, device: str, progress: bool) -> Evaluation:
-    return evaluate(
-        model, dataset, config.inference, device=device, precision=config.training.precision, progress=progress
-    )
-
-
-def run_epoch(
-    model: CondInst,
-    optimizer: torch.optim.Optimizer,
-    dataset: CocoDataset,
-    config: Config,
-    *,
-    epoch: int,
-    steps: int,
-    seed: int,
-    device: str,
-    workers: int,
-    progress: bool,
-) -> dict[str, float | int]:
-    """Train one epoch (from 0) and return its numbers: mean losses, schedule values after its last step."""
-    model.train()
-    dataset.set_epoch(epoch)
-    per_epoch = steps_per_epoch(len(dataset), config.training.batch_size)
-    first = epoch * per_epoch
-    end = min(first + per_epoch, steps)
-    batches = epoch_batches(dataset, config.training.batch_size, seed, epoch, workers=workers)
-    sums: dict[str, torch.Tensor | float] = {}
-    counts: Counter[str] = Counter()
-    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not progress):
-        batch = next(batches).to(device)
-        losses = train_step(model, optimizer, batch, config, step=step, steps=steps, seed=seed)
-        for name, value in loss_values(losses).items():
-            sums[name] = sums.get(name, 0.0) + value
-            counts[name] += 1
-    return {
-        "step": end,
-        "learning_rate": learning_rate(end - 1, steps, config.training),
-        "pairwise_warmup": losses.pairwise_warmup,
-        **{name: float(total) / counts[name] for name, total in sums.items()},
-    }
-
-
-def loss_values(losses: Losses) -> dict[str, torch.Tensor | float]:
-    """What is averaged over an epoch: each term with and without its weight, the total, the share of edges kept."""
-    kept = {} if math.isnan(losses.edges_kept) else {"edges_kept": losses.edges_kept}
-    return {
-        **{f"loss/{name}": value.detach().double() for name, value in losses.weighted.items()},
-        **{f"loss/{name}_unweighted": value.detach().double() for name, value in losses.unweighted.items()},
-        "loss/total": losses.total.detach().double(),
-        **kept,
-    }
+def evaluate_model(
+    model: CondInst | MaskRcnn, dataset: CocoDataset, config: Config, *, workers: Workers, **process: Any
+) -> Evaluation:
+    workers.copy_from_first(model)
+    return evaluate(model, dataset, config.inference, precision=config.training.precision, workers=workers, **process)

@@ -1,5 +1,6 @@
-"""One training step: predict, assign, choose the locations that get a mask, score, update."""
+"""One training step: predict, assign, choose the locations that get a mask, score, average over workers, update."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -8,11 +9,13 @@ from torch import nn
 from core.config import Config
 from core.losses.criterion import Losses, criterion
 from core.model.condinst import CondInst
+from core.model.mask_rcnn import MaskRcnn
 from core.neighborhood import Neighborhood
 from core.optimizer import learning_rate
 from core.structures import Batch
 from core.targets.assignment import assign_locations, select_positives
 from core.targets.mask_targets import build_mask_targets
+from core.workers import ALONE, Workers
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager:
@@ -22,8 +25,22 @@ def autocast(precision: str, device: str) -> AbstractContextManager:
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
-def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, steps: int, seed: int) -> Losses:
-    """Named losses of one batch: predict, assign, pick the locations that get a mask, score."""
+def compute_losses(
+    model: CondInst | MaskRcnn,
+    batch: Batch,
+    config: Config,
+    *,
+    step: int,
+    steps: int,
+    batch_seed: int,
+    workers: Workers = ALONE,
+) -> Losses:
+    """Named losses of one batch: predict, assign, pick the locations that get a mask, score.
+
+    What is drawn at random depends on `batch_seed` alone.
+    """
+    if isinstance(model, MaskRcnn):
+        return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
     with autocast(config.training.precision, str(batch.images.device)):
         predictions = model(batch.images, batch.image_sizes)
     neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
@@ -44,7 +61,7 @@ def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, 
             batch.annotations,
             selection=config.assignment.selection,
             max_masks=config.assignment.max_masks,
-            generator=torch.Generator().manual_seed(seed * 1_000_003 + step),
+            generator=torch.Generator().manual_seed(batch_seed),
         )
         targets = build_mask_targets(
             batch,
@@ -63,20 +80,45 @@ def compute_losses(model: CondInst, batch: Batch, config: Config, *, step: int, 
         targets,
         neighborhood,
         dice_weight=config.loss.dice,
+        mask_projection_weight=config.loss.mask_projection,
+        mask_pairwise_weight=config.loss.mask_pairwise,
         projection_weight=config.loss.projection,
         pairwise_weight=config.loss.pairwise,
         box_mask_weight=config.loss.box_mask,
+        semantic_weight=config.loss.semantic,
         focal_alpha=config.loss.focal_alpha,
         focal_gamma=config.loss.focal_gamma,
         step=step,
         warmup_steps=round(config.loss.pairwise_warmup * steps),
+        workers=workers,
+        mask_workers=workers if config.loss.mask_normalizer == "all_workers" else ALONE,
     )
 
 
+def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: str, batch_seed: int) -> Losses:
+    """Named losses of one batch; torchvision samples with torch's global generators, seeded here."""
+    device = batch.images.device
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        autocast(precision, str(device)),
+    ):
+        torch.manual_seed(batch_seed)
+        terms = model.losses(batch.images, batch.image_sizes, batch.annotations)
+    return Losses(unweighted=terms, weighted=terms, pairwise_warmup=1.0, edges_kept=float("nan"))
+
+
 def train_step(
-    model: CondInst, optimizer: torch.optim.Optimizer, batch: Batch, config: Config, *, step: int, steps: int, seed: int
-) -> Losses:
-    """One optimizer step.
+    model: CondInst | MaskRcnn,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Batch],
+    config: Config,
+    *,
+    step: int,
+    steps: int,
+    seed: int,
+    workers: Workers = ALONE,
+) -> list[Losses]:
+    """One optimizer step on the mean gradient of these batches and those of the other workers; the losses of each.
 
     Raises:
         FloatingPointError: if a loss is not finite; names the term and the images.
@@ -84,13 +126,20 @@ def train_step(
     rate = learning_rate(step, steps, config.training)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    losses = compute_losses(model, batch, config, step=step, steps=steps, seed=seed)
-    if not torch.isfinite(losses.total):
-        bad = [name for name, value in losses.weighted.items() if not torch.isfinite(value)]
-        raise FloatingPointError(f"step {step}: loss {', '.join(bad)} is not finite, images {batch.image_ids}")
     optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()
+    losses_of = []
+    for i, batch in enumerate(batches):
+        count = (step * len(batches) + i) * workers.count + workers.rank  # of all batches of the training
+        losses = compute_losses(
+            model, batch, config, step=step, steps=steps, batch_seed=seed * 1_000_003 + count, workers=workers
+        )
+        if not torch.isfinite(losses.total):
+            bad = [name for name, value in losses.weighted.items() if not torch.isfinite(value)]
+            raise FloatingPointError(f"step {step}: loss {', '.join(bad)} is not finite, images {batch.image_ids}")
+        (losses.total / len(batches)).backward()
+        losses_of.append(losses)
+    workers.average_gradients(model)
     if config.training.clip_gradient_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_gradient_norm)
     optimizer.step()
-    return losses
+    return losses_of

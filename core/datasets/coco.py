@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import ImageRecord, read_annotation_file
-from core.datasets.supervision import images_with_masks
+from core.datasets.supervision import supervise
 from core.datasets.transforms import (
     View,
     apply_color,
@@ -27,7 +27,7 @@ from core.datasets.transforms import (
     fixed_view,
     random_view,
 )
-from core.structures import MASK_STRIDE, Annotations, Batch, Sample, grid_size
+from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annotations, Batch, Sample, grid_size
 
 SIZE_DIVISOR = 32  # batches are padded to a multiple of this: the stride of the deepest level the mask branch reads
 SMALLEST_SIDE = 1.0  # px; a box that the view leaves narrower is no training target
@@ -39,9 +39,11 @@ class CocoDataset(Dataset):
     """The images of one COCO-format file, seen through `view_of`.
 
     Labels 0..K-1 follow the order of the file's category ids. Crowds and boxes without area (COCO has a few; they are
-    counted in a warning) are never annotations. `keeps_masks` picks, from the ids of the data set's images, those
-    whose masks are used (the default: all); the segmentations of the others are dropped unread, so that a box-only
-    image holds nothing but its boxes. An instance without segmentation, or with an empty one, is box-only too.
+    counted in a warning) are never annotations. `choose` picks, from the images and the names of the categories, the
+    images to use, less the segmentations that are not to be seen (the default: all of both). An instance without
+    segmentation, or with an empty one, is box-only.
+
+    Its length, an epoch, is the number of images before the choice: of fewer images some come again, in other views.
 
     Raises:
         ValueError: for an unreadable file, unknown categories or images, boxes that make no sense, missing image
@@ -54,16 +56,18 @@ class CocoDataset(Dataset):
         image_folder: Path,
         *,
         view_of: Callable[[int, int, int, int], View],  # height, width, epoch, index
-        keeps_masks: Callable[[list[int]], frozenset[int]] = frozenset,
+        choose: Callable[[list[ImageRecord], list[str]], list[ImageRecord]] = lambda records, categories: records,
         ignored_bottom_rows: int = 0,  # px of the file
         drop_images_without_boxes: bool = False,
         drop_vanished_boxes: bool = False,  # boxes under 1 px once the view is taken
+        semantic_labels: bool = False,  # whether the samples have them
     ) -> None:
         self.annotation_path = annotation_path
         self.image_folder = image_folder
         self.view_of = view_of
         self.ignored_bottom_rows = ignored_bottom_rows
         self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
+        self.semantic_labels = semantic_labels
         self.epoch = 0
 
         file = read_annotation_file(annotation_path, image_folder)
@@ -77,8 +81,8 @@ class CocoDataset(Dataset):
         if not records:
             lack = "none of them with a box to learn from" if drop_images_without_boxes else "expected at least one"
             raise ValueError(f"{annotation_path}: {len(file.images)} images, {lack}")
-        with_masks = keeps_masks([record.image_id for record in records])
-        self.records = [r if r.image_id in with_masks else _without_masks(r) for r in records]
+        self.epoch_length = len(records)
+        self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
         replace(file, problems=_segmentation_problems(self.records)).raise_problems()
 
@@ -100,7 +104,7 @@ class CocoDataset(Dataset):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.records)
+        return self.epoch_length
 
     def load_image(self, index: int) -> Image.Image:
         """The RGB image of the file, untransformed (see `open_rgb`)."""
@@ -108,12 +112,16 @@ class CocoDataset(Dataset):
         return open_rgb(self.image_folder / record.file_name, record.width, record.height)
 
     def __getitem__(self, index: int) -> Sample:
-        record = self.records[index]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        # Going on where the epoch before ended, so that in the long run every image comes equally often.
+        position = (self.epoch * len(self) + index) % len(self.records)
+        record = self.records[position]
         view = self.view_of(record.height, record.width, self.epoch, index)
-        image = apply_color(apply_view(self.load_image(index), view), view)
+        image = apply_color(apply_view(self.load_image(position), view), view)
         return Sample(
             image=pil_to_tensor(image),
-            annotations=view_annotations(record, view, self.smallest_side),
+            annotations=view_annotations(record, view, self.smallest_side, semantic_labels=self.semantic_labels),
             image_id=record.image_id,
             original_size=(record.height, record.width),
             ignored_bottom_rows=bottom_rows(view, self.ignored_bottom_rows, record.height),
@@ -139,11 +147,7 @@ def open_rgb(path: Path, width: int, height: int) -> Image.Image:
     return rgb
 
 
-def _without_masks(record: ImageRecord) -> ImageRecord:
-    return replace(record, segmentations=(None,) * len(record.segmentations))
-
-
-def _segmentation_problems(records: list[ImageRecord]) -> list[str]:
+def _segmentation_problems(records: Sequence[ImageRecord]) -> list[str]:
     return [
         f"annotation {annotation_id} (image {record.image_id}): {problem}"
         for record in records
@@ -153,7 +157,9 @@ def _segmentation_problems(records: list[ImageRecord]) -> list[str]:
     ]
 
 
-def view_annotations(record: ImageRecord, view: View, smallest_side: float) -> Annotations:
+def view_annotations(
+    record: ImageRecord, view: View, smallest_side: float, *, semantic_labels: bool = False
+) -> Annotations:
     """Boxes and masks of the instances as the view shows them; boxes under `smallest_side` pixels are left out."""
     size = (record.height, record.width)
     boxes = apply_view(
@@ -167,11 +173,13 @@ def view_annotations(record: ImageRecord, view: View, smallest_side: float) -> A
     height, width = view.size
     mask_grids = torch.zeros(len(kept), grid_size(height), grid_size(width), dtype=torch.bool)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    full = full_masks([s for s, used in zip(segmentations, has_mask, strict=True) if used], view, size)
     if has_mask.any():
-        full = full_masks([s for s, used in zip(segmentations, has_mask, strict=True) if used], view, size)
         mask_grids[has_mask] = masks.sample_cell_centers(full)
         centers[has_mask] = masks.centers_of_mass(full, otherwise=centers[has_mask])
-    return Annotations(boxes, torch.from_numpy(record.labels)[kept], has_mask, mask_grids, centers)
+    labels = torch.from_numpy(record.labels)[kept]
+    classes = masks.semantic_labels(full, labels) if semantic_labels and has_mask.all() else None
+    return Annotations(boxes, labels, has_mask, mask_grids, centers, classes)
 
 
 def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[int, int]) -> torch.Tensor:
@@ -190,7 +198,7 @@ def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """A batch of samples, padded at the right and the bottom: images with 0, masks with false."""
+    """A batch of samples, padded at the right and the bottom: images with 0, masks with false, classes with none."""
     height, width = (
         math.ceil(max(sample.image.shape[axis] for sample in samples) / SIZE_DIVISOR) * SIZE_DIVISOR for axis in (1, 2)
     )
@@ -199,7 +207,7 @@ def collate(samples: list[Sample]) -> Batch:
         image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
     return Batch(
         images=images,
-        annotations=[_padded(sample.annotations, height // MASK_STRIDE, width // MASK_STRIDE) for sample in samples],
+        annotations=[_padded(sample.annotations, height, width) for sample in samples],
         image_sizes=[tuple(sample.image.shape[1:]) for sample in samples],
         image_ids=[sample.image_id for sample in samples],
         original_sizes=[sample.original_size for sample in samples],
@@ -207,13 +215,22 @@ def collate(samples: list[Sample]) -> Batch:
     )
 
 
-def _padded(annotations: Annotations, grid_height: int, grid_width: int) -> Annotations:
-    missing = (0, grid_width - annotations.masks.shape[2], 0, grid_height - annotations.masks.shape[1])
-    return replace(annotations, masks=pad(annotations.masks, missing))
+def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
+    """The annotations of an image that is padded to this size."""
+    grids = annotations.masks
+    missing = (0, width // MASK_STRIDE - grids.shape[2], 0, height // MASK_STRIDE - grids.shape[1])
+    classes = annotations.semantic_labels
+    if classes is not None:
+        stride = MASK_FEATURE_STRIDE
+        classes_missing = (0, width // stride - classes.shape[1], 0, height // stride - classes.shape[0])
+        classes = pad(classes, classes_missing, value=BACKGROUND)
+    return replace(annotations, masks=pad(grids, missing), semantic_labels=classes)
 
 
-def load_training_set(data: DataConfig, supervision: SupervisionConfig, seed: int) -> CocoDataset:
-    """The training images in random views; which of them keep their masks depends on `seed` as well."""
+def load_training_set(
+    data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
+) -> CocoDataset:
+    """The training images in random views; which of them are used and keep their masks depends on `seed` as well."""
     return CocoDataset(
         Path(data.root, data.train_annotations),
         Path(data.root, data.train_images),
@@ -226,10 +243,11 @@ def load_training_set(data: DataConfig, supervision: SupervisionConfig, seed: in
             scale_range=data.scale_range,
             seed=seed,
         ),
-        keeps_masks=partial(images_with_masks, ratio=supervision.mask_ratio, seed=seed),
+        choose=partial(supervise, supervision=supervision, seed=seed),
         ignored_bottom_rows=data.ignored_bottom_rows,
         drop_images_without_boxes=data.drop_images_without_boxes,
         drop_vanished_boxes=True,
+        semantic_labels=semantic_labels,
     )
 
 

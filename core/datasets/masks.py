@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from core.structures import MASK_STRIDE
+from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE
 
 Segmentation = list | dict  # COCO: polygons [[x1, y1, x2, y2, ...], ...], or a run-length encoding
 COMPRESSED_RUNS = bytes(range(48, 48 + 64))  # the characters of a compressed run-length encoding: six bits each
@@ -99,6 +99,19 @@ def decode(encodings: list[dict], height: int, width: int) -> UInt8[Tensor, "G H
 def sample_cell_centers(masks: UInt8[Tensor, "G H W"]) -> Bool[Tensor, "G h w"]:
     """The masks on the stride-4 grid: the pixel at each cell's center, no averaging (AdelaiDet)."""
     return masks[:, MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE].bool()
+
+
+def semantic_labels(masks: UInt8[Tensor, "G H W"], labels: Int64[Tensor, " G"]) -> Int64[Tensor, "i j"]:
+    """The class at the center of each cell of stride 8: that of the smallest mask there, or BACKGROUND (AdelaiDet).
+
+    Sizes are those of the full masks, so that an instance in front of another, or on it, is not hidden by it.
+    """
+    middle = MASK_FEATURE_STRIDE // 2
+    shown = masks[:, middle::MASK_FEATURE_STRIDE, middle::MASK_FEATURE_STRIDE].bool()
+    classes = torch.full(shown.shape[1:], BACKGROUND)
+    for index in masks.sum((1, 2)).argsort(stable=True).flip(0):  # the largest first: smaller ones cover it
+        classes[shown[index]] = labels[index]
+    return classes
 
 
 def centers_of_mass(masks: UInt8[Tensor, "G H W"], otherwise: Float[Tensor, "G 2"]) -> Float[Tensor, "G 2"]:

@@ -1,7 +1,7 @@
-"""The pairwise term: neighboring pixels of similar color take the same label; only supervised edges are touched."""
+"""The pairwise term: two neighboring pixels take the same label, or not; only supervised edges are touched."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from core.neighborhood import Neighborhood
+from core.workers import ALONE, Workers
 
 # What is held at once: bounds the memory, and small pieces that stay in a CPU's cache are fastest.
 EDGES_PER_CHUNK = 2**15
@@ -23,7 +24,8 @@ class SupervisedEdges:
 
     An edge joins two pixels of the mask grid, each given as `y * w + x`. AdelaiDet counts it once for each end that
     lies in the box and sees the other as similar; here it is listed once, with weight 1 or 2.
-    S edges in all, those of instance t from `start[t]` to `start[t + 1]`.
+    S edges in all, those of instance t from `start[t]` to `start[t + 1]`. Edges of similar color are taken to have one
+    label at both ends; where the labels are known, `same` says whether they have.
     """
 
     first: Int32[Tensor, " S"]
@@ -32,6 +34,7 @@ class SupervisedEdges:
     counted: Int64[Tensor, " T"]  # sum of the weights
     start: Int64[Tensor, " T+1"]
     possible: int  # edges that leave the pixels of all box masks, kept or not
+    same: Bool[Tensor, " S"] | None = None  # None: all of them
 
     @property
     def share_kept(self) -> float:
@@ -90,25 +93,50 @@ def supervised_edges(
     return SupervisedEdges(first, second, weight, counted_before[start].diff(), start, possible)
 
 
+def labeled_edges(
+    masks: Bool[Tensor, "T h w"], box_masks: Bool[Tensor, "T h w"], neighborhood: Neighborhood
+) -> SupervisedEdges:
+    """List all edges that leave a pixel of the box mask, whatever its color, with what the true masks say of them.
+
+    The edges of the loss under full supervision (BoxInst, equation 5): those with at least one end in the box, of
+    both kinds. As with `supervised_edges`, one with both ends in the box has weight 2.
+    """
+    h, w = masks.shape[1:]
+    every = torch.ones((1, neighborhood.num_edges, h, w), dtype=torch.bool, device=masks.device)
+    one_image = torch.zeros(len(masks), dtype=torch.int64, device=masks.device)
+    edges = supervised_edges(box_masks, every, one_image, neighborhood)
+    origin = torch.arange(len(masks), device=masks.device) * (h * w)
+    origin = origin.repeat_interleave(edges.start.diff(), output_size=len(edges.first))
+    labels = masks.flatten()
+    return replace(edges, same=labels[origin + edges.first] == labels[origin + edges.second])
+
+
 def pairwise_loss(
-    mask_logits: Float[Tensor, "N h w"], edges: SupervisedEdges, target_index: Int64[Tensor, " N"]
+    mask_logits: Float[Tensor, "N h w"],
+    edges: SupervisedEdges,
+    target_index: Int64[Tensor, " N"],
+    workers: Workers = ALONE,
 ) -> Float[Tensor, ""]:
-    """Negative log-probability that the two pixels of a supervised edge take the same label, mean over counted edges.
+    """Negative log-probability that the two pixels of an edge take the same label, mean over counted edges.
 
     BoxInst (arXiv:2012.02310), equations 4 and 6: with mask probabilities p and q at the two ends,
-    -log(pq + (1-p)(1-q)), here from logits and exact however large they are. `target_index` says which of the T
-    instances of `edges` each location answers for.
+    -log(pq + (1-p)(1-q)), here from logits and exact however large they are; where `edges.same` is false it is
+    -log(p(1-q) + (1-p)q), the other part of equation 5. `target_index` says which of the T instances of `edges` each
+    location answers for.
 
-    One normalizer for the batch, AdelaiDet's: the edges counted over all N locations. With no counted edge, or
-    N = 0, the result is 0 and still carries a gradient. On the CPU equal to the bit from run to run; on CUDA the
-    gradient's sums are taken in any order.
+    One normalizer for the batch, AdelaiDet's: the edges counted over all N locations (their mean over `workers`). With
+    no counted edge, or N = 0, the result is 0 and still carries a gradient. On the CPU equal to the bit from run to
+    run; on CUDA the gradient's sums are taken in any order.
     """
     total = _NegativeLogSame.apply(mask_logits.contiguous(), edges, target_index)
-    return total / edges.counted[target_index].sum().clamp(min=1)
+    return total / workers.mean(edges.counted[target_index].sum()).clamp(min=1)
 
 
 class _NegativeLogSame(torch.autograd.Function):
-    """Weighted sum of -log P(same label) over the edges of all locations.
+    """Weighted sum of -log P(same label), or P(different label), over the edges of all locations.
+
+    A pixel of logit b has one label just when one of logit -b has the other: an edge between different labels is one
+    between the same labels with the sign of its second logit turned.
 
     Keeps nothing for the backward pass but the logits, and visits the edges in chunks: beyond the list of edges and
     the gradient itself, only one chunk is ever held.
@@ -119,9 +147,9 @@ class _NegativeLogSame(torch.autograd.Function):
         ctx.save_for_backward(logits, target_index)
         ctx.edges = edges
         flat, total = logits.flatten(), logits.new_zeros(())
-        for first, second, weight in _edge_chunks(edges, target_index, logits):
+        for first, second, weight, sign in _edge_chunks(edges, target_index, logits):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
-            total += (weight * negative_log_same(a, b)).sum()
+            total += (weight * negative_log_same(a, b if sign is None else b * sign)).sum()
         return total
 
     @staticmethod
@@ -130,11 +158,13 @@ class _NegativeLogSame(torch.autograd.Function):
         logits, target_index = ctx.saved_tensors
         flat, gradient = logits.flatten(), torch.zeros_like(logits)
         flat_gradient = gradient.view(-1)
-        for first, second, weight in _edge_chunks(ctx.edges, target_index, logits):
+        for first, second, weight, sign in _edge_chunks(ctx.edges, target_index, logits):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
+            b = b if sign is None else b * sign
             weight = weight * grad_output
             both = (a + b).sigmoid_()
             flat_gradient.scatter_add_(0, first, a.sigmoid_().sub_(both).mul_(weight))
+            weight = weight if sign is None else weight * sign
             flat_gradient.scatter_add_(0, second, b.sigmoid_().sub_(both).mul_(weight))
         return gradient, None, None
 
@@ -152,8 +182,8 @@ def negative_log_same(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"]) -> Float[T
 
 def _edge_chunks(
     edges: SupervisedEdges, target_index: Int64[Tensor, " N"], logits: Float[Tensor, "N h w"]
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Go through the edges of all N locations: indices of both ends into the flattened logits, and the weight."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
+    """Go through all N locations' edges: indices of both ends into the flattened logits, weight, 1 or -1 by `same`."""
     cells = logits.shape[1] * logits.shape[2]
     start = edges.start[target_index]
     count = edges.start[target_index + 1] - start
@@ -166,7 +196,8 @@ def _edge_chunks(
         edge += skipped[low:high].repeat_interleave(repeats, output_size=size)
         offset = origin[low:high].repeat_interleave(repeats, output_size=size)
         first, second = edges.first.index_select(0, edge), edges.second.index_select(0, edge)
-        yield first + offset, second + offset, edges.weight.index_select(0, edge).to(logits.dtype)
+        sign = None if edges.same is None else edges.same.index_select(0, edge).to(logits.dtype) * 2 - 1
+        yield first + offset, second + offset, edges.weight.index_select(0, edge).to(logits.dtype), sign
         done += size
 
 

@@ -17,14 +17,15 @@ def y_profile(maps: Shaped[Tensor, "N h w"]) -> Shaped[Tensor, "N h"]:
 
 
 def projection_loss(
-    mask_logits: Float[Tensor, "N h w"], box_masks: Bool[Tensor, "T h w"], target_index: Int64[Tensor, " N"]
+    mask_logits: Float[Tensor, "N h w"], targets: Bool[Tensor, "T h w"], target_index: Int64[Tensor, " N"]
 ) -> Float[Tensor, " N"]:
     """Compare each mask's profiles with its box's: Dice on x plus Dice on y, in 0..2 for each location.
 
-    BoxInst (arXiv:2012.02310), equation 2. `target_index` says which of T box masks each location answers for. A box
-    that no cell of the grid samples costs 2 and gives no gradient.
+    BoxInst (arXiv:2012.02310), equation 2. `targets` are T box masks, or true masks, whose profiles are those of
+    their boxes; `target_index` says which of them each location answers for. A target without a cell costs 2 and
+    gives no gradient.
     """
     # The sigmoid of the maximum is the maximum of the sigmoid, for a profile's worth of work.
-    on_x = dice_loss(x_profile(mask_logits).sigmoid(), box_masks.any(1)[target_index])
-    on_y = dice_loss(y_profile(mask_logits).sigmoid(), box_masks.any(2)[target_index])
+    on_x = dice_loss(x_profile(mask_logits).sigmoid(), targets.any(1)[target_index])
+    on_y = dice_loss(y_profile(mask_logits).sigmoid(), targets.any(2)[target_index])
     return on_x + on_y

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
+from core.model.deformable import make_deformable
 from core.model.depthwise import keep_depthwise_in_float32
 from core.model.frozen_norm import freeze_norms
 from core.model.pretrained import load_weights
@@ -34,6 +35,11 @@ class ResNet(nn.Module):
             first = layer[0]
             if stride_in_1x1 and isinstance(first, Bottleneck):
                 first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
+
+    def deform(self, interval: int) -> None:
+        """Make the 3x3 convolution of every `interval`-th bottleneck of res3, res4 and res5 a deformable one."""
+        for layer in (self.layer2, self.layer3, self.layer4):
+            make_deformable(layer, interval)
 
     def freeze(self, stages: int) -> None:
         """Take the gradient from the weights of the first stages: 1 the stem, 2 also res2 (`layer1`), ..."""
@@ -91,13 +97,16 @@ def build_backbone(
     norm: Literal["frozen", "trained"],
     frozen_stages: int,
     stride_in_1x1: bool,
+    deformable_interval: int | None = None,
 ) -> ResNet | TimmBackbone:
     """A trunk with its weights, its first `frozen_stages` fixed: 1 the stem (stride 2), 2 also res2 (stride 4), ...
 
-    Batch norm is fixed everywhere for `norm` "frozen", else where the stage is.
+    Batch norm is fixed everywhere for `norm` "frozen", else where the stage is. Convolutions become deformable
+    (see `ResNet.deform`) once they hold the weights, which know nothing of offsets.
 
     Raises:
-        ValueError: for an unknown name, or weights of another network.
+        ValueError: for an unknown name, weights of another network, or deformable convolutions in a network without
+            bottlenecks.
     """
     if name.startswith("timm:"):
         backbone = TimmBackbone(name=name.removeprefix("timm:"))
@@ -107,6 +116,10 @@ def build_backbone(
         raise ValueError(f"backbone.name is '{name}', expected one of {', '.join(RESNETS)} or timm:<name>")
     if weights is not None:
         load_weights(backbone.trunk if isinstance(backbone, TimmBackbone) else backbone, weights)
+    if deformable_interval is not None:
+        if not isinstance(backbone, ResNet):
+            raise ValueError(f"backbone.deformable_interval needs resnet50 or resnet101, but backbone.name is '{name}'")
+        backbone.deform(deformable_interval)
     backbone.freeze(frozen_stages)
     freeze_norms(backbone, trained_too=norm == "frozen")
     keep_depthwise_in_float32(backbone)

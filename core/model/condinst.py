@@ -9,11 +9,15 @@ from torch import Tensor, nn
 from core.config import ModelConfig
 from core.geometry import pyramid_locations
 from core.model.backbone import build_backbone
+from core.model.bifpn import BiFeaturePyramid
 from core.model.controller import Controller
 from core.model.fcos_head import FcosHead
 from core.model.fpn import FeaturePyramid
 from core.model.mask_branch import MaskBranch
 from core.model.mask_head import MaskHead
+from core.model.mask_rcnn import MaskRcnn
+from core.model.normalization import normalize_images
+from core.model.semantic_head import SemanticHead
 from core.structures import Predictions
 
 
@@ -21,18 +25,19 @@ class CondInst(nn.Module):
     """FCOS, a mask branch, and a mask head per instance (arXiv:2003.05664); it knows of no targets or losses.
 
     `pixel_mean` and `pixel_std` stand in `channel_order`, on the scale 0..255; `strides` and `coordinate_scales`
-    (input pixels) go by pyramid level.
+    (input pixels) go by pyramid level. `semantic_head` is there for its loss alone.
     """
 
     def __init__(
         self,
         *,
         backbone: nn.Module,
-        pyramid: FeaturePyramid,
+        pyramid: FeaturePyramid | BiFeaturePyramid,
         head: FcosHead,
         mask_branch: MaskBranch,
         controller: Controller,
         mask_head: MaskHead,
+        semantic_head: SemanticHead | None,
         strides: tuple[int, ...],
         coordinate_scales: tuple[int, ...],
         channel_order: Literal["RGB", "BGR"],
@@ -46,6 +51,7 @@ class CondInst(nn.Module):
         self.mask_branch = mask_branch
         self.controller = controller
         self.mask_head = mask_head
+        self.semantic_head = semantic_head
         self.strides = list(strides)
         self.channel_order = channel_order
         # Settings, not weights: they follow the device but stay out of the checkpoint.
@@ -72,6 +78,7 @@ class CondInst(nn.Module):
             strides=strides,
             box_tower=box_tower,
             mask_features=self.mask_branch(levels),
+            semantic_logits=None if self.semantic_head is None else self.semantic_head(levels[0]),
         )
 
     def predict_masks(
@@ -89,19 +96,13 @@ class CondInst(nn.Module):
     def normalize(
         self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]
     ) -> Float[Tensor, "B 3 H W"]:
-        """Subtract the mean and divide by the deviation; the padding is zero afterwards, not before."""
-        if images.shape[2] % 32 or images.shape[3] % 32:
-            raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, expected multiples of 32")
-        if self.channel_order == "BGR":
-            images = images.flip(1)
-        normalized = (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
-        for image, (height, width) in zip(normalized, image_sizes, strict=True):
-            image[:, height:] = 0
-            image[:, :, width:] = 0
-        return normalized
+        """Images as the trunk wants them (see `normalize_images`)."""
+        return normalize_images(
+            images, image_sizes, channel_order=self.channel_order, mean=self.pixel_mean, std=self.pixel_std
+        )
 
 
-def build_model(model: ModelConfig, num_classes: int) -> CondInst:
+def build_model(model: ModelConfig, num_classes: int) -> CondInst | MaskRcnn:
     """The network of a config, its backbone's weights loaded and the rest initialized from torch's global generator."""
     trunk = model.backbone
     backbone = build_backbone(
@@ -110,17 +111,44 @@ def build_model(model: ModelConfig, num_classes: int) -> CondInst:
         norm=trunk.norm,
         frozen_stages=trunk.frozen_stages,
         stride_in_1x1=trunk.stride_in_1x1,
+        deformable_interval=trunk.deformable_interval,
     )
+    sizes = {
+        "in_channels": backbone.channels,
+        "channels": model.pyramid_channels,
+        "num_levels": len(model.levels),
+    }
+    if model.pyramid == "bifpn":
+        pyramid = BiFeaturePyramid(**sizes, repeats=model.bifpn_repeats)
+    else:
+        pyramid = FeaturePyramid(**sizes)
+    if model.architecture == "mask_rcnn":
+        return MaskRcnn(
+            backbone=backbone,
+            pyramid=pyramid,
+            num_classes=num_classes,
+            channels=model.pyramid_channels,
+            strides=model.strides,
+            channel_order=trunk.channel_order,
+            pixel_mean=trunk.pixel_mean,
+            pixel_std=trunk.pixel_std,
+        )
     mask_head = MaskHead(
         feature_channels=model.mask_feature_channels,
         channels=model.mask_head_channels,
         num_layers=model.mask_head_layers,
     )
+    semantic_head = None
+    if model.semantic_head:
+        semantic_head = SemanticHead(
+            in_channels=model.pyramid_channels,
+            channels=model.mask_branch_channels,
+            num_classes=num_classes,
+            class_prior=model.class_prior,
+        )
     return CondInst(
         backbone=backbone,
-        pyramid=FeaturePyramid(
-            in_channels=backbone.channels, channels=model.pyramid_channels, num_levels=len(model.levels)
-        ),
+        pyramid=pyramid,
         head=FcosHead(
             channels=model.pyramid_channels,
             num_classes=num_classes,
@@ -137,6 +165,7 @@ def build_model(model: ModelConfig, num_classes: int) -> CondInst:
         ),
         controller=Controller(channels=model.pyramid_channels, num_dynamic_params=mask_head.num_dynamic_params),
         mask_head=mask_head,
+        semantic_head=semantic_head,
         strides=model.strides,
         coordinate_scales=model.relative_coordinate_scales,
         channel_order=trunk.channel_order,

@@ -33,4 +33,5 @@ def build_mask_targets(
         has_mask=torch.cat([a.has_mask for a in annotations]),
         image_index=torch.arange(len(annotations), device=device).repeat_interleave(counts),
         similar_edges=similar_edges,
+        semantic_labels=[a.semantic_labels for a in annotations],
     )

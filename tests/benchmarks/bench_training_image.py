@@ -13,9 +13,10 @@ import torch
 from core import training_step
 from core.config_file import build_config, read_yaml
 from core.datasets.coco import load_training_set
+from core.epoch import epoch_batches, total_steps
 from core.model.condinst import build_model
 from core.optimizer import build_optimizer
-from core.training import epoch_batches, total_steps
+from core.workers import ALONE
 
 RECIPE = Path(__file__).parents[2] / "experiments" / "recipes" / "shapes.yaml"
 
@@ -62,18 +63,18 @@ def main() -> None:
     model = build_model(config.model, dataset.num_classes).to(memory_format=torch.channels_last)
     model.train()
     optimizer = build_optimizer(model, config.training)
-    steps = total_steps(config.training, len(dataset))
+    steps = total_steps(config.training, len(dataset), num_workers=1)
     batch_size = config.training.batch_size
 
     def run(first: int, count: int, seconds: dict[str, float]) -> float:
         """Mean seconds per image over `count` steps that begin with step `first` of the schedule."""
-        batches = epoch_batches(dataset, batch_size, seed=0, epoch=0, workers=0)
+        batches = epoch_batches(dataset, config.training, seed=0, epoch=0, workers=ALONE, loader_processes=0)
         started = time.perf_counter()
         for step in range(first, first + count):
             before = time.perf_counter()
             batch = next(batches)
             seconds["data"] += time.perf_counter() - before
-            training_step.train_step(model, optimizer, batch, config, step=step, steps=steps, seed=0)
+            training_step.train_step(model, optimizer, [batch], config, step=step, steps=steps, seed=0)
         return (time.perf_counter() - started) / (count * batch_size)
 
     run(0, 10, defaultdict(float))  # warm-up: allocator, kernels, file cache

@@ -17,14 +17,16 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
-from core.coco_metrics import AP_KEYS, METRICS
+from core.coco_metrics import AP_KEYS, AR_KEYS, METRICS, RECALLS
 from core.config import BackboneConfig, InferenceConfig, ModelConfig
 from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
-from core.evaluation import coco_results, evaluate, write_results
+from core.detection import coco_results, detect_images
+from core.evaluation import evaluate
 from core.geometry import ltrb_from_boxes, pyramid_locations
 from core.model.condinst import build_model
 from core.postprocess import encode_masks
+from core.results_file import write_results
 from core.structures import Detections, Predictions
 
 HEIGHT, WIDTH = 48, 64
@@ -114,10 +116,12 @@ def test_right_boxes_and_masks_have_ap_100(tmp_path: Path, batch_size: int) -> N
         Oracle(), open_data(write_data(tmp_path)), InferenceConfig(batch_size=batch_size), device="cpu"
     )
     assert tuple(evaluation.metrics) == METRICS
-    assert evaluation.metrics["box_AP"] == pytest.approx(100)
+    assert tuple(evaluation.recalls) == RECALLS
+    assert evaluation.metrics["box_AP"] == evaluation.recalls["box_AR100"] == pytest.approx(100)
     assert evaluation.metrics["mask_AP50"] == pytest.approx(100)
     assert evaluation.metrics["mask_to_box_area"] == pytest.approx(1, abs=0.1)
     assert list(evaluation.per_class) == ["class 3", "class 8"]
+    assert evaluation.box_per_class == {"class 3": pytest.approx(100), "class 8": pytest.approx(100)}
     assert [result["category_id"] for result in evaluation.mask_results] == [3, 8, 3]
     assert [result["image_id"] for result in evaluation.mask_results] == [10, 10, 20]
 
@@ -199,8 +203,30 @@ def test_written_results_give_the_same_ap_in_pycocotools(tmp_path: Path) -> None
             run.evaluate()
             run.accumulate()
             run.summarize()
-        expected = [100 * value if value >= 0 else math.nan for value in run.stats[:6]]
-        np.testing.assert_array_equal([evaluation.metrics[f"{prefix}_{key}"] for key in AP_KEYS], expected)
+        expected = [100 * value if value >= 0 else math.nan for value in run.stats]
+        numbers = evaluation.metrics | evaluation.recalls
+        np.testing.assert_array_equal([numbers[f"{prefix}_{key}"] for key in AP_KEYS + AR_KEYS], expected)
+
+
+def test_first_images_alone_are_detected_and_compared(tmp_path: Path) -> None:
+    dataset = open_data(write_data(tmp_path))
+    evaluation = evaluate(Oracle(), dataset, InferenceConfig(), device="cpu", limit=1)
+    assert [result["image_id"] for result in evaluation.box_results] == [10, 10]
+    assert evaluation.metrics["box_AP"] == pytest.approx(100)  # what image 20 shows is not asked for
+    boxes, masks = detect_images(Oracle(), dataset, InferenceConfig(), device="cpu", limit=2)
+    assert [result["image_id"] for result in boxes] == [result["image_id"] for result in masks] == [10, 10, 20]
+
+
+def test_malformed_crowd_is_refused_before_the_network_runs(tmp_path: Path) -> None:
+    path = write_data(tmp_path)
+    content = json.loads(path.read_text())
+    crowd = {"id": 9, "image_id": 20, "category_id": 3, "bbox": [0, 0, 9, 9], "iscrowd": 1, "area": 81}
+    content["annotations"].append(crowd | {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [7]}})
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=r"instances\.json: 1 problem.*\n  annotation 9 \(image 20\): .* covers 7 pixels"
+    ):
+        evaluate(nn.Module(), open_data(path), InferenceConfig(), device="cpu")
 
 
 def test_results_hold_the_ids_of_the_file_and_xywh_boxes() -> None:

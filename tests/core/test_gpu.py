@@ -55,7 +55,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(config: Config, mask_ratio: f
         torch.manual_seed(0)
         model = build_model(config.model, dataset.num_classes).to(device)
         with torch.backends.cudnn.flags(allow_tf32=False):
-            losses = compute_losses(model, batch.to(device), config, step=500, steps=1000, seed=0)
+            losses = compute_losses(model, batch.to(device), config, step=500, steps=1000, batch_seed=0)
             losses.total.backward()
         gradients = {name: p.grad.cpu() for name, p in model.named_parameters() if p.grad is not None}
         results.append(({name: value.cpu() for name, value in losses.unweighted.items()}, gradients))

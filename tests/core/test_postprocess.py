@@ -11,8 +11,15 @@ from torch import Tensor, nn
 
 from core.geometry import pyramid_locations
 from core.model.mask_head import MaskHead
-from core.postprocess import detect, encode_masks, paste_masks, rescale_boxes, select_detections
-from core.structures import Batch, Detections, Predictions
+from core.postprocess import (
+    detect,
+    encode_masks,
+    paste_masks,
+    paste_region_masks,
+    rescale_boxes,
+    select_detections,
+)
+from core.structures import Batch, Detections, Predictions, Regions
 
 SETTINGS = {"score_threshold": 0.05, "max_candidates": 1000, "nms_threshold": 0.6, "max_detections": 100}
 COORDINATE_SCALES = torch.tensor([64.0, 128, 256, 512, 1024])  # CondInst, per level
@@ -181,6 +188,65 @@ def test_masks_are_not_cut_to_the_box() -> None:
     (found,) = detect(network, batch_of([(32, 32)], [(32, 32)]), **SETTINGS)
     assert coco_mask.area(found.masks).tolist() == [32 * 32]
     assert found.boxes.tolist() == [[3, 3, 5, 5]]
+
+
+def test_a_full_mask_fills_the_pixels_whose_middle_lies_in_its_box() -> None:
+    masks = decode(paste_region_masks(torch.ones(1, 4, 4), torch.tensor([[1.6, 2.0, 5.6, 7.4]]), (9, 8)))[0]
+    # middles from 2.5 to 4.5 and 5.5 lie between 1.6 and 5.6; those from 2.5 to 6.5 between 2.0 and 7.4
+    expected = np.zeros((9, 8), dtype=np.uint8)
+    expected[2:7, 2:6] = 1
+    np.testing.assert_array_equal(masks, expected)
+
+
+def test_a_region_mask_is_interpolated_between_the_middles_of_its_cells() -> None:
+    # Two cells of 4 pixels, their middles at 2 and 6. Along a row in the middle, pixels 0 to 4 hold 5/8 and 7/8 of 0.9
+    # (it falls to 0 beyond the cell), then 0.8, 0.6, 0.4: the first four pass 0.5. Rows 1 and 6 hold 7/8 of that:
+    # 0.49, 0.69, 0.70, 0.53; rows 0 and 7 hold 5/8: at most 0.5.
+    probabilities = torch.tensor([[[0.9, 0.1], [0.9, 0.1]]])
+    boxes = torch.tensor([[0.0, 0, 8, 8]])
+    (mask,) = decode(paste_region_masks(probabilities, boxes, (8, 8)))
+    expected = np.zeros((8, 8), dtype=np.uint8)
+    expected[1:7, 1:4] = 1
+    expected[2:6, 0] = 1
+    np.testing.assert_array_equal(mask, expected)
+    (turned,) = decode(paste_region_masks(probabilities.mT, boxes, (8, 8)))
+    np.testing.assert_array_equal(turned, mask.T)
+
+
+@pytest.mark.parametrize("pixel_budget", [1, 5000])
+def test_region_masks_do_not_depend_on_the_pixel_budget(pixel_budget: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(7, 28, 28, generator=generator)
+    boxes = torch.tensor([[3.0, 5, 31, 29]]) + torch.arange(7)[:, None]
+    whole = paste_region_masks(probabilities, boxes, (40, 50))
+    assert paste_region_masks(probabilities, boxes, (40, 50), pixel_budget=pixel_budget) == whole
+    assert paste_region_masks(probabilities[:0], boxes[:0], (40, 50)) == []
+
+
+class RegionNetwork(nn.Module):
+    """Three regions an image, the middle one a line on the border of the image; notes the boxes that get a mask."""
+
+    def forward(self, images: Tensor, image_sizes: list[tuple[int, int]]) -> Regions:
+        boxes = torch.tensor([[4.0, 4, 12, 12], [32, 0, 32, 8], [8, 8, 24, 16]])
+        return Regions([boxes] * 2, [torch.tensor([0.9, 0.8, 0.7])] * 2, [torch.tensor([1, 0, 2])] * 2, {}, (32, 32))
+
+    def predict_masks(
+        self, regions: Regions, image_index: int, boxes: Float[Tensor, "N 4"], labels: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N m m"]:
+        self.boxes = boxes
+        return torch.full((len(boxes), 28, 28), 20.0)
+
+
+def test_regions_are_put_into_the_file_and_masks_asked_for_in_the_input() -> None:
+    network = RegionNetwork()
+    nothing = Batch(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [], [(32, 32)] * 2, [1, 2], [(64, 32)] * 2, [0, 0])
+    thresholds = {"score_threshold": 0.99, "max_candidates": 1, "nms_threshold": 0.0}
+    first, _ = detect(network, nothing, **thresholds, max_detections=3)
+    assert first.boxes.tolist() == [[4, 8, 12, 24], [8, 16, 24, 32]]
+    assert first.labels.tolist() == [1, 2]
+    assert network.boxes.tolist() == [[4, 4, 12, 12], [8, 8, 24, 16]]
+    assert decode(first.masks).sum((1, 2)).tolist() == [8 * 16, 16 * 16]
+    assert len(detect(network, nothing, **thresholds, max_detections=1)[1].scores) == 1
 
 
 @pytest.mark.parametrize("pixel_budget", [1, 5000, 10**9])

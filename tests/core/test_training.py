@@ -10,7 +10,8 @@ from core.checkpoint import load_checkpoint
 from core.config import Config
 from core.config_file import build_config
 from core.datasets.shapes import generate
-from core.training import TrainingResult, epoch_order, train
+from core.epoch import epoch_order
+from core.training import TrainingResult, train
 
 TINY = {
     "name": "tiny",
@@ -167,7 +168,7 @@ def test_a_checkpoint_of_another_config_is_refused(root: Path, tmp_path: Path) -
 def test_a_truncated_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a readable checkpoint"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
         load_checkpoint(path, config=tiny(root), seed=0, data_digest="", device="cpu")
 
 

@@ -9,6 +9,8 @@ from pycocotools import mask as coco_mask
 
 from core.config import DataConfig, SupervisionConfig
 from core.datasets.coco import CocoDataset, collate, load_training_set, load_validation_set
+from core.datasets.transforms import View
+from core.structures import BACKGROUND
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation
 
 
@@ -282,3 +284,47 @@ def test_a_validation_set_keeps_every_image_and_all_masks(write):
     assert data_set.image_ids == [7, 8]
     assert data_set[0].annotations.has_mask.tolist() == [True]
     assert data_set.annotation_path == root / "instances_train.json"
+
+
+def test_of_fewer_images_some_come_again_in_an_epoch_in_other_views_and_all_equally_often(write):
+    root = write([annotation(i, image_id=i) for i in range(1, 6)], tuple(range(1, 6)))
+    data_set = load_training_set(config(root, flip_probability=0.5), SupervisionConfig(image_ratio=0.4), seed=0)
+    assert len(data_set) == 5
+    assert len(data_set.image_ids) == 2
+    drawn, flipped = [], set()
+    for epoch in range(4):
+        data_set.set_epoch(epoch)
+        samples = list(data_set)
+        drawn += [sample.image_id for sample in samples]
+        flipped |= {(sample.image_id, sample.annotations.boxes[0, 0].item()) for sample in samples}
+    assert sorted(drawn.count(image_id) for image_id in data_set.image_ids) == [10, 10]
+    assert len(flipped) == 4  # both images, as they are and mirrored
+
+
+def test_semantic_labels_are_made_on_request_where_every_instance_has_a_mask(write):
+    root = write(
+        [annotation(segmentation=RECTANGLE), annotation(2, 8, segmentation=RECTANGLE), annotation(3, 8)], (7, 8)
+    )
+    whole, partly = load_training_set(config(root), SupervisionConfig(mask_ratio=1.0), seed=0, semantic_labels=True)
+    # Rows 8..15 and columns 4..19 hold the cell centers (12, 4) and (12, 12) of 3 x 5 cells.
+    dog, none = 0, BACKGROUND
+    expected = [[none] * 5, [dog, dog, none, none, none], [none] * 5]
+    assert whole.annotations.semantic_labels.tolist() == expected
+    assert partly.annotations.semantic_labels is None
+    assert training_set(root)[0].annotations.semantic_labels is None
+
+    padded = collate([whole, partly]).to("cpu").annotations
+    assert padded[0].semantic_labels.tolist() == [row + [none] * 3 for row in expected] + [[none] * 8]
+    assert padded[1].semantic_labels is None
+
+
+def test_a_view_without_instances_is_background_through_and_through(write):
+    root = write([annotation(segmentation=RECTANGLE)])
+    far = View((240, 400), (0, 0, 24, 40), flipped=False, color_factors=None)  # enlarged: the box is out of the window
+    data_set = CocoDataset(
+        root / "instances_train.json", root / "train", view_of=lambda *_: far, drop_vanished_boxes=True,
+        semantic_labels=True,
+    )  # fmt: skip
+    labels = data_set[0].annotations.semantic_labels
+    assert labels.shape == (3, 5)
+    assert (labels == BACKGROUND).all()

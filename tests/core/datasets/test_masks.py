@@ -11,7 +11,9 @@ from core.datasets.masks import (
     run_lengths,
     sample_cell_centers,
     segmentation_problem,
+    semantic_labels,
 )
+from core.structures import BACKGROUND
 
 
 def test_polygons_are_rasterized_and_sampled_as_golden(golden):
@@ -111,3 +113,28 @@ def test_a_polygon_among_shorter_parts_has_area():
     triangle = [0, 0, 8, 0, 8, 8]
     assert has_area([[], [1, 1, 5, 5], triangle])
     assert encode([[], [1, 1, 5, 5], triangle], 10, 10) == encode([triangle], 10, 10)
+
+
+def rectangles(*sides: tuple[int, int, int, int]) -> torch.Tensor:
+    """Masks of 16 x 24 pixels; sides are first and last-but-one row and column."""
+    masks = torch.zeros(len(sides), 16, 24, dtype=torch.uint8)
+    for mask, (top, bottom, left, right) in zip(masks, sides, strict=True):
+        mask[top:bottom, left:right] = 1
+    return masks
+
+
+def test_a_cell_of_stride_8_shows_the_smallest_mask_at_its_center():
+    # Cell centers: rows 4, 12 and columns 4, 12, 20. The third mask holds but the center (12, 20).
+    masks = rectangles((0, 16, 0, 16), (4, 5, 12, 13), (5, 16, 13, 24))
+    expected = [[7, 5, BACKGROUND], [7, 7, 3]]
+    assert semantic_labels(masks, torch.tensor([7, 5, 3])).tolist() == expected
+    order = torch.tensor([2, 0, 1])
+    assert semantic_labels(masks[order], torch.tensor([7, 5, 3])[order]).tolist() == expected
+
+
+def test_of_masks_of_equal_size_the_first_is_shown():
+    assert semantic_labels(rectangles((0, 8, 0, 8), (0, 8, 0, 8)), torch.tensor([2, 1])).tolist()[0] == [2, -1, -1]
+
+
+def test_without_masks_every_cell_is_background():
+    assert semantic_labels(rectangles(), torch.zeros(0, dtype=torch.int64)).tolist() == [[BACKGROUND] * 3] * 2

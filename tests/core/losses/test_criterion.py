@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from core.losses.criterion import Losses, criterion, pairwise_warmup
 from core.losses.dice import dice_loss
+from core.losses.pairwise import labeled_edges, pairwise_loss
 from core.losses.projection import projection_loss
 from core.neighborhood import Neighborhood
 from core.structures import BACKGROUND, Annotations, Assignment, Batch, MaskTargets, Predictions, Selection
@@ -14,7 +15,15 @@ from core.targets.mask_targets import build_mask_targets
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
 
 NEIGHBORHOOD = Neighborhood(size=3, dilation=1)
-WEIGHTS = {"dice_weight": 1.0, "projection_weight": 1.0, "pairwise_weight": 1.0, "box_mask_weight": 1.0}
+WEIGHTS = {
+    "dice_weight": 1.0,
+    "mask_projection_weight": 0.0,
+    "mask_pairwise_weight": 0.0,
+    "projection_weight": 1.0,
+    "pairwise_weight": 1.0,
+    "box_mask_weight": 1.0,
+    "semantic_weight": 1.0,
+}
 
 
 def predictions_of(num_images: int, seed: int = 0) -> Predictions:
@@ -54,6 +63,7 @@ def targets_of(has_mask: list[bool], seed: int = 0) -> MaskTargets:
         has_mask=with_mask,
         image_index=torch.arange(count) % 2,
         similar_edges=torch.rand(2, 8, 6, 7, generator=generator) < 0.5,
+        semantic_labels=[None, None],
     )
 
 
@@ -118,6 +128,19 @@ def test_locations_with_masks_are_scored_by_dice_alone() -> None:
     expected = dice_loss(logits.sigmoid(), targets.masks[[1, 0, 1]]).mean()
     assert losses.unweighted["dice"].item() == pytest.approx(expected.item())
     assert [losses.unweighted[name].item() for name in ("projection", "pairwise", "box_mask")] == [0, 0, 0]
+
+
+def test_the_redesigned_loss_scores_locations_with_masks_by_projection_and_labeled_edges() -> None:
+    targets, logits = targets_of([False, True]), logits_of(4)
+    target_index = [1, 0, 1, 0]
+    changes = {"dice_weight": 0.0, "mask_projection_weight": 1.0, "mask_pairwise_weight": 1.0}
+    losses = score(logits, targets, target_index, step=0, warmup_steps=10, **changes)
+    masked, ones = logits[[0, 2]], torch.tensor([1, 1])
+    projection = projection_loss(masked, targets.masks, ones).sum() / 4
+    pairwise = pairwise_loss(masked, labeled_edges(targets.masks, targets.box_masks, NEIGHBORHOOD), ones) * 2 / 4
+    assert losses.unweighted["mask_projection"].item() == pytest.approx(projection.item())
+    assert losses.weighted["mask_pairwise"].item() == pytest.approx(pairwise.item())  # true labels need no warm-up
+    assert "dice" not in losses.unweighted
 
 
 def test_in_a_mixed_batch_every_location_weighs_the_same() -> None:
@@ -255,3 +278,28 @@ def test_boxinst_mask_terms_equal_golden_at_every_step(golden) -> None:
     torch.testing.assert_close(by_projection, expected, atol=1e-7, rtol=0)
     expected = torch.from_numpy(values["grad_pairwise_logits_full_weight"]).squeeze(1)
     torch.testing.assert_close(by_pairwise, expected, atol=1e-7, rtol=0)
+
+
+def test_semantic_term_is_there_where_the_network_has_the_head() -> None:
+    labels = [torch.tensor([[0, BACKGROUND]]), None]
+    targets = replace(targets_of([False]), semantic_labels=labels)
+    logits = torch.zeros(2, 2, 1, 2, requires_grad=True)
+    settings = {**WEIGHTS, "focal_alpha": 0.25, "focal_gamma": 2.0, "step": 0, "warmup_steps": 0}
+
+    def terms(semantic_logits: torch.Tensor | None, weight: float) -> Losses:
+        predictions = replace(predictions_of(2), semantic_logits=semantic_logits)
+        return criterion(
+            predictions, logits_of(1), assignment_of(2, 3), selection_of([0]), targets, NEIGHBORHOOD,
+            **settings | {"semantic_weight": weight},
+        )  # fmt: skip
+
+    losses = terms(logits, 2.0)
+    # One image is labeled: of its four (cell, class) pairs at probability 1/2 one is true; one cell shows an instance.
+    expected = (0.25 + 3 * 0.75) * 0.25 * math.log(2)
+    assert losses.unweighted["semantic"].item() == pytest.approx(expected)
+    assert losses.weighted["semantic"].item() == pytest.approx(2 * expected)
+    losses.total.backward()
+    assert logits.grad[0].all()
+    assert not logits.grad[1].any()
+    assert "semantic" not in terms(logits, 0.0).unweighted
+    assert "semantic" not in terms(None, 2.0).unweighted

@@ -1,14 +1,9 @@
-import json
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
 from core.config import BackboneConfig, ModelConfig
 from core.model.condinst import build_model
 
-GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parents[2] / "golden"))
 SMALL = ModelConfig(
     backbone=BackboneConfig(name="resnet18", norm="trained", frozen_stages=0, channel_order="RGB"),
     levels=(3, 4, 5),
@@ -134,40 +129,18 @@ def test_bfloat16_autocast_in_channels_last_is_close_to_float32(model):
         assert (found - expected).norm() < 0.05 * expected.norm()
 
 
-@pytest.mark.parametrize(("name", "mask_features"), [("boxinst", 16), ("condinst", 8)])
-def test_golden_parameter_counts_of_the_r50_networks(name, mask_features):
-    counts = json.loads((GOLDEN_DIR / f"state_dict_{name}.json").read_text())["counts"]
-    model = build_model(ModelConfig(mask_feature_channels=mask_features), num_classes=80)
-    ours = {
-        "TOTAL": model,
-        "backbone.bottom_up.": model.backbone,
-        "backbone.bottom_up.stem.": model.backbone.conv1,
-        "backbone.bottom_up.res2.": model.backbone.layer1,
-        "backbone.bottom_up.res3.": model.backbone.layer2,
-        "backbone.bottom_up.res4.": model.backbone.layer3,
-        "backbone.bottom_up.res5.": model.backbone.layer4,
-        "backbone.fpn_lateral": model.pyramid.lateral,
-        "backbone.fpn_output": model.pyramid.output,
-        "backbone.top_block.": model.pyramid.extra,
-        "proposal_generator.": model.head,
-        "proposal_generator.fcos_head.cls_tower.": model.head.class_tower,
-        "proposal_generator.fcos_head.bbox_tower.": model.head.box_tower,
-        "proposal_generator.fcos_head.cls_logits.": model.head.class_logits,
-        "proposal_generator.fcos_head.bbox_pred.": model.head.ltrb,
-        "proposal_generator.fcos_head.ctrness.": model.head.centerness,
-        "proposal_generator.fcos_head.scales.": model.head.scales,
-        "mask_branch.": model.mask_branch,
-        "mask_branch.refine.": model.mask_branch.refine,
-        "controller.": model.controller,
-        "mask_head.": model.mask_head,
+def test_the_semantic_head_reads_p3_and_is_absent_unless_asked_for(model):
+    assert model(photos(), [(64, 96)] * 2).semantic_logits is None
+    with_head = build_model(SMALL.model_copy(update={"semantic_head": True}), num_classes=3)
+    assert with_head(photos(), [(64, 96)] * 2).semantic_logits.shape == (2, 3, 8, 12)
+    assert set(with_head.state_dict()) - set(model.state_dict()) == {
+        name for name in with_head.state_dict() if name.startswith("semantic_head.")
     }
-    for key, module in ours.items():
-        parameters = list(module.parameters())
-        assert sum(p.numel() for p in parameters) == counts[key]["params"], key
-        assert sum(p.numel() for p in parameters if p.requires_grad) == counts[key]["trainable"], key
 
 
-def test_golden_tensors_have_one_counterpart_each():
-    tensors = json.loads((GOLDEN_DIR / "state_dict_boxinst.json").read_text())["state_dict"]
-    shapes = sorted(entry["shape"] for entry in tensors if not entry["name"].startswith("mask_head."))  # our settings
-    assert sorted(list(tensor.shape) for tensor in build_model(ModelConfig(), 80).state_dict().values()) == shapes
+def test_a_bifpn_takes_the_place_of_the_fpn():
+    model = build_model(SMALL.model_copy(update={"pyramid": "bifpn", "bifpn_repeats": 2}), num_classes=3)
+    assert len(model.pyramid.repeats) == 2
+    predictions = model(photos(), [(64, 96)] * 2)
+    assert predictions.class_logits.shape == (2, 126, 3)
+    assert predictions.mask_features.shape == (2, 8, 8, 12)

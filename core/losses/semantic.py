@@ -1,0 +1,29 @@
+"""The auxiliary semantic loss: every cell of stride 8 learns the class that it shows."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from core.losses.detection import focal_loss
+from core.structures import BACKGROUND
+from core.workers import ALONE, Workers
+
+
+def semantic_loss(
+    logits: Float[Tensor, "B K i j"],
+    labels: list[Int64[Tensor, "i j"] | None],
+    *,
+    alpha: float,
+    gamma: float,
+    workers: Workers = ALONE,
+) -> Float[Tensor, ""]:
+    """Average the focal loss (arXiv:1708.02002) of all cells and classes over the cells that show an instance.
+
+    As in AdelaiDet's `sem` models of CondInst. `labels` go by image; an image without them, because some instance of
+    it has no mask, does not count. The cells are counted over all `workers`; the divisor is at least 1.
+    """
+    labeled = [i for i, of_image in enumerate(labels) if of_image is not None]
+    background = torch.full((0, *logits.shape[2:]), BACKGROUND, device=logits.device)
+    targets = torch.stack([labels[i] for i in labeled]) if labeled else background
+    total = focal_loss(logits[labeled].permute(0, 2, 3, 1), targets, alpha=alpha, gamma=gamma)
+    return total / workers.mean((targets != BACKGROUND).sum().to(total.dtype)).clamp(min=1)

@@ -1,0 +1,33 @@
+"""Images as the trunk wants them: channels in its order, less their mean and over their deviation."""
+
+from typing import Literal
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+def normalize_images(
+    images: UInt8[Tensor, "B 3 H W"],
+    image_sizes: list[tuple[int, int]],
+    *,
+    channel_order: Literal["RGB", "BGR"],
+    mean: Float[Tensor, "3 1 1"],
+    std: Float[Tensor, "3 1 1"],
+) -> Float[Tensor, "B 3 H W"]:
+    """Subtract the mean and divide by the deviation; the padding is zero afterwards, not before.
+
+    Images are RGB; `mean` and `std` stand in `channel_order`, on the scale 0..255; `image_sizes` are those before
+    padding.
+
+    Raises:
+        ValueError: if the images are not padded to multiples of 32.
+    """
+    if images.shape[2] % 32 or images.shape[3] % 32:
+        raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, expected multiples of 32")
+    if channel_order == "BGR":
+        images = images.flip(1)
+    normalized = (images.to(mean.dtype) - mean) / std
+    for image, (height, width) in zip(normalized, image_sizes, strict=True):
+        image[:, height:] = 0
+        image[:, :, width:] = 0
+    return normalized

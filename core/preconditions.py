@@ -1,0 +1,63 @@
+"""What a training refuses before it starts: data that cannot teach what the config asks for."""
+
+from core.config import Config
+from core.datasets import masks
+from core.datasets.coco import CocoDataset
+
+
+def check_same_categories(training_set: CocoDataset, validation_set: CocoDataset) -> None:
+    """Raise a ValueError unless both files name the same categories in the same order."""
+    if training_set.categories != validation_set.categories:
+        raise ValueError(
+            f"{validation_set.annotation_path}: categories are {validation_set.categories}, "
+            f"expected those of {training_set.annotation_path}: {training_set.categories}"
+        )
+
+
+def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
+    """Refuse a mask loss that has no term for the instances there are.
+
+    Raises:
+        ValueError: if no term learns from boxes and no instance has a mask, or if instances have masks and no term
+            learns from them; if there is a semantic head and no mask. For Mask R-CNN: if an instance has no mask.
+    """
+    if config.model.architecture == "mask_rcnn":
+        _check_masks_for_all(training_set, config)
+        return
+    shares = f"supervision.mask_ratio is {config.supervision.mask_ratio:g}"
+    has_masks = training_set.has_masks or config.supervision.pseudo_masks is not None
+    if config.model.semantic_head and not has_masks:
+        raise ValueError(
+            f"{training_set.annotation_path}: no instance with a mask ({shares}), but model.semantic_head learns from "
+            "images all of whose instances have one"
+        )
+    if not config.loss.terms_of_boxes and not has_masks:
+        raise ValueError(
+            f"{training_set.annotation_path}: no instance with a mask ({shares}), but the mask loss has only terms "
+            "that need one: dice, mask_projection, mask_pairwise"
+        )
+    if not config.loss.terms_of_masks and has_masks:
+        raise ValueError(
+            f"{training_set.annotation_path}: instances with masks are to be used ({shares}), but the mask loss has "
+            "only terms for instances without: projection, pairwise, box_mask"
+        )
+
+
+def _check_masks_for_all(training_set: CocoDataset, config: Config) -> None:
+    """Raise a ValueError if some instance that is used in training is box-only: Mask R-CNN learns from masks alone."""
+    if config.supervision.pseudo_masks is not None:
+        return
+    expected = "Mask R-CNN learns from masks alone, expected supervision.mask_ratio 1 (or pseudo_masks)"
+    if config.supervision.boxes_first:
+        raise ValueError(f"supervision.boxes_first is {config.supervision.boxes_first:g}: {expected}")
+    box_only = [
+        annotation_id
+        for record in training_set.records
+        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
+        if not masks.has_area(segmentation)
+    ]
+    if box_only:
+        raise ValueError(
+            f"{training_set.annotation_path}: {len(box_only)} instances without a mask, the first is annotation "
+            f"{box_only[0]} (supervision.mask_ratio is {config.supervision.mask_ratio:g}): {expected}"
+        )

@@ -1,0 +1,63 @@
+"""Detections as files: COCO's results format, and the archive that COCO's evaluation server takes."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOBase, TextIOWrapper
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
+
+
+def write_results(results: list[dict[str, Any]], path: Path) -> None:
+    """Write box results or mask results as a JSON file that pycocotools' `loadRes` reads."""
+    with _replaced(path) as partial, partial.open("w") as file:
+        _write_json(results, file)
+
+
+def write_submission(results: list[dict[str, Any]], folder: Path, test_set: str, name: str) -> Path:
+    """Write box results or mask results for COCO's evaluation server: a JSON file in a zip of the same name.
+
+    The server asks for `detections_[testset]_[algorithm]_results`, whichever of the two kinds it is. Returns the path.
+
+    Raises:
+        ValueError: if `name`, the algorithm, holds anything but letters, digits and hyphens.
+    """
+    check_submission_name(name)
+    stem = f"detections_{test_set}_{name}_results"
+    path = folder / f"{stem}.zip"
+    with (
+        _replaced(path) as partial,
+        ZipFile(partial, "w", ZIP_DEFLATED) as archive,
+        archive.open(f"{stem}.json", "w", force_zip64=True) as content,
+        TextIOWrapper(content, "ascii") as file,
+    ):
+        _write_json(results, file)
+    return path
+
+
+def check_submission_name(name: str) -> None:
+    """Raise a ValueError for the name of an algorithm that could be misread between the underscores around it."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        raise ValueError(f"name of the submission is {name!r}, expected letters, digits and hyphens")
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, which takes its place once it is whole; after an error neither changes."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_json(results: list[dict[str, Any]], file: TextIOBase) -> None:
+    """A list, one result a line: the text of a large test set is never held as a whole."""
+    file.write("[")
+    for index, result in enumerate(results):
+        file.write((",\n" if index else "\n") + json.dumps(result))
+    file.write("\n]\n")

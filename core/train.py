@@ -1,0 +1,102 @@
+"""Train one recipe: `python -m core.train --recipe coco_r50_1x --data-root datasets/coco --folder runs/r50`.
+
+On several GPUs: `torchrun --nproc-per-node 8 -m core.train --recipe ...`. The same command goes on from the checkpoint
+in `--folder`. Studies of many trainings are run by `python -m experiments.run`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import torch
+import yaml
+
+from core.config_file import build_config, merge
+from core.evaluation import write_results
+from core.imagenet_weights import require_weights
+from core.recipe import load_recipe, nested
+from core.training import train
+from core.workers import torchrun_workers
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipe", required=True, help="name of a file of experiments/recipes")
+    parser.add_argument("--data-root", help="folder of the data set; default: the recipe's")
+    parser.add_argument("--folder", required=True, type=Path, help="where checkpoint and results go")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting to change, such as training.accumulation=8; may stand more than once",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, help="threads of each worker on a CPU; default: torch's choice")
+    parser.add_argument("--loader-processes", type=int, default=4, help="that read images, per worker (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def changes(pairs: list[str]) -> dict:
+    """Settings from NAME=VALUE, the value read as YAML.
+
+    Raises:
+        ValueError: for a pair without `=`, or a value that is no YAML.
+    """
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair}: expected NAME=VALUE")
+        try:
+            settings[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set {pair}: the value is no YAML: {error}") from error
+    return nested(settings)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, evaluate, and write `metrics.json`, `bbox.json` and `segm.json` beside the checkpoint; 2 for bad input."""
+    options = parse_arguments(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    try:
+        settings = merge(load_recipe(options.recipe), changes(options.set))
+        if options.data_root is not None:
+            settings = merge(settings, {"data": {"root": options.data_root}})
+        config = build_config(settings, f"recipe {options.recipe}")
+        require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
+        with torchrun_workers(options.device) as (workers, device):
+            result = train(
+                config,
+                options.seed,
+                device=device,
+                folder=options.folder,
+                workers=workers,
+                loader_processes=options.loader_processes,
+                progress=workers.writes,
+            )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if workers.writes:
+        evaluation = result.evaluation
+        write_results(evaluation.box_results, options.folder / "bbox.json")
+        write_results(evaluation.mask_results, options.folder / "segm.json")
+        text = json.dumps({"metrics": evaluation.metrics, "per_class": evaluation.per_class}, indent=1)
+        temporary = options.folder / "metrics.json.partial"
+        temporary.write_text(text)
+        os.replace(temporary, options.folder / "metrics.json")
+        print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from core.datasets.masks import semantic_labels
+from core.losses.semantic import semantic_loss
+from core.structures import BACKGROUND
+
+
+def test_loss_of_two_photos_and_its_gradient_golden(golden: Callable[[str], dict[str, np.ndarray]]) -> None:
+    arrays = golden("n_semantic_loss")
+    labels = []
+    for i in (0, 1):
+        # AdelaiDet's masks of boxes: rows int(y1) to int(y2) inclusive, columns likewise.
+        masks = torch.zeros(len(arrays[f"boxes{i}"]), *arrays["image_size"].tolist(), dtype=torch.uint8)
+        for mask, (x1, y1, x2, y2) in zip(masks, arrays[f"boxes{i}"].astype(int).tolist(), strict=True):
+            mask[y1 : y2 + 1, x1 : x2 + 1] = 1
+        labels.append(semantic_labels(masks, torch.as_tensor(arrays[f"classes{i}"])))
+    logits = torch.tensor(arrays["logits"], requires_grad=True)
+    loss = semantic_loss(logits, labels, alpha=0.25, gamma=2.0)
+    assert loss.item() == pytest.approx(float(arrays["loss_sem"]), rel=1e-6)
+    loss.backward()
+    torch.testing.assert_close(logits.grad, torch.as_tensor(arrays["grad_logits"]), atol=1e-7, rtol=0)
+
+
+def test_cells_and_classes_are_summed_and_divided_by_the_cells_of_instances() -> None:
+    logits = torch.zeros(1, 2, 1, 3)
+    labels = torch.tensor([[0, 1, BACKGROUND]])
+    # Six (cell, class) pairs at probability 1/2: focal (1/2)^2 ln 2, alpha 1/4 for the two true ones, 3/4 for the rest.
+    expected = (2 * 0.25 + 4 * 0.75) * 0.25 * math.log(2) / 2
+    assert semantic_loss(logits, [labels], alpha=0.25, gamma=2.0).item() == pytest.approx(expected)
+
+
+def test_without_instances_the_sum_is_not_divided() -> None:
+    labels = torch.full((1, 3), BACKGROUND)
+    expected = 6 * 0.75 * 0.25 * math.log(2)
+    assert semantic_loss(torch.zeros(1, 2, 1, 3), [labels], alpha=0.25, gamma=2.0).item() == pytest.approx(expected)
+
+
+def test_an_image_without_labels_counts_for_nothing() -> None:
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(-1, 3, (4, 5))
+    settings = {"alpha": 0.25, "gamma": 2.0}
+    torch.testing.assert_close(
+        semantic_loss(logits, [None, labels], **settings), semantic_loss(logits[1:], [labels], **settings)
+    )
+    logits.requires_grad_()
+    nothing = semantic_loss(logits, [None, None], **settings)
+    nothing.backward()
+    assert nothing.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
