@@ -1,0 +1,204 @@
+"""Fetch a public data set and lay it out for training: `python -m core.datasets.download coco|voc|people|weights --root DIR`.
+
+A second call does only what is missing: a broken download goes on where it stopped, what is unpacked is left alone.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.datasets.archive import is_unpacked, unpack
+from core.datasets.disk_space import require_space
+from core.datasets.fetch import PARTIAL, fetch
+from core.datasets.people import LIST_OF_IMAGES, is_made, write_people
+from core.datasets.voc import write_voc_files
+from core.imagenet_weights import FILES, SERVER
+from core.tensor_file import read_tensors
+
+ARCHIVES_FOLDER = ".archives"  # under root; emptied once all is in place
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official archive: `server`/`path`, its size in bytes and its MD5; of `inside` the files of these prefixes."""
+
+    server: str
+    path: str
+    size: int
+    md5: str
+    inside: str  # the folder of the archive that is unpacked
+    prefixes: tuple[str, ...] = ("",)
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+COCO_SERVER = "http://images.cocodataset.org"
+# COCO publishes no checksums: these are what many projects found independently. Those of VOC and SBD: torchvision.
+CATALOG = {
+    "coco_train": Archive(
+        COCO_SERVER, "zips/train2017.zip", 19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2", "train2017"
+    ),
+    "coco_val": Archive(COCO_SERVER, "zips/val2017.zip", 815_585_330, "442b8da7639aecaf257c1dceb8ba8c80", "val2017"),
+    "coco_annotations": Archive(
+        COCO_SERVER, "annotations/annotations_trainval2017.zip", 252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c",
+        "annotations", prefixes=("instances_",),
+    ),
+    "voc": Archive(
+        "http://host.robots.ox.ac.uk/pascal/VOC", "voc2012/VOCtrainval_11-May-2012.tar", 1_999_639_040,
+        "6cd6e144f989b92b3379bac3b3de84fd", "VOCdevkit/VOC2012",
+        prefixes=("JPEGImages/", "SegmentationClass/", "SegmentationObject/", "ImageSets/Segmentation/"),
+    ),
+    "sbd": Archive(
+        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping", "semantic_contours/benchmark.tgz",
+        1_419_539_633, "82b4d87ceb2ed10f6038a1cba92111cb", "benchmark_RELEASE/dataset",
+        prefixes=("inst/", "train.txt", "val.txt"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where archives come from and where they lie meanwhile."""
+
+    folder: Path
+    mirror: str | None = None  # instead of each archive's server
+    keep: bool = False  # archives that are no longer needed
+    progress: bool = False
+
+    def get(self, archive: Archive) -> Path:
+        """The path of an archive, fetched if it is not there."""
+        target = self.folder / archive.name
+        url = f"{(self.mirror or archive.server).rstrip('/')}/{archive.path}"
+        fetch(url, target, size=archive.size, md5=archive.md5, progress=self.progress)
+        return target
+
+    def done_with(self, *archives: Archive) -> None:
+        if not self.keep:
+            for archive in archives:
+                (self.folder / archive.name).unlink()
+
+    def num_bytes_to_fetch(self, archive: Archive) -> int:
+        paths = [self.folder / archive.name, self.folder / (archive.name + PARTIAL)]
+        return max(archive.size - sum(path.stat().st_size for path in paths if path.exists()), 0)
+
+
+def download_coco(root: Path, shelf: Shelf) -> None:
+    """COCO 2017 as it comes: train2017/, val2017/, annotations/instances_*.json (20 GB)."""
+    folders = {"annotations": "coco_annotations", "val2017": "coco_val", "train2017": "coco_train"}
+    _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
+
+
+def download_coco_val(root: Path, shelf: Shelf) -> None:
+    """What evaluation on COCO needs: val2017/, annotations/instances_*.json (1 GB); the rest of coco may follow."""
+    folders = {"annotations": "coco_annotations", "val2017": "coco_val"}
+    _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
+
+
+def download_voc(root: Path, shelf: Shelf) -> None:
+    """VOC 2012 and SBD, and made from both annotations/instances_train_aug.json and instances_val.json (4 GB)."""
+    _unpack_missing(root, {"VOC2012": CATALOG["voc"], "SBD": CATALOG["sbd"]}, shelf)
+    write_voc_files(root / "VOC2012", root / "SBD", root / "annotations", progress=shelf.progress)
+
+
+def download_people(root: Path, shelf: Shelf, list_of_images: Path = LIST_OF_IMAGES) -> None:
+    """Small photos of people made from COCO val2017: images/, instances_*.json, boxes_only.json (1 GB to download)."""
+    if not is_made(root, list_of_images):
+        archives = [CATALOG["coco_annotations"], CATALOG["coco_val"]]
+        _require_room(root, shelf, made=0, fetched=sum(map(shelf.num_bytes_to_fetch, archives)))
+        annotations, photos = map(shelf.get, archives)
+        write_people(root, annotations, photos, list_of_images=list_of_images, progress=shelf.progress)
+        shelf.done_with(*archives)
+
+
+def download_weights(root: Path, shelf: Shelf) -> None:
+    """ImageNet weights of the recipes on COCO and VOC: R-50.pkl, R-101.pkl (0.3 GB), into the folder weights.
+
+    No checksum of them is published: their size is checked against what the server says, and that they can be read.
+
+    Raises:
+        ValueError: if a file holds anything but tensors; a downloaded one is removed.
+    """
+    for path in FILES:
+        target = root / Path(path).name
+        there_before = target.exists()
+        fetch(f"{(shelf.mirror or SERVER).rstrip('/')}/{path}", target, progress=shelf.progress)
+        try:
+            read_tensors(target)
+        except ValueError:
+            if not there_before:
+                target.unlink()
+            raise
+
+
+DATASETS: dict[str, Callable[[Path, Shelf], None]] = {
+    "coco": download_coco,
+    "coco_val": download_coco_val,
+    "voc": download_voc,
+    "people": download_people,
+    "weights": download_weights,
+}
+
+
+def _unpack_missing(root: Path, folders: dict[str, Archive], shelf: Shelf) -> None:
+    """Fetch and unpack what is not there, one archive after the other, once all of it is known to fit."""
+    missing = {folder: archive for folder, archive in folders.items() if not is_unpacked(root / folder, archive.name)}
+    rests = [shelf.num_bytes_to_fetch(archive) for archive in missing.values()]
+    # Photos do not compress: what is unpacked takes as much as its archive.
+    unpacked = sum(archive.size for archive in missing.values())
+    _require_room(root, shelf, made=unpacked, fetched=sum(rests) if shelf.keep else max(rests, default=0))
+    for folder, archive in missing.items():
+        path = shelf.get(archive)
+        unpack(path, root / folder, inside=archive.inside, prefixes=archive.prefixes, progress=shelf.progress)
+        shelf.done_with(archive)
+
+
+def _require_room(root: Path, shelf: Shelf, *, made: int, fetched: int) -> None:
+    """Refuse to begin without room for what is made in `root` and fetched to the shelf (bytes)."""
+    for folder in (root, shelf.folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if root.stat().st_dev == shelf.folder.stat().st_dev:
+        require_space(root, made + fetched)
+    else:
+        require_space(root, made)
+        require_space(shelf.folder, fetched)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.datasets.download",
+        description="Fetch a public data set from its official servers, check it and lay it out for training. "
+        "A second call goes on where the first one stopped.",
+        epilog="\n".join(f"{name}: {function.__doc__.splitlines()[0]}" for name, function in DATASETS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dataset", choices=DATASETS, help="see below")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the data set, such as datasets/coco")
+    parser.add_argument(
+        "--mirror", metavar="URL", help="fetch from below this http(s) URL instead of the official server: URL/zips/..."
+    )
+    parser.add_argument(
+        "--archives",
+        type=Path,
+        metavar="DIR",
+        help="keep the archives here, and use those that are here already; by default each is removed once unpacked",
+    )
+    options = parser.parse_args()
+    folder = options.archives or options.root / ARCHIVES_FOLDER
+    try:
+        shelf = Shelf(folder, mirror=options.mirror, keep=options.archives is not None, progress=True)
+        DATASETS[options.dataset](options.root, shelf)
+        if not shelf.keep and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.root}: {options.dataset} is complete")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
