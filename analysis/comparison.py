@@ -127,7 +127,7 @@ def differing_settings(record: dict[str, Any], reference: dict[str, Any]) -> lis
     A setting that only one of them knows is a new or a removed field at its default and no difference; where the data
     lies (`data.root`) does not matter, what it is does.
     """
-    ours, theirs = _flatten(record["config"]), _flatten(reference["config"])
+    ours, theirs = flatten(record["config"]), flatten(reference["config"])
     shared = [field for field in theirs if field in ours and field != "data.root"]
     changes = [f"{field}: {theirs[field]} -> {ours[field]}" for field in shared if ours[field] != theirs[field]]
     digests = reference.get("data_digest"), record.get("data_digest")
@@ -136,10 +136,11 @@ def differing_settings(record: dict[str, Any], reference: dict[str, Any]) -> lis
     return changes
 
 
-def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name; a list is one value."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
 
 

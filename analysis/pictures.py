@@ -1,7 +1,8 @@
-"""The picture grid of a study: the same validation images in rows, one column an arm."""
+"""The picture grid of a study: the same validation images in rows, one column an arm, successes and failures."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -29,13 +30,45 @@ def picture_columns(folder: Path, table: pd.DataFrame, results: pd.DataFrame, st
     return columns
 
 
-def shared_images(columns: dict[str, Path], limit: int) -> list[str]:
+def shared_images(columns: dict[str, Path], limit: int | None = None) -> list[str]:
     """Names of pictures that every column has, in order of name, at most `limit`."""
     names = [{path.name for path in folder.glob("*.png")} for folder in columns.values()]
     return sorted(set.intersection(*names))[:limit] if names else []
 
 
-def pictures_figure(columns: dict[str, Path], images: list[str], *, cell_inches: float = 1.75) -> Figure:
+def contrasting_images(
+    columns: dict[str, Path], table: pd.DataFrame, study: Study, limit: int
+) -> tuple[list[str], str]:
+    """Images whose pictures by two arms are most alike and, from there, those that differ most; and a sentence on it.
+
+    The two arms are the one of lowest AP and the reference arm, or the one of highest AP without one; the first row
+    shows where the weak arm does as well, the last where it fails most. `limit` images, half from each end.
+    """
+    names = shared_images(columns)
+    arms = {folder.name.rsplit("-seed", 1)[0]: folder for folder in columns.values() if folder.name != GROUND_TRUTH}
+    if len(arms) < 2 or not names:
+        return names[:limit], ""
+    by_ap = table.loc[list(arms), "mask_AP"].sort_values(kind="stable").index
+    weak, strong = by_ap[0], study.reference_arm
+    if strong not in arms or strong == weak:
+        strong = by_ap[-1]
+    ranked = sorted(names, key=lambda name: _difference(arms[weak] / name, arms[strong] / name))
+    chosen = ranked if len(ranked) <= limit else ranked[: limit - limit // 2] + ranked[len(ranked) - limit // 2 :]
+    return chosen, (
+        f"{len(chosen)} of {len(names)} images, from those where {table['label'][weak]} and {table['label'][strong]} "
+        "look most alike to those where they differ most"
+    )
+
+
+def _difference(one: Path, other: Path) -> float:
+    """Mean absolute difference of two pictures in brightness, which the color given to an instance hardly changes."""
+    first, second = (imread(path)[..., :3].mean(axis=-1) for path in (one, other))
+    return float(np.abs(first - second).mean()) if first.shape == second.shape else float("inf")
+
+
+def pictures_figure(
+    columns: dict[str, Path], images: list[str], *, caption: str = "", cell_inches: float = 1.75
+) -> Figure:
     """Draw the grid; each row is as high as its image is, so that images of any shape keep theirs."""
     first = next(iter(columns.values()))
     heights = [shape[0] / shape[1] for shape in (imread(first / image).shape for image in images)]
@@ -49,4 +82,6 @@ def pictures_figure(columns: dict[str, Path], images: list[str], *, cell_inches:
         for axis, folder in zip(row, columns.values(), strict=True):
             axis.imshow(imread(folder / image), interpolation="antialiased")
             axis.set_axis_off()
+    if caption:
+        figure.supxlabel(caption, fontsize=8.5, color="#404040")
     return figure

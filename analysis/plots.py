@@ -1,5 +1,7 @@
 """Plots of a study: a `plot_` function draws on the axis it is given and returns it; a `_figure` puts axes together."""
 
+import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,29 +10,29 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
+from analysis.files import write_bytes
+from analysis.labels import arm_label
 from analysis.published import STATUS_MEANINGS, published_for
-from analysis.study import Study, arm_label
+from analysis.statistics import summarize_arm
+from analysis.study import Study
 
 STYLE = Path(__file__).parent / "style.mplstyle"
 OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blue and vermilion; a dark gray
-MASK_TERMS = {  # column of the curves -> label, and place in the color cycle: that of its own arm in `loss_terms`
-    "loss/box_mask": ("Dice, box as mask", 0),
-    "loss/projection": ("projection", 1),
-    "loss/pairwise": ("pairwise", 2),
-    "loss/dice": ("Dice, true mask", 4),
-}
+LEAST_WIDTH = 6.6  # inches: a legend line with the number of seeds fits
 CONFIRMED = ("V", "V2", "D")  # published statuses drawn filled; the others hollow
 
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write `stem.png`, `stem.svg`; without dates and program versions, so that equal figures give equal bytes."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_suffix(f".{extension}") for extension in formats]
-    for path in paths:
-        metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, metadata=metadata)
+    paths = []
+    for extension in formats:
+        metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=extension, metadata=metadata)
+        paths.append(stem.with_name(f"{stem.name}.{extension}"))
+        write_bytes(paths[-1], drawn.getvalue())
     return paths
 
 
@@ -42,12 +44,24 @@ def styled() -> Any:
 def arms_figure(
     table: pd.DataFrame, results: pd.DataFrame, study: Study, published: pd.DataFrame, scale: str
 ) -> Figure:
-    figure = Figure(figsize=(max(5.0, 1.75 * len(study.arms)), 4.9))
+    published_beside = published_for(published, study.name, "mask_AP")["value"].notna().any()
+    width, least = (1.75, 7.8) if published_beside else (1.3, LEAST_WIDTH)  # the legend's, with and without statuses
+    figure = Figure(figsize=(max(least, width * len(study.arms)), 4.9))
     axis = plot_arms(figure.subplots(), table, results, study, published)
     entries = sorted(zip(*axis.get_legend_handles_labels(), strict=True), key=lambda entry: "theirs" in entry[1])
     figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=1, alignment="left")
-    axis.set_title(scale.replace("`", ""), loc="left", fontsize=8.5, color="#404040", wrap=True)
+    figure_caption(figure, axis, scale)
     return figure
+
+
+def figure_caption(figure: Figure, axis: Axes | None, scale: str) -> None:
+    """Put the scale in small print above the axis, or above all axes for None, wrapped to the figure's width."""
+    text = textwrap.fill(scale.replace("`", ""), int(13.5 * figure.get_figwidth()))
+    style = {"fontsize": 8.5, "color": "#404040"}
+    if axis is None:
+        figure.suptitle(text, x=0.01, ha="left", **style)
+    else:
+        axis.set_title(text, loc="left", **style)
 
 
 def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study, published: pd.DataFrame) -> Axes:
@@ -55,10 +69,11 @@ def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Stu
 
     A published number stands right of its arm's bar as a diamond, hollow where it is not confirmed.
     """
-    axis.bar(0, 0, color=OURS, label=f"ours, {_seed_count(table)}")
+    axis.bar(0, 0, color=OURS, label=f"ours, {seed_count(table)}")
     for x, row in enumerate(table.itertuples()):
         if row.n == 0:
-            axis.text(x - 0.12, 1, "no result", rotation=90, ha="center", va="bottom", color=REFERENCE)
+            style = {"rotation": 90, "ha": "center", "va": "bottom", "color": REFERENCE}
+            axis.text(x - 0.12, 0.02, "no result", transform=axis.get_xaxis_transform(), **style)
             continue
         color = REFERENCE if row.Index == study.reference_arm else OURS
         axis.bar(x - 0.12, row.mask_AP, width=0.5, color=color)
@@ -75,7 +90,7 @@ def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Stu
         name = f"ours, {arm_label(study.reference_arm)}"
         axis.axhline(full, color=REFERENCE, linestyle=(0, (5, 3)), linewidth=1.2, zorder=0.5, label=name)
     _plot_published(axis, study, published)
-    axis.set_xticks(range(len(table)), [_two_lines(label) for label in table["label"]])
+    axis.set_xticks(range(len(table)), [two_lines(label) for label in table["label"]])
     axis.set_xlim(-0.55, len(table) - 0.4)
     axis.set_ylim(0, 1.14 * max(1.0, axis.dataLim.y1))
     axis.set_ylabel("mask AP (%)")
@@ -100,12 +115,49 @@ def _value(axis: Axes, x: float, y: float, value: float, color: str) -> None:
     )
 
 
-def _seed_count(table: pd.DataFrame) -> str:
+def seed_count(table: pd.DataFrame) -> str:
     counts = sorted(set(table["n"]) - {0})
-    if not counts or counts == [1]:
+    if not counts:
+        return "no result"
+    if counts == [1]:
         return "one seed"
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"mean of {seeds} seeds, each seed as a dot, 95 % bootstrap interval (narrow for few)"
+
+
+def plot_estimates(
+    axis: Axes,
+    places: Mapping[str, float] | pd.Series,
+    results: pd.DataFrame,
+    metric: str,
+    *,
+    color: str,
+    label: str | None,
+    marker: str = "o",
+    line: bool = False,
+    values: bool = False,
+) -> Axes:
+    """Mean of each arm at its place with its 95 % interval, each seed as a small dot left of it.
+
+    `line` joins the means in the order of `places`, `values` prints them. Arms without a number are left out.
+    """
+    summaries = {arm: summarize_arm(results, arm, metric) for arm in dict(places)}
+    shown = [arm for arm in summaries if summaries[arm].n]
+    x, means = [places[arm] for arm in shown], [summaries[arm].mean for arm in shown]
+    style = {"color": color, "marker": marker, "markersize": 6.5, "linestyle": "-" if line else "none"}
+    axis.plot(x, means, label=label, zorder=2.5, clip_on=False, **style)
+    aside = axis.transData + ScaledTranslation(-6 / 72, 0, axis.figure.dpi_scale_trans)  # points
+    for arm, place in zip(shown, x, strict=True):
+        seeds = results.loc[results["arm"] == arm, metric].dropna()
+        mean, interval = summaries[arm].mean, summaries[arm].interval
+        if interval is not None:
+            lengths = [[mean - interval[0]], [interval[1] - mean]]
+            axis.errorbar(place, mean, lengths, color="black", capsize=4, linewidth=1.1, zorder=3)
+            dots = {"marker": "o", "markersize": 3, "linestyle": "none", "color": "#404040", "alpha": 0.75}
+            axis.plot([place] * len(seeds), seeds, transform=aside, **dots)
+        if values:
+            _value(axis, place, max(seeds), mean, color)
+    return axis
 
 
 def _plot_published(axis: Axes, study: Study, published: pd.DataFrame) -> None:
@@ -123,75 +175,10 @@ def _plot_published(axis: Axes, study: Study, published: pd.DataFrame) -> None:
             _value(axis, place, value, value, THEIRS)
 
 
-def _two_lines(label: str) -> str:
+def two_lines(label: str) -> str:
     """Break a label at the space nearest to its middle."""
     spaces = [i for i, character in enumerate(label) if character == " "]
     if len(label) < 12 or not spaces:
         return label
     middle = min(spaces, key=lambda i: abs(i - len(label) / 2))
     return f"{label[:middle]}\n{label[middle + 1 :]}"
-
-
-def curves_figure(records: Mapping[str, Sequence[dict[str, Any]]], study: Study) -> Figure:
-    """One panel an arm with its mask-loss terms, and one with mask AP over epochs for all arms."""
-    arms = [arm for arm in study.arms if records.get(arm)]
-    columns = min(3, len(arms) + 1)
-    rows = -(-(len(arms) + 1) // columns)
-    figure = Figure(figsize=(3.7 * columns, 2.7 * rows + 0.3))
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis, arm in zip(axes, arms, strict=False):
-        plot_terms(axis, records[arm], arm_label(arm))
-    plot_ap(axes[len(arms)], {arm_label(arm): records.get(arm, ()) for arm in study.arms})
-    for axis in axes[len(arms) + 1 :]:
-        axis.remove()
-    return figure
-
-
-def plot_terms(axis: Axes, records: Sequence[dict[str, Any]], title: str) -> Axes:
-    """Weighted mask-loss terms against epoch, one line a seed; gray area: the warm-up factor of the pairwise term."""
-    styles = list(matplotlib.rcParams["axes.prop_cycle"])
-    drawn = set()
-    for record in records:
-        curves = pd.DataFrame(record["curves"])
-        for column, (label, place) in MASK_TERMS.items():
-            if column in curves and (curves[column].fillna(0) != 0).any():
-                axis.plot(curves["epoch"], curves[column], label=None if column in drawn else label, **styles[place])
-                drawn.add(column)
-    axis.set_ylim(bottom=0)
-    axis.set(title=title, xlabel="epoch", ylabel="loss (weighted)")
-    curves = pd.DataFrame(records[0]["curves"])
-    if "loss/pairwise" in drawn and "pairwise_warmup" in curves:
-        share = axis.twinx()
-        share.fill_between(curves["epoch"], curves["pairwise_warmup"], color="#EAEAEA", linewidth=0)
-        share.set_ylim(0, 1.6)
-        share.set_yticks([])
-        axis.set_zorder(share.get_zorder() + 1)
-        axis.patch.set_visible(False)
-        axis.fill_between([], [], color="#EAEAEA", label="pairwise warm-up, 0 to 1")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(fontsize=8)
-    return axis
-
-
-def plot_ap(axis: Axes, records: Mapping[str, Sequence[dict[str, Any]]]) -> Axes:
-    """Mask AP at each epoch that was evaluated, one color an arm, one line a seed."""
-    for style, (label, of_arm) in zip(matplotlib.rcParams["axes.prop_cycle"] * 3, records.items(), strict=False):
-        for i, record in enumerate(of_arm):
-            curves = pd.DataFrame(record["curves"])
-            if "mask_AP" in curves:
-                evaluated = curves.dropna(subset="mask_AP")
-                axis.plot(
-                    evaluated["epoch"],
-                    evaluated["mask_AP"],
-                    marker="o",
-                    markersize=3.5,
-                    label=None if i else label,
-                    **style,
-                )
-    axis.set(title="mask AP on validation images", xlabel="epoch", ylabel="mask AP (%)")
-    axis.set_ylim(0, 1.5 * max(1.0, axis.dataLim.y1))  # room for the legend above the lines
-    axis.set_xlim(left=0)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if axis.lines:
-        axis.legend(fontsize=7.5, loc="upper left", ncols=2, columnspacing=1.0)
-    return axis

@@ -1,6 +1,7 @@
 """Numbers that others published, each with how sure it is and where it was read (`published.csv`)."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,12 +27,14 @@ STATUS_MEANINGS = {
     "M": "recalled from memory, not confirmed in any text; do not rely on it",
     "none": "no published number known",
 }
+SCHEDULE_STEPS = {"1x": 90_000, "3x": 270_000}
 
 
 def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
     """Read and check the published numbers; `value` is a float, NaN where none is known, all else is text.
 
-    `table` is the study that the number belongs beside, or `zoo`, `voc`; `row` is that study's arm. APs in percent.
+    `table` is the study that the number belongs beside, or `main`, `voc`, `zoo`, `rivals`; `row` is that study's arm.
+    APs in percent.
 
     Raises:
         ValueError: for a missing column, an unknown status, a row without source, a value without a number, or two
@@ -67,3 +70,21 @@ def published_for(published: pd.DataFrame, study: str, metric: str) -> pd.DataFr
     """The rows of one study and metric, indexed by arm; empty where nothing is published."""
     chosen = published[(published["table"] == study) & (published["metric"] == metric)]
     return chosen.set_index("row")
+
+
+def same_setting(config: dict[str, Any], row: pd.Series) -> bool:
+    """Whether a trial with this config has the published row's data, backbone and schedule, at COCO's usual batch size.
+
+    Only then is a difference between the two numbers a difference of the implementations.
+    """
+    backbone = f"resnet{row['backbone'].removeprefix('R-')}"  # R-50-BiFPN and such are no backbone of ours
+    data, training = config.get("data", {}), config.get("training", {})
+    return (
+        row["split"] == "COCO val2017"
+        and Path(data.get("val_annotations", "")).name == "instances_val2017.json"
+        and Path(data.get("train_annotations", "")).name == "instances_train2017.json"
+        and data.get("val_short_side") == 800
+        and config.get("model", {}).get("backbone", {}).get("name") == backbone
+        and training.get("steps") == SCHEDULE_STEPS.get(row["schedule"], -1)
+        and training.get("batch_size") == 16
+    )

@@ -1,8 +1,9 @@
 """Tables and plots of every study that has results, and their comparison with the committed reference.
 
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
-`results/comparison/<study>.md`, prints a summary and exits with 1 where
-results differ from the reference of the same recipe.
+`results/comparison/<study>.md`, prints a summary and exits with 1 where results differ from the reference of the same
+recipe. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}`, `plots/<study>_sizes.{png,svg}`,
+`plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from pictures.
 """
 
 import argparse
@@ -13,15 +14,26 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.annotation_time import SOURCES, AnnotationCost
 from analysis.comparison import FAILURES, Comparison, compare
-from analysis.pictures import picture_columns, pictures_figure, shared_images
-from analysis.plots import arms_figure, curves_figure, save, styled
-from analysis.published import read_published
-from analysis.results import finished, read_records, read_results, recipe_of
-from analysis.study import Study, arm_label, load_study
-from analysis.tables import arm_table, markdown_table, number, order_sentence, render_markdown, scale_sentence
+from analysis.curves import curves_figure
+from analysis.edge_purity import edge_purity_table, read_edge_purity
+from analysis.edge_purity import render_markdown as edge_purity_markdown
+from analysis.files import write_text
+from analysis.labels import arm_label
+from analysis.pictures import contrasting_images, picture_columns, pictures_figure
+from analysis.plots import save, styled
+from analysis.presentation import main_figure, study_table, study_verdict, table_files
+from analysis.published_tables import comparison_files
+from analysis.results import read_records, read_results, recipe_of
+from analysis.sizes import sizes_figure
+from analysis.study_data import StudyData, read_study_data
+from analysis.tables import markdown_table, number
+from analysis.verdict import Verdict
+from analysis.verify import report_verification
 
 PICTURE_ROWS = 6
+MEASUREMENT = "edge_purity"
 
 
 @dataclass(frozen=True)
@@ -30,72 +42,74 @@ class StudyReport:
     comparison: Comparison | None
     comparison_text: str
     files: tuple[Path, ...]
+    verdict: Verdict
+    table: pd.DataFrame
 
 
-def report_study(study_file: Path, results_folder: Path, reference_folder: Path | None) -> StudyReport:
-    """Write one study's table and plots and compare it with `reference_folder`, or `reference/<its recipe>` for None.
+def report_study(
+    study_file: Path, results_folder: Path, reference_folder: Path | None, cost: AnnotationCost | None = None
+) -> StudyReport:
+    """Write one study's tables and plots and compare it with `reference_folder`, or `reference/<its recipe>` for None.
 
     Raises:
         ValueError: if results, records, study file or published numbers are malformed.
     """
     name = study_file.stem
-    results = read_results(results_folder / f"{name}.csv")
-    records = read_records(results, results_folder / name / "trials")
-    study = load_study(study_file, results["arm"].tolist())
-    published = read_published()
-    table = arm_table(results, study, published)
-    scale = scale_sentence(next(iter(records.values()), None))
-    text = render_markdown(table, study, scale=scale, order=order_sentence(results, study), published=published)
+    data = read_study_data(study_file, results_folder, cost)
+    texts = table_files(data)
+    files = [results_folder / "tables" / file for file in texts]
+    for path, text in zip(files, texts.values(), strict=True):
+        write_text(path, text)
+    table = study_table(data)
+    files += _draw(data, table, results_folder)
 
-    tables = results_folder / "tables"
-    tables.mkdir(parents=True, exist_ok=True)
-    (tables / f"{name}.md").write_text(text)
-    table.to_csv(tables / f"{name}.csv", float_format="%.6g", lineterminator="\n")
-    files = [tables / f"{name}.md", tables / f"{name}.csv"]
-    files += _draw(table, results, study, published, records, scale=scale, results_folder=results_folder)
-
-    recipe = recipe_of(records)
+    recipe = recipe_of(data.records)
     folder = reference_folder or (Path("reference") / recipe if recipe else None)
-    comparison, comparison_text = _compare(results, study, records, folder, recipe)
+    comparison, comparison_text = _compare(data, folder, recipe)
     compared = results_folder / "comparison" / f"{name}.md"
-    compared.parent.mkdir(exist_ok=True)
-    compared.write_text(f"# Comparison with the reference\n\n{comparison_text}")
-    return StudyReport(text, comparison, comparison_text, (*files, compared))
+    write_text(compared, f"# Comparison with the reference\n\n{comparison_text}")
+    return StudyReport(texts[f"{name}.md"], comparison, comparison_text, (*files, compared), study_verdict(data), table)
 
 
-def _draw(
-    table: pd.DataFrame,
-    results: pd.DataFrame,
-    study: Study,
-    published: pd.DataFrame,
-    records: dict[str, dict[str, Any]],
-    *,
-    scale: str,
-    results_folder: Path,
-) -> list[Path]:
-    plots = results_folder / "plots"
-    by_arm: dict[str, list[dict[str, Any]]] = {arm: [] for arm in study.arms}
-    for trial in finished(results).sort_values("seed").itertuples():
-        if trial.trial_key in records:
-            by_arm[trial.arm].append(records[trial.trial_key])
-    columns = picture_columns(results_folder / study.name / "pictures", table, results, study)
-    images = shared_images(columns, PICTURE_ROWS)
+def write_tables(results_folder: Path, study_files: Path) -> None:
+    """Write every table that these results give: each study's, the edge purity's and, beside a study, the comparisons.
+
+    Raises:
+        ValueError: if a file is malformed.
+    """
+    names = study_names(results_folder)
+    texts: dict[str, str] = comparison_files(results_folder, study_files) if names else {}
+    for name in names:
+        texts |= table_files(read_study_data(study_files / f"{name}.yaml", results_folder))
+    if (results_folder / f"{MEASUREMENT}.csv").exists():
+        frame = read_edge_purity(results_folder / f"{MEASUREMENT}.csv")
+        texts[f"{MEASUREMENT}.md"] = edge_purity_markdown(frame)
+        texts[f"{MEASUREMENT}.csv"] = edge_purity_table(frame).to_csv(float_format="%.6g", lineterminator="\n")
+    for name, text in texts.items():
+        write_text(results_folder / "tables" / name, text)
+
+
+def study_names(results_folder: Path) -> list[str]:
+    """The studies that have results: every CSV but that of the measurement, which trains nothing."""
+    return sorted(path.stem for path in results_folder.glob("*.csv") if path.stem != MEASUREMENT)
+
+
+def _draw(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
+    name, plots = data.study.name, results_folder / "plots"
+    columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
+    images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
-        files = save(arms_figure(table, results, study, published, scale), plots / study.name)
-        if records:
-            files += save(curves_figure(by_arm, study), plots / f"{study.name}_curves")
+        files = save(main_figure(data, table), plots / name)
+        files += save(sizes_figure(table, data.results, data.study, data.scale), plots / f"{name}_sizes")
+        if data.records:
+            files += save(curves_figure(data.records_by_arm, data.study), plots / f"{name}_curves")
         if images:
-            files += save(pictures_figure(columns, images), plots / f"{study.name}_pictures", ("png",))
+            files += save(pictures_figure(columns, images, caption=caption), plots / f"{name}_pictures", ("png",))
     return files
 
 
-def _compare(
-    results: pd.DataFrame,
-    study: Study,
-    records: dict[str, dict[str, Any]],
-    folder: Path | None,
-    recipe: str | None,
-) -> tuple[Comparison | None, str]:
+def _compare(data: StudyData, folder: Path | None, recipe: str | None) -> tuple[Comparison | None, str]:
+    study = data.study
     title = f"## {study.name.replace('_', ' ')}\n\n"
     if folder is None or not (folder / f"{study.name}.csv").exists():
         missing = (
@@ -104,8 +118,8 @@ def _compare(
         return None, f"{title}No reference for recipe `{recipe or 'unknown'}` ({missing}); nothing was compared.\n"
     reference = read_results(folder / f"{study.name}.csv")
     reference_records = read_records(reference, folder / study.name / "trials")
-    comparison = compare(results, reference, study, records=records, reference_records=reference_records)
-    return comparison, title + render_comparison(comparison, folder, records, reference_records)
+    comparison = compare(data.results, reference, study, records=data.records, reference_records=reference_records)
+    return comparison, title + render_comparison(comparison, folder, data.records, reference_records)
 
 
 def render_comparison(
@@ -168,13 +182,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
     )
+    parser.add_argument(
+        "--seconds-per-box", type=float, default=AnnotationCost.seconds_per_box, help="of annotation; default: 7"
+    )
+    parser.add_argument(
+        "--seconds-per-mask",
+        type=float,
+        default=AnnotationCost.seconds_per_mask,
+        help=f"default: 79.2. Sources: {SOURCES}",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="only rebuild every table of the reference from its trial records"
+    )
     options = parser.parse_args(arguments)
 
-    names = options.studies or sorted(path.stem for path in options.results.glob("*.csv"))
+    names = options.studies or study_names(options.results)
     try:
+        if options.verify:
+            return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
+        cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
         if not names:
             raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
-        reports = [report_study(options.study_files / f"{n}.yaml", options.results, options.reference) for n in names]
+        reports = [
+            report_study(options.study_files / f"{name}.yaml", options.results, options.reference, cost)
+            for name in names
+        ]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

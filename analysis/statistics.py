@@ -59,6 +59,36 @@ def paired_difference(results: pd.DataFrame, arm: str, reference_arm: str, metri
     return summarize((by_seed[arm] - by_seed[reference_arm]).tolist())
 
 
+def share_of_gap(results: pd.DataFrame, arm: str, low_arm: str, high_arm: str, metric: str) -> Summary:
+    """Summarize which share of the gap between two arms a third one closes, in percent, over the seeds of all three.
+
+    Ratio of the mean paired differences, (arm - low) / (high - low); the interval draws seeds, so that numerator and
+    denominator stay paired. NaN and no interval where the gap is not positive. `sd` is NaN: a seed's own ratio may
+    divide by almost nothing.
+    """
+    by_seed = results.pivot_table(index="seed", columns="arm", values=metric, dropna=False)
+    by_seed = by_seed[list(dict.fromkeys((low_arm, arm, high_arm)))].dropna()
+    closed = (by_seed[arm] - by_seed[low_arm]).to_numpy()
+    gap = (by_seed[high_arm] - by_seed[low_arm]).to_numpy()
+    n = len(gap)
+    nothing = float("nan")
+    if n == 0 or gap.mean() <= 0:
+        return Summary(nothing, nothing, n, None)
+    share = 100 * float(closed.mean() / gap.mean())
+    if n == 1:
+        return Summary(share, nothing, 1, None)
+    interval = bootstrap(
+        (closed, gap),
+        lambda closed, gap, axis: 100 * closed.mean(axis=axis) / gap.mean(axis=axis),
+        paired=True,
+        n_resamples=RESAMPLES,
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(BOOTSTRAP_SEED),
+    ).confidence_interval
+    return Summary(share, nothing, n, (float(interval.low), float(interval.high)))
+
+
 def order_holds(means: Sequence[float]) -> bool:
     """Whether values rise strictly from first to last; never with a NaN among them."""
     return all(low < high for low, high in pairwise(means))

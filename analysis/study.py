@@ -7,13 +7,7 @@ from pathlib import Path
 
 import yaml
 
-ARM_LABELS = {  # names a reader of a table understands without the study file
-    "box_mask": "box as mask",
-    "projection": "projection only",
-    "pairwise": "pairwise only",
-    "both": "projection + pairwise",
-    "full": "full masks",
-}
+from analysis.labels import arm_label as arm_label
 
 
 @dataclass(frozen=True)
@@ -27,10 +21,6 @@ class Study:
     arms: tuple[str, ...]
     reference_arm: str | None
     expected_order: tuple[str, ...]
-
-
-def arm_label(arm: str) -> str:
-    return ARM_LABELS.get(arm, arm.replace("_", " "))
 
 
 def expected_order(expectation: str, arms: Sequence[str]) -> tuple[str, ...]:

@@ -1,24 +1,43 @@
 """A study's table: one row an arm, our numbers beside the published ones, and a caption that names the scale."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.published import STATUS_MEANINGS, published_for
+from analysis.labels import arm_label
+from analysis.published import STATUS_MEANINGS, published_for, same_setting
 from analysis.results import finished, holes
-from analysis.statistics import Summary, order_holds, paired_difference, summarize_arm
-from analysis.study import Study, arm_label
+from analysis.statistics import Summary, paired_difference, summarize_arm
+from analysis.study import Study
 
-PLAIN_METRICS = ("mask_AP50", "mask_AP75", "box_AP", "mask_to_box_area")  # shown as means only
+# shown as means only
+PLAIN_METRICS = ("mask_AP50", "mask_AP75", "mask_APs", "mask_APm", "mask_APl", "box_AP", "mask_to_box_area")
 
 
-def arm_table(results: pd.DataFrame, study: Study, published: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True)
+class OwnColumns:
+    """Columns that one study's table has beyond those of every study, indexed by arm; `notes` explain them."""
+
+    numbers: pd.DataFrame  # unrounded, for the CSV
+    cells: pd.DataFrame  # text, for readers
+    notes: tuple[str, ...]
+
+
+def arm_table(
+    results: pd.DataFrame,
+    study: Study,
+    published: pd.DataFrame,
+    config: dict[str, Any] | None = None,
+    own_columns: OwnColumns | None = None,
+) -> pd.DataFrame:
     """Numbers of each arm, unrounded, indexed by arm in the study's order; NaN or empty where there is none.
 
     `share_of_reference` is the arm's mean mask AP in percent of the reference arm's; `difference_*` are paired over
-    seeds. `published_*` are others' numbers for the same arm, with their share of their own reference arm.
+    seeds. `published_*` are others' numbers for the same arm, with their share of their own reference arm;
+    `published_difference` is ours minus theirs where `config`, a trial's, is of the same setting.
     `trial_keys` names the trials behind the row, `holes` why trials have no number.
     """
     theirs = published_for(published, study.name, "mask_AP")
@@ -42,36 +61,24 @@ def arm_table(results: pd.DataFrame, study: Study, published: pd.DataFrame) -> p
             reference = summarize_arm(results, study.reference_arm, "mask_AP")
             row["share_of_reference"] = _share(mask_ap.mean, reference.mean)
             row["difference"], row["difference_sd"], row["difference_n"] = difference.mean, difference.sd, difference.n
+            row["difference_low"], row["difference_high"] = difference.interval or (None, None)
         if len(theirs):
-            number = theirs["value"].get(arm, float("nan"))
-            row["published_mask_AP"] = number
-            row["published_share"] = _share(number, theirs["value"].get(study.reference_arm, float("nan")))
+            their_ap = theirs["value"].get(arm, float("nan"))
+            row["published_mask_AP"] = their_ap
+            row["published_share"] = _share(their_ap, theirs["value"].get(study.reference_arm, float("nan")))
             row["published_status"] = theirs["status"].get(arm, "none")
             row["published_source"] = theirs["source"].get(arm, "")
+            comparable = config is not None and arm in theirs.index and same_setting(config, theirs.loc[arm])
+            row["published_difference"] = mask_ap.mean - their_ap if comparable else float("nan")
         row["trial_keys"] = " ".join(finished(own)["trial_key"])
         row["holes"] = "; ".join(f"seed {hole.seed}: {hole.reason}" for hole in holes(own).itertuples())
         rows.append(row)
-    return pd.DataFrame(rows).set_index("arm")
+    table = pd.DataFrame(rows).set_index("arm")
+    return table if own_columns is None else table.join(own_columns.numbers)
 
 
 def _share(value: float, reference: float) -> float:
     return 100 * value / reference if reference else float("nan")
-
-
-def order_sentence(results: pd.DataFrame, study: Study) -> str:
-    """Whether the arms' means rise as the study expects, and in how many seeds they do."""
-    if not study.expected_order:
-        return "The study expects no order."
-    chain = " < ".join(arm_label(arm) for arm in study.expected_order)
-    means = [summarize_arm(results, arm, "mask_AP").mean for arm in study.expected_order]
-    lacking = [arm_label(arm) for arm, mean in zip(study.expected_order, means, strict=True) if pd.isna(mean)]
-    if lacking:
-        return f"Expected order of mask AP, {chain}: cannot be judged, no result for {', '.join(lacking)}."
-    by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP")[list(study.expected_order)].dropna()
-    seeds = sum(order_holds(row) for row in by_seed.to_numpy().tolist())
-    verdict = "holds" if order_holds(means) else "DOES NOT HOLD"
-    numbers = ", ".join(f"{mean:.1f}" for mean in means)
-    return f"Expected order of mask AP, {chain}: {verdict} ({numbers}; in {seeds} of {len(by_seed)} seeds)."
 
 
 def scale_sentence(record: dict[str, Any] | None) -> str:
@@ -95,40 +102,72 @@ def scale_sentence(record: dict[str, Any] | None) -> str:
     return f"{setting} Evidence about the order of the arms and their gaps at this scale, NOT a COCO number."
 
 
-def render_markdown(table: pd.DataFrame, study: Study, *, scale: str, order: str, published: pd.DataFrame) -> str:
-    """The table for readers: APs to 0.1, mean ± sd with n, then order, holes and where published numbers come from."""
+def render_markdown(
+    table: pd.DataFrame,
+    study: Study,
+    *,
+    scale: str,
+    verdict: str,
+    published: pd.DataFrame,
+    own_columns: OwnColumns | None = None,
+) -> str:
+    """The table for readers: APs to 0.1, mean ± sd with n; then verdict, holes and origin of the published numbers."""
+    cells = reader_table(table, study, own_columns)
     lines = [f"# {study.name.replace('_', ' ')}", ""]
     lines += [text + "\n" for text in (study.question, scale) if text]
-    lines += [markdown_table(*_cells(table, study)), "", order, ""]
+    lines += [markdown_table(list(cells), cells.to_numpy().tolist()), "", verdict, ""]
     missing = table[table["holes"] != ""]
     if len(missing):
         lines += ["No number, and why:", ""]
         lines += [f"- {row.label}: {row.holes}" for row in missing.itertuples()]
         lines += [""]
+    if own_columns is not None:
+        lines += [note + "\n" for note in own_columns.notes]
     if "published_mask_AP" in table:
         lines += [_published_note(table, study, published), ""]
-    lines += ["AP in percent. n counts seeds; ± is the standard deviation over seeds, left out for n = 1."]
+    lines += [reading_note(table)]
     return "\n".join(lines) + "\n"
 
 
-def _cells(table: pd.DataFrame, study: Study) -> tuple[list[str], list[list[str]]]:
-    header = ["arm", "mask AP", "n", "AP50", "AP75", "box AP", "mask area / box area"]
-    if study.reference_arm is not None:
-        name = arm_label(study.reference_arm)
-        header += [f"share of {name}", f"difference to {name}"]
-    if "published_mask_AP" in table:
-        header += ["*their COCO AP*", "*their share*", "*status*"]
+def reader_table(table: pd.DataFrame, study: Study, own_columns: OwnColumns | None = None) -> pd.DataFrame:
+    """The table as text cells under headers for readers, one row an arm; `-` where there is no number."""
     rows = []
     for row in table.itertuples():
-        cells = [row.label, spread(Summary(row.mask_AP, row.mask_AP_sd, row.n, None)), str(row.n)]
-        cells += [number(row.mask_AP50), number(row.mask_AP75), number(row.box_AP), number(row.mask_to_box_area, 2)]
+        ap = Summary(row.mask_AP, row.mask_AP_sd, row.n, None)
+        cells = {"arm": row.label, "mask AP": spread(ap), "95 % interval": span(row.mask_AP_low, row.mask_AP_high)}
+        cells |= {"n": str(row.n), "AP50": number(row.mask_AP50), "AP75": number(row.mask_AP75)}
+        cells |= {"APs": number(row.mask_APs), "APm": number(row.mask_APm), "APl": number(row.mask_APl)}
+        cells |= {"box AP": number(row.box_AP), "mask area / box area": number(row.mask_to_box_area, 2)}
+        if own_columns is not None:
+            cells |= own_columns.cells.loc[row.Index].to_dict()
         if study.reference_arm is not None:
+            name = arm_label(study.reference_arm)
+            itself = row.Index == study.reference_arm
             difference = Summary(row.difference, row.difference_sd, row.difference_n, None)
-            cells += [number(row.share_of_reference, 0, " %"), spread(difference, sign="+")]
+            cells[f"share of {name}"] = number(row.share_of_reference, 0, " %")
+            cells[f"difference to {name}"] = "-" if itself else spread(difference, sign="+")
+            cells["its 95 % interval"] = "-" if itself else span(row.difference_low, row.difference_high, sign="+")
+            cells["its n"] = "-" if itself else str(row.difference_n)
         if "published_mask_AP" in table:
-            cells += [number(row.published_mask_AP), number(row.published_share, 0, " %"), row.published_status]
+            cells["their AP"] = number(row.published_mask_AP)
+            if table["published_share"].notna().any():
+                cells["their share"] = number(row.published_share, 0, " %")
+            cells["status"] = row.published_status
+            if table["published_difference"].notna().any():
+                cells["ours - theirs"] = number(row.published_difference, sign="+")
         rows.append(cells)
-    return header, rows
+    return pd.DataFrame(rows)
+
+
+def reading_note(table: pd.DataFrame) -> str:
+    """What the columns of every study's table mean."""
+    sizes = {"mask_APs": "small", "mask_APm": "medium", "mask_APl": "large"}
+    empty = [word for column, word in sizes.items() if table.loc[table["n"] > 0, column].isna().all()]
+    note = (
+        "AP in percent. n counts seeds; ± is the standard deviation over seeds, and the interval a bootstrap of the "
+        "mean over seeds (narrow for few seeds); both are left out for n = 1. Differences are paired by seed."
+    )
+    return f"{note} The validation images hold no {' and no '.join(empty)} objects." if empty else note
 
 
 def _published_note(table: pd.DataFrame, study: Study, published: pd.DataFrame) -> str:
@@ -136,14 +175,20 @@ def _published_note(table: pd.DataFrame, study: Study, published: pd.DataFrame) 
     scales = " and ".join(dict.fromkeys(f"{row.split}, {row.backbone} {row.schedule}" for row in theirs.itertuples()))
     used = [status for status in STATUS_MEANINGS if status in set(table["published_status"])]
     legend = "; ".join(f"{status}: {STATUS_MEANINGS[status]}" for status in used)
-    known = theirs[theirs["status"] != "none"]
+    known = theirs[(theirs["status"] != "none") & theirs.index.isin(study.arms)]
     sources = [
         f"{', '.join(arm_label(arm) for arm in rows.index)}: {source}"
         for source, rows in known.groupby("source", sort=False)
     ]
-    return "\n".join(
-        [f"*Their* numbers are for {scales}. Status {legend}. Sources:", "", *(f"- {source}" for source in sources)]
-    )
+    notes = [f"{arm_label(row.Index)}: {_remark(row, study)}" for row in theirs.itertuples() if row.note]
+    lines = [f"*Their* numbers are for {scales}. Status {legend}."]
+    lines += ["Sources:", "", *(f"- {source}" for source in sources)] if sources else []
+    lines += ["", "Remarks:", "", *(f"- {note}" for note in notes)] if notes else []
+    return "\n".join(lines)
+
+
+def _remark(row: Any, study: Study) -> str:
+    return row.note if row.Index in study.arms else f"{row.value:g} ({row.status}), {row.note}"
 
 
 def number(value: float, digits: int = 1, unit: str = "", sign: str = "") -> str:
@@ -156,13 +201,18 @@ def spread(summary: Summary, sign: str = "") -> str:
     return mean if pd.isna(summary.sd) else f"{mean} ± {summary.sd:.1f}"
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table aligned in plain text too: first column left, the others right. A `|` in a cell is escaped."""
+def span(low: float | None, high: float | None, digits: int = 1, sign: str = "") -> str:
+    """An interval in words, `51.0 to 53.1`."""
+    return "-" if pd.isna(low) else f"{number(low, digits, sign=sign)} to {number(high, digits, sign=sign)}"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A table aligned in plain text too: the first `left` columns left, the others right. `|` in a cell is escaped."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
     lines = [
-        [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         for row in cells
     ]
-    rule = [("-" * w) if i == 0 else ("-" * (w - 1) + ":") for i, w in enumerate(widths)]
+    rule = [("-" * w) if i < left else ("-" * (w - 1) + ":") for i, w in enumerate(widths)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

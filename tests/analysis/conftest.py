@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.rebuild import trial_key
 from analysis.results import METRICS
 from analysis.study import Study, load_study
 
@@ -82,5 +83,188 @@ def write_records() -> Callable[..., None]:
             }
             record = {"config": config, "seed": trial.seed, "curves": curves, "device": "cpu", "data_digest": digest}
             (trials / f"{trial.trial_key}.json").write_text(json.dumps(record))
+
+    return write
+
+
+@pytest.fixture
+def write_traced() -> Callable[..., Path]:
+    """Writes `folder/loss_terms.csv` and its records so that each number can be traced, as the pipeline does."""
+
+    def write(folder: Path, aps: dict[str, list[float | None]]) -> Path:
+        trials = folder / "loss_terms" / "trials"
+        trials.mkdir(parents=True)
+        rows = []
+        for index, (arm, of_arm) in enumerate(aps.items()):
+            for seed, ap in enumerate(of_arm):
+                record = traced_record(arm, seed, ap, projection=float(index))
+                row = trial_row(arm, seed, ap, record["reason"])
+                row |= {"trial_key": record["key"], "status": record["status"]}
+                row["mask_to_box_area"] = record["metrics"].get("mask_to_box_area")
+                identity = {name: row.pop(name) for name in ("study", "arm", "seed", "trial_key")}
+                rows.append(identity | {"loss.projection": float(index)} | row)
+                (trials / f"{record['key']}.json").write_text(json.dumps(record, indent=1))
+        pd.DataFrame(rows).to_csv(folder / "loss_terms.csv", index=False)
+        return folder / "loss_terms.csv"
+
+    return write
+
+
+def traced_record(arm: str, seed: int, ap: float | None, projection: float) -> dict[str, Any]:
+    metrics = {} if ap is None else dict.fromkeys(METRICS, ap) | {"box_AP": 61.0, "mask_to_box_area": 0.5}
+    record = {
+        "study": "loss_terms",
+        "arm": arm,
+        "status": "failed" if ap is None else "ok",
+        "reason": "" if ap is not None else "MemoryError: <no> memory",
+        "config": {
+            "name": "shapes",
+            "data": {"root": "data/shapes", "val_short_side": 160, "long_side_max": 160},
+            "model": {"backbone": {"name": "resnet18", "weights": None}},
+            "loss": {"projection": projection, "pairwise": 1.0},
+            "training": {"epochs": 1, "steps": None},
+        },
+        "seed": seed,
+        "data_digest": "5f3242c47d6249b6",
+        "code": "b1f63da881e76a34",
+        "git_revision": "b9135fae1b79f32262cd01b3e577e2d8171dc7c0",
+        "git_dirty": True,
+        "versions": {"torch": "2.11.0"},
+        "device": "cpu x86_64",
+        "metrics": metrics,
+        "per_class": {} if ap is None else {"star": ap + 1, "cross": ap - 1},
+        "curves": [{"epoch": 1, "epochs": 1, "loss/total": 2.125} | metrics],
+        "seconds": 12.625,
+        "mlflow_run_id": "0123456789abcdef0123456789abcdef",
+    }
+    return {"key": trial_key(record)} | record
+
+
+STUDIES = {  # arms with what they vary, as the study files name them
+    "color_threshold": {f"color_threshold={tau}": {"loss.color_threshold": tau} for tau in (0, 0.1, 0.2, 0.3, 0.4)},
+    "neighborhood": {
+        f"neighborhood_size={size},neighborhood_dilation={dilation}": {
+            "loss.neighborhood_size": size,
+            "loss.neighborhood_dilation": dilation,
+        }
+        for size in (3, 5)
+        for dilation in (1, 2, 3)
+    },
+    "redesigned_loss": {
+        "dice": {"loss.dice": 1.0, "loss.mask_pairwise": 0.0},
+        "redesigned": {"loss.dice": 0.0, "loss.mask_pairwise": 1.0},
+    },
+    "mask_ratio": {
+        **{
+            f"masks_{percent}": {"supervision.mask_ratio": percent / 100, "supervision.boxes_first": 0.0}
+            for percent in (0, 1, 5, 10, 25, 50, 100)
+        },
+        "two_phases_10": {"supervision.mask_ratio": 0.1, "supervision.boxes_first": 0.75},
+    },
+    "annotation_budget": {
+        "boxes_25": {"supervision.mask_ratio": 0.0, "supervision.image_ratio": 0.25},
+        "boxes_100": {"supervision.mask_ratio": 0.0, "supervision.image_ratio": 1.0},
+        "masks_9": {"supervision.mask_ratio": 0.0884, "supervision.image_ratio": 0.0884},
+        "masks_4_boxes_54": {"supervision.mask_ratio": 0.0442, "supervision.image_ratio": 0.5442},
+        "masks_100": {"supervision.mask_ratio": 1.0, "supervision.image_ratio": 1.0},
+    },
+    "class_split": {
+        "boxes": {"supervision.mask_ratio": 0.0, "supervision.mask_categories": None},
+        "masks_for_two": {"supervision.mask_ratio": 1.0, "supervision.mask_categories": ["ellipse", "star"]},
+        "full": {"supervision.mask_ratio": 1.0, "supervision.mask_categories": None},
+    },
+    "warmup": {f"pairwise_warmup={share}": {"loss.pairwise_warmup": share} for share in (0, 0.1, 0.3, 1.0)},
+    "baselines": {
+        arm: {"supervision.mask_ratio": ratio}
+        for arm, ratio in {
+            "both": 0.0,
+            "boxinst_released": 0.0,
+            "grabcut": 0.0,
+            "self_training": 0.0,
+            "full": 1.0,
+            "condinst_released": 1.0,
+            "mask_rcnn": 1.0,
+        }.items()
+    },
+}
+
+
+@pytest.fixture
+def write_study() -> Callable[..., Path]:
+    """Writes CSV, records and study file of a made-up study: {arm: APs of seeds 0, 1, ...}; None is a hole.
+
+    `folder/studies/<name>.yaml` gets `header`; `categories`: {arm: {category: AP}} for the records of all its seeds.
+    """
+
+    def write(
+        folder: Path,
+        name: str,
+        aps: dict[str, list[float | None]],
+        *,
+        header: str = "{}",
+        categories: dict[str, dict[str, float]] | None = None,
+        num_instances: int | None = None,
+        recipe: str = "shapes",
+    ) -> Path:
+        trials = folder / name / "trials"
+        trials.mkdir(parents=True, exist_ok=True)
+        rows = []
+        for arm, of_arm in aps.items():
+            varied = STUDIES[name][arm]
+            for seed, ap in enumerate(of_arm):
+                row = trial_row(arm, seed, ap, "ran out of memory" if ap is None else "") | {"study": name}
+                row |= {"mask_APs": None if ap is None else 0.6 * ap, "mask_APl": None}
+                cells = {field: "-".join(v) if isinstance(v, list) else v for field, v in varied.items()}
+                rows.append({key: row[key] for key in list(row)[:4]} | cells | {key: row[key] for key in list(row)[4:]})
+                if ap is not None:
+                    record = made_up_record(recipe, seed, ap, varied)
+                    record["per_class"] = (categories or {}).get(arm, {})
+                    record |= {"num_train_instances": num_instances} if num_instances else {}
+                    (trials / f"{row['trial_key']}.json").write_text(json.dumps(record))
+        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+        (folder / "studies").mkdir(exist_ok=True)
+        (folder / "studies" / f"{name}.yaml").write_text(header)
+        return folder / "studies" / f"{name}.yaml"
+
+    return write
+
+
+def made_up_record(recipe: str, seed: int, ap: float, varied: dict[str, Any]) -> dict[str, Any]:
+    """A record of three epochs whose settings are the recipe's with these dotted ones changed."""
+    config: dict[str, Any] = {
+        "name": recipe,
+        "data": {"root": f"data/{recipe}", "val_short_side": 160, "long_side_max": 160},
+        "model": {"backbone": {"name": "resnet18", "weights": None}},
+        "training": {"epochs": 3, "steps": None},
+    }
+    for field, value in varied.items():
+        section, name = field.split(".")
+        config.setdefault(section, {})[name] = value
+    curves = [
+        {"epoch": epoch, "loss/pairwise": 0.2 / epoch, "loss/projection": 0.5 / epoch, "pairwise_warmup": epoch / 3}
+        | ({"mask_AP": ap} if epoch == 3 else {})
+        for epoch in (1, 2, 3)
+    ]
+    return {"config": config, "seed": seed, "curves": curves, "device": "cpu", "data_digest": "d1"}
+
+
+@pytest.fixture
+def write_edge_purity() -> Callable[..., Path]:
+    """Writes `folder/edge_purity.csv` for {τ: (share of 1000 edges kept, purity)} of the paper's neighborhood."""
+
+    def write(folder: Path, shares: dict[float, tuple[float, float]], digest: str = "d1") -> Path:
+        rows = []
+        for tau, (kept, purity) in shares.items():
+            num_kept = round(1000 * kept)
+            pure = round(num_kept * purity)
+            rows.append(
+                {"neighborhood_size": 3, "neighborhood_dilation": 2, "color_threshold": tau, "edges": 1000}
+                | {"kept": num_kept, "pure": pure, "different": 1000, "different_kept": num_kept - pure}
+                | {"num_images": 2, "num_instances": 3, "data_digest": digest, "short_side": 160}
+                | {"color_temperature": 2.0}
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_csv(folder / "edge_purity.csv", index=False)
+        return folder / "edge_purity.csv"
 
     return write

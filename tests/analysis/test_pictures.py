@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from analysis.pictures import picture_columns, pictures_figure, shared_images
+from analysis.pictures import contrasting_images, picture_columns, pictures_figure, shared_images
 from analysis.plots import save, styled
 from analysis.published import read_published
 from analysis.results import read_results
@@ -47,3 +47,20 @@ def test_the_grid_keeps_the_shape_of_its_images(tmp_path, drawn):
 
 def test_nothing_drawn_means_no_images(tmp_path):
     assert shared_images({}, 5) == []
+
+
+def test_images_run_from_where_the_weakest_arm_does_as_well_to_where_it_fails_most(
+    tmp_path, drawn, write_results, study
+):
+    results = read_results(write_results(tmp_path, APS))
+    for arm in ("pairwise", "both", "full"):
+        drawn(f"{arm}-seed0", ["a", "b", "c", "d"])
+    for name, brightness in (("a", 1.0), ("b", 0.0), ("c", 0.5), ("d", 0.25)):
+        imsave(tmp_path / "pictures" / "pairwise-seed0" / f"{name}.png", np.full((8, 12, 3), brightness))
+    table = arm_table(results, study, read_published())
+    columns = picture_columns(tmp_path / "pictures", table, results, study)
+    images, sentence = contrasting_images(columns, table, study, 4)
+    assert images == ["b.png", "d.png", "c.png", "a.png"]
+    assert contrasting_images(columns, table, study, 3)[0] == ["b.png", "d.png", "a.png"]
+    assert "where pairwise only and full masks look most alike" in sentence
+    assert contrasting_images({}, table, study, 3) == ([], "")

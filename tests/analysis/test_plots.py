@@ -1,7 +1,8 @@
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.plots import arms_figure, curves_figure, plot_arms, save, styled
+from analysis.curves import curves_figure
+from analysis.plots import arms_figure, plot_arms, plot_estimates, save, styled
 from analysis.published import read_published
 from analysis.results import read_records, read_results
 from analysis.tables import arm_table
@@ -50,10 +51,12 @@ def test_unconfirmed_numbers_are_hollow(results, study):
     assert {label.split("; ")[1][:2]: face == "white" for label, face in faces.items()} == {"M:": True, "V:": False}
 
 
-def test_curves_of_trials_that_were_never_evaluated_still_draw(tmp_path, study):
-    record = {"curves": [{"epoch": 1, "loss/projection": 0.5, "loss/pairwise": 0.0, "pairwise_warmup": 0.0}]}
-    with styled():
-        figure = curves_figure({"projection": [record]}, study)
-        save(figure, tmp_path / "curves", ("png",))
-    terms = figure.axes[0].get_legend_handles_labels()[1]
-    assert terms == ["projection"]  # a term that is always 0 is off
+def test_estimates_show_mean_interval_and_each_seed_and_leave_out_holes(results):
+    axis = Figure().subplots()
+    places = {"box_mask": 0.0, "projection": 1.0, "pairwise": 2.0}
+    plot_estimates(axis, places, results, "mask_AP", color="black", label="ours", line=True, values=True)
+    means, *others = axis.lines
+    assert means.get_xydata().tolist() == [[0.0, 12.0], [1.0, 30.0]]  # pairwise has no number
+    dots = [line for line in others if line.get_markersize() == 3]
+    assert [line.get_ydata().tolist() for line in dots] == [[11.0, 13.0]]  # one seed is no spread
+    assert [text.get_text() for text in axis.texts] == ["12.0", "30.0"]

@@ -9,7 +9,8 @@ def test_every_row_has_a_status_and_a_source_and_no_row_stands_twice():
     assert set(published["status"]) == set(STATUS_MEANINGS)
     assert published["value"].dropna().between(0, 100).all()
     assert set(published["metric"]) <= {
-        f"{kind}_AP{size}" for kind in ("mask", "box") for size in ("", *"sml", "50", "75")
+        *(f"{kind}_AP{size}" for kind in ("mask", "box") for size in ("", *"sml", "50", "75")),
+        "mask_AP_unseen",  # of the categories without masks
     }
 
 
@@ -28,6 +29,12 @@ def test_the_loss_terms_stand_with_their_status():
         "both": "V",
         "full": "V",
     }
+
+
+def test_rows_of_the_grids_are_named_like_their_arms():
+    published = read_published()
+    assert published_for(published, "color_threshold", "mask_AP").index[1] == "color_threshold=0.1"
+    assert "neighborhood_size=3,neighborhood_dilation=2" in published_for(published, "neighborhood", "mask_AP").index
 
 
 def test_nothing_is_published_for_a_new_study():

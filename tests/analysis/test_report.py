@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from analysis.report import main
+from analysis.report import main, report_study, write_tables
 
 APS = {"box_mask": [12.0], "projection": [30.0], "pairwise": [1.0], "both": [50.0], "full": [60.0]}
 
@@ -12,6 +12,12 @@ def run(tmp_path, monkeypatch, study):
     """Runs the report in a folder with results/, reference/ and studies/."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: main(["--study-files", "studies", *arguments])
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leaves the figures out, which take most of a report's time."""
+    monkeypatch.setattr("analysis.report._draw", lambda *arguments: [])
 
 
 def test_without_a_reference_everything_is_written_and_nothing_fails(
@@ -27,8 +33,11 @@ def test_without_a_reference_everything_is_written_and_nothing_fails(
     assert written >= {
         "tables/loss_terms.md",
         "tables/loss_terms.csv",
+        "tables/loss_terms.tex",
         "plots/loss_terms.png",
         "plots/loss_terms.svg",
+        "plots/loss_terms_sizes.png",
+        "plots/loss_terms_sizes.svg",
         "plots/loss_terms_curves.png",
         "plots/loss_terms_pictures.png",
         "comparison/loss_terms.md",
@@ -36,6 +45,7 @@ def test_without_a_reference_everything_is_written_and_nothing_fails(
     assert "No reference for recipe `shapes`" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, write_results, write_records, capsys):
     for folder in ("results", "reference/shapes"):
         write_results(tmp_path / folder, APS)
@@ -50,6 +60,7 @@ def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, wri
     assert "DO NOT AGREE" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_results_of_another_recipe_are_not_compared(run, tmp_path, write_results, write_records, capsys):
     write_results(tmp_path / "reference/shapes", APS)
     write_results(tmp_path / "results", {"full": [5.0]})
@@ -58,6 +69,7 @@ def test_results_of_another_recipe_are_not_compared(run, tmp_path, write_results
     assert "No reference for recipe `people`" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_other_settings_than_the_reference_are_said(run, tmp_path, write_results, write_records, capsys):
     for folder, epochs in (("results", 1), ("reference/shapes", 16)):
         write_results(tmp_path / folder, APS)
@@ -73,3 +85,41 @@ def test_bad_input_is_named_and_ends_with_code_2(run, tmp_path, write_results, c
     path.write_text("study,arm\nloss_terms,both\n")
     assert run() == 2
     assert "results/loss_terms.csv: columns missing: seed" in capsys.readouterr().err
+
+
+def test_a_study_with_a_figure_of_its_own_has_the_same_files(run, tmp_path, write_study, write_edge_purity):
+    aps = {"color_threshold=0": [40.0], "color_threshold=0.3": [50.0]}
+    file = write_study(tmp_path / "results", "color_threshold", aps)
+    write_edge_purity(tmp_path / "results", {0.0: (1.0, 0.9), 0.3: (0.5, 1.0)})
+    assert run("--study-files", str(file.parent)) == 0
+    written = {path.name for folder in ("tables", "plots") for path in (tmp_path / "results" / folder).iterdir()}
+    assert written == {
+        *(f"color_threshold.{kind}" for kind in ("md", "csv", "tex", "png", "svg")),
+        *(f"color_threshold_{figure}.{kind}" for figure in ("sizes", "curves") for kind in ("png", "svg")),
+    }
+
+
+def test_a_price_that_is_no_number_above_zero_is_refused(run, tmp_path, write_results, capsys):
+    write_results(tmp_path / "results", APS)
+    assert run("--seconds-per-box", "0") == 2
+    assert "seconds_per_box is 0.0, expected more than 0" in capsys.readouterr().err
+
+
+def test_all_tables_of_a_folder_are_written_at_once(tmp_path, write_results, write_records, write_edge_purity, study):
+    write_results(tmp_path / "results", APS)
+    write_records(tmp_path / "results")
+    write_edge_purity(tmp_path / "results", {0.0: (1.0, 0.9), 0.3: (0.5, 1.0)})
+    write_tables(tmp_path / "results", tmp_path / "studies")
+    names = {path.name for path in (tmp_path / "results" / "tables").iterdir()}
+    stems = ("loss_terms", "main", "voc", "zoo", "rivals")
+    assert names >= {f"{stem}.{kind}" for stem in stems for kind in ("md", "csv", "tex")}
+    assert names >= {"edge_purity.md", "edge_purity.csv"}
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_report_returns_verdict_and_table(tmp_path, monkeypatch, write_results, study):
+    monkeypatch.chdir(tmp_path)
+    write_results(tmp_path / "results", APS)
+    report = report_study(tmp_path / "studies" / "loss_terms.yaml", tmp_path / "results", None)
+    assert report.verdict.holds is None  # one seed
+    assert report.table["mask_AP"]["both"] == 50.0

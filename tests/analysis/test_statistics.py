@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.statistics import order_holds, paired_difference, summarize, summarize_arm
+from analysis.statistics import order_holds, paired_difference, share_of_gap, summarize, summarize_arm
 
 
 def test_mean_and_standard_deviation_agree_with_hand_computation():
@@ -68,3 +68,22 @@ def test_order_needs_a_strict_rise_and_every_number():
     assert order_holds([1.0, 2.0, 3.0])
     assert not order_holds([1.0, 1.0])
     assert not order_holds([1.0, float("nan"), 3.0])
+
+
+def test_the_share_of_a_gap_keeps_numerator_and_denominator_of_a_seed_together():
+    results = pd.DataFrame(
+        [
+            *[("low", seed, ap) for seed, ap in enumerate((10.0, 20.0, 30.0))],
+            *[("arm", seed, ap) for seed, ap in enumerate((15.0, 25.0, float("nan")))],
+            *[("high", seed, ap) for seed, ap in enumerate((20.0, 40.0, 50.0))],
+        ],
+        columns=["arm", "seed", "mask_AP"],
+    )
+    # seed 0: 5 of 10, seed 1: 5 of 20; seed 2 has a hole. Together 10 of 30; alone 50 % and 25 %
+    share = share_of_gap(results, "arm", "low", "high", "mask_AP")
+    assert share.mean == pytest.approx(100 / 3)
+    assert share.n == 2
+    assert share.interval == pytest.approx((25.0, 50.0))
+    one = share_of_gap(results[results["seed"] == 0], "arm", "low", "high", "mask_AP")
+    assert (one.mean, one.interval) == (50.0, None)
+    assert math.isnan(share_of_gap(results, "arm", "high", "low", "mask_AP").mean)  # no gap to close

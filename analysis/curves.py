@@ -1,0 +1,95 @@
+"""Training curves of a study: the terms of the mask loss with the warm-up of the pairwise term, and mask AP."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.labels import arm_label
+from analysis.study import Study
+
+MASK_TERMS = {  # column of the curves -> label, and place in the color cycle: that of its own arm in `loss_terms`
+    "loss/box_mask": ("Dice, box as mask", 0),
+    "loss/projection": ("projection", 1),
+    "loss/pairwise": ("pairwise", 2),
+    "loss/mask_projection": ("projection, true mask", 3),
+    "loss/dice": ("Dice, true mask", 4),
+    "loss/mask_pairwise": ("pairwise, true mask", 5),
+}
+
+
+def curves_figure(records: Mapping[str, Sequence[dict[str, Any]]], study: Study) -> Figure:
+    """One panel an arm with its mask-loss terms, and one with mask AP over epochs for all arms."""
+    arms = [arm for arm in study.arms if records.get(arm)]
+    columns = min(3, len(arms) + 1)
+    rows = -(-(len(arms) + 1) // columns)
+    figure = Figure(figsize=(3.7 * columns, 2.7 * rows + 0.3))
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis, arm in zip(axes, arms, strict=False):
+        plot_terms(axis, records[arm], arm_label(arm))
+    plot_ap(axes[len(arms)], {arm_label(arm): records.get(arm, ()) for arm in study.arms})
+    for axis in axes[len(arms) + 1 :]:
+        axis.remove()
+    return figure
+
+
+def plot_terms(axis: Axes, records: Sequence[dict[str, Any]], title: str) -> Axes:
+    """Weighted mask-loss terms against epoch, one line a seed; gray area, right axis: warm-up of the pairwise term."""
+    styles = list(matplotlib.rcParams["axes.prop_cycle"])
+    drawn = set()
+    for record in records:
+        curves = pd.DataFrame(record["curves"])
+        for column, (label, place) in MASK_TERMS.items():
+            if column in curves and (curves[column].fillna(0) != 0).any():
+                axis.plot(curves["epoch"], curves[column], label=None if column in drawn else label, **styles[place])
+                drawn.add(column)
+    axis.set_ylim(bottom=0)
+    axis.set(title=title, xlabel="epoch", ylabel="loss (weighted)")
+    curves = pd.DataFrame(records[0]["curves"])
+    if "loss/pairwise" in drawn and "pairwise_warmup" in curves:
+        _plot_warmup(axis, curves)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=8)
+    return axis
+
+
+def _plot_warmup(axis: Axes, curves: pd.DataFrame) -> None:
+    """The factor of the pairwise weight behind the curves, on a thin axis of its own that ends at 1."""
+    factor = axis.twinx()
+    factor.fill_between(curves["epoch"], curves["pairwise_warmup"], color="#EAEAEA", linewidth=0)
+    factor.set_ylim(0, 1.6)  # the ramp stays below the legend
+    factor.set_yticks([0, 1])
+    factor.tick_params(axis="y", labelsize=8, length=2, color="#808080", labelcolor="#707070")
+    factor.spines["right"].set(visible=True, bounds=(0, 1), color="#A0A0A0")
+    axis.set_zorder(factor.get_zorder() + 1)
+    axis.patch.set_visible(False)
+    axis.fill_between([], [], color="#EAEAEA", label="pairwise warm-up (right)")
+
+
+def plot_ap(axis: Axes, records: Mapping[str, Sequence[dict[str, Any]]]) -> Axes:
+    """Mask AP at each epoch that was evaluated, one color an arm, one line a seed."""
+    for style, (label, of_arm) in zip(matplotlib.rcParams["axes.prop_cycle"] * 3, records.items(), strict=False):
+        for i, record in enumerate(of_arm):
+            curves = pd.DataFrame(record["curves"])
+            if "mask_AP" in curves:
+                evaluated = curves.dropna(subset="mask_AP")
+                axis.plot(
+                    evaluated["epoch"],
+                    evaluated["mask_AP"],
+                    marker="o",
+                    markersize=3.5,
+                    label=None if i else label,
+                    **style,
+                )
+    axis.set(title="mask AP on validation images", xlabel="epoch", ylabel="mask AP (%)")
+    axis.set_ylim(0, 1.5 * max(1.0, axis.dataLim.y1))  # room for the legend above the lines
+    axis.set_xlim(left=0)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axis.lines:
+        axis.legend(fontsize=7.5, loc="upper left", ncols=2, columnspacing=1.0)
+    return axis

@@ -1,0 +1,104 @@
+"""Publish results as the reference of their recipe: CSVs, trial records, tables, plots and the checksums of all.
+
+`python -m analysis.publish results reference/shapes` replaces what the reference holds of the studies in `results/`,
+keeps the rest and makes all tables anew; it refuses a CSV that is not what its records give. Grids of pictures show the
+data set's photos: they are left out unless `--pictures` is given, for data that may be published. `--html` writes the
+page of the whole reference too. No checkpoint is copied.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from analysis.checksums import write_checksums
+from analysis.files import write_text
+from analysis.html import render
+from analysis.report import write_tables
+from analysis.verify import verify_folder
+
+PICTURES = "*_pictures.*"
+PAGE = "report.html"
+
+
+def publish(results: Path, reference: Path, study_files: Path, *, pictures: bool, html: bool) -> int:
+    """Copy results into `reference`, which appears whole or not at all; returns the number of files it then holds.
+
+    Raises:
+        ValueError: if there are no results, or they do not verify; names every difference.
+    """
+    csvs = sorted(results.glob("*.csv"))
+    if not csvs:
+        raise ValueError(f"{results}: no <study>.csv; has a study run?")
+    partial = reference.with_name(f".{reference.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    if reference.exists():
+        shutil.copytree(reference, partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    for path in csvs:
+        _copy_study(path, partial)
+    (partial / "plots").mkdir(exist_ok=True)
+    for path in (path for kind in ("png", "svg") for path in (results / "plots").glob(f"*.{kind}")):
+        if pictures or not path.match(PICTURES):
+            shutil.copy(path, partial / "plots")
+    shutil.rmtree(partial / "tables", ignore_errors=True)
+    write_tables(partial, study_files)
+    (partial / PAGE).unlink(missing_ok=True)
+    if html:
+        write_text(partial / PAGE, render(partial, study_files))
+    write_checksums(partial)
+    found = verify_folder(partial, study_files, write_tables)
+    if found.differences:
+        shutil.rmtree(partial)
+        lines = [line.replace(str(partial), str(reference)) for line in found.differences]
+        raise ValueError("\n".join([f"{results} is not published:", *lines]))
+    _replace(reference, partial)
+    return sum(path.is_file() for path in reference.rglob("*"))
+
+
+def _copy_study(path: Path, target: Path) -> None:
+    """Copy a CSV and its records, in place of what `target` holds of that study."""
+    name = path.stem
+    shutil.rmtree(target / name, ignore_errors=True)
+    shutil.copy(path, target)
+    if (path.parent / name / "trials").is_dir():
+        shutil.copytree(path.parent / name / "trials", target / name / "trials")
+
+
+def _replace(folder: Path, new: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(new, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.publish",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("results", type=Path, help="what the pipeline and the report wrote")
+    parser.add_argument("reference", type=Path, help="such as reference/shapes")
+    parser.add_argument("--pictures", action="store_true", help="publish grids of pictures too")
+    parser.add_argument("--html", action="store_true", help="write report.html too")
+    parser.add_argument(
+        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        count = publish(
+            options.results, options.reference, options.study_files, pictures=options.pictures, html=options.html
+        )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.reference}: {count} files, verified")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

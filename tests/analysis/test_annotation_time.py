@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from analysis.annotation_time import AnnotationCost, annotation_times
+from analysis.plots import styled
+from analysis.presentation import main_figure, own_columns, study_table
+from analysis.study_data import read_study_data
+
+APS = {"boxes_25": [40.0], "boxes_100": [50.0], "masks_9": [38.0], "masks_4_boxes_54": [45.0], "masks_100": [60.0]}
+
+
+@pytest.fixture
+def read(tmp_path, write_study):
+    def run(num_instances=None, cost=None):
+        path = write_study(tmp_path, "annotation_budget", APS, num_instances=num_instances)
+        return read_study_data(path, tmp_path, cost)
+
+    return run
+
+
+def test_hours_follow_from_the_instances_of_the_whole_set(read):
+    data = read(num_instances=3600)
+    times, unit = annotation_times(data.results, data.records, AnnotationCost())
+    assert unit == "hours"
+    # 3600 instances and 3600 seconds an hour: the seconds an instance, 7, 0.25 * 7, 0.0884 * 79.2, ...
+    assert times["time"].to_dict() == pytest.approx(
+        {
+            "boxes_25": 1.75,
+            "boxes_100": 7.0,
+            "masks_9": 7.00128,
+            "masks_4_boxes_54": 0.0442 * 79.2 + 0.5 * 7,
+            "masks_100": 79.2,
+        }
+    )
+    assert times["kind"].tolist() == ["boxes only", "boxes only", "masks only", "masks and boxes", "masks only"]
+
+
+def test_without_the_number_of_instances_time_is_relative(read):
+    data = read(cost=AnnotationCost(seconds_per_box=10.0, seconds_per_mask=50.0))
+    times, unit = annotation_times(data.results, data.records, data.cost)
+    assert unit == "times boxes on all images"
+    assert times["time"]["boxes_25"] == 0.25
+    assert times["time"]["masks_100"] == 5.0
+    assert "at 50 s a mask and 10 s a box" in own_columns(data).notes[0]
+    assert "arXiv:1405.0312" in own_columns(data).notes[0]
+
+
+def test_each_arm_stands_by_name_at_its_time(read):
+    data = read(num_instances=3600)
+    with styled():
+        (axis,) = main_figure(data, study_table(data)).axes
+    assert {text.get_text() for text in axis.texts} >= {"25 % of boxes", "4 % of masks, 54 % of boxes"}
+    assert axis.get_xlabel() == "annotation time (hours), 79.2 s a mask, 7 s a box"
+    assert axis.lines[0].get_xydata() == pytest.approx(np.array([[1.75, 40.0], [7.0, 50.0]]))
+
+
+def test_a_cost_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="seconds_per_mask is 0, expected more than 0"):
+        AnnotationCost(seconds_per_mask=0)

@@ -1,0 +1,140 @@
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imsave
+
+from analysis.html import main
+from analysis.report import main as report
+
+APS = {"box_mask": [10.0, 10.5], "projection": [30.0, 31.0], "both": [50.0, 51.0], "full": [60.0, None]}
+
+
+class Page(HTMLParser):
+    """What a test asks of the page: ids, links, headings, images, text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids, self.links, self.headings, self.images, self.loads, self.texts = [], [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if tag == "a" else []
+        self.headings += [int(tag[1])] if re.fullmatch("h[1-6]", tag) else []
+        self.images += [attributes] if tag == "img" else []
+        self.loads += [tag] if tag in ("script", "link", "iframe", "object") else []
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture
+def text(folder, monkeypatch, write_traced) -> str:
+    """The page of one study that ran, with a hole, one that did not, and a measurement."""
+    monkeypatch.chdir(folder)
+    results = folder / "results"
+    if not results.exists():
+        (folder / "studies").mkdir()
+        question = "question: Which <i>term</i>?\nsource: loss ablation\nreference_arm: full\n"
+        arms = "arms: {box_mask: {}, projection: {}, both: {}, full: {}}\n"
+        (folder / "studies/loss_terms.yaml").write_text(
+            f"{question}expectation: box_mask < projection < both < full\n{arms}"
+        )
+        (folder / "studies/warmup.yaml").write_text("question: How long?\nsource: none\nexpectation: none\n")
+        write_traced(results, APS)
+        for column in ("both-seed0", "full-seed0"):
+            (results / "loss_terms/pictures" / column).mkdir(parents=True)
+            imsave(results / "loss_terms/pictures" / column / "1.png", np.zeros((8, 8, 3)))
+        report(["--study-files", "studies"])
+        (results / "tables/edge_purity.md").write_text(
+            "# Edge purity\n\n| τ | kept |\n| --- | --: |\n| 0.1 | 95.00 |\n"
+        )
+        for name in ("edge_purity", "consistency"):
+            (results / "plots" / f"{name}.svg").write_bytes((results / "plots/loss_terms.svg").read_bytes())
+    assert main(["--study-files", "studies"]) == 0
+    return (results / "report.html").read_text()
+
+
+def test_every_picture_is_embedded_and_described_and_nothing_is_fetched(text):
+    page = Page(text)
+    assert page.loads == []
+    assert len(page.images) == 6  # main result, sizes, pictures, curves; edge purity with the photo's figure
+    assert all(image["src"].startswith("data:image/") and image["alt"] for image in page.images)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_links_lead_somewhere(text, folder):
+    page = Page(text)
+    assert len(set(page.ids)) == len(page.ids)
+    inside = [link[1:] for link in page.links if link.startswith("#")]
+    assert inside
+    assert set(inside) <= set(page.ids)
+    records = [link for link in page.links if link.endswith(".json")]
+    assert len(records) == 8
+    assert all((folder / "results" / link).exists() for link in records)
+
+
+def test_headings_step_down_by_one(text):
+    levels = Page(text).headings
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+
+
+def test_the_summary_says_what_could_not_be_judged_and_what_did_not_run(text):
+    summary = text[text.index('<section id="summary"') : text.index('<section id="loss_terms"')]
+    assert "What is not judged" in summary  # the arm `full` has one seed
+    assert "7 of 8, 1 without a number" in re.sub(r"\s+", " ", summary)
+    assert "Warmup: How long?" in summary
+    assert "NOT a COCO number" in summary
+
+
+def test_the_table_of_the_markdown_file_stands_there_with_links_to_the_trials(text):
+    assert '<th scope="row"><a href="#loss_terms-2">projection only</a></th>' in text
+    assert "<td>30.5 ± 0.7</td>" in text.replace(' style="text-align:right"', "")
+    assert '<tbody id="loss_terms-2">' in text
+
+
+def test_every_number_has_its_origin(text, folder):
+    keys = [path.stem for path in (folder / "results/loss_terms/trials").glob("*.json")]
+    assert len(keys) == 8
+    assert all(f"<code>{key}</code>" in text for key in keys)
+    for origin in ("0123456789abcdef0123456789abcdef", "5f3242c47d6249b6", "b1f63da881e76a34", "b9135fae1b+"):
+        assert text.count(f"<code>{origin}</code>") == 8
+    assert "torch 2.11.0" in text
+    assert "<pre>loss.projection: 1.0\n</pre>" in text  # what differs between the arms, before all settings
+    assert "pairwise: 1.0" in text
+
+
+def test_a_hole_is_shown_with_its_reason_and_text_is_escaped(text):
+    assert "none: MemoryError: &lt;no&gt; memory" in text
+    assert "Which &lt;i&gt;term&lt;/i&gt;?" in text
+    assert "<no>" not in text
+    assert "<i>" not in text
+
+
+def test_equal_results_give_an_equal_page(text, folder):
+    assert main(["--study-files", "studies", "--out", "again.html"]) == 0
+    assert (folder / "again.html").read_text() == text
+
+
+def test_nothing_to_show_and_a_study_without_its_table_are_errors(tmp_path, monkeypatch, write_traced, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--study-files", "studies"]) == 2
+    assert "results: no <study>.csv and no tables/*.md" in capsys.readouterr().err
+    write_traced(Path("results"), {"both": [50.0]})
+    assert main(["--study-files", "studies"]) == 2
+    assert (
+        "results/tables/loss_terms.md: no such file; `python -m analysis.report` writes it" in capsys.readouterr().err
+    )

@@ -1,0 +1,61 @@
+import pytest
+
+from analysis.mask_ratio import gap_sentences, gaps, ratio_arms, ratio_columns
+from analysis.plots import styled
+from analysis.presentation import main_figure, study_table
+from analysis.study_data import read_study_data
+
+APS = {
+    "masks_0": [50.0, 52.0],
+    "masks_10": [55.0, 54.0],
+    "masks_100": [60.0, 60.0],
+    "two_phases_10": [51.0, 53.0],
+}
+
+
+@pytest.fixture
+def read(tmp_path, write_study):
+    def run(changes):
+        path = write_study(tmp_path, "mask_ratio", APS | changes)
+        return read_study_data(path, tmp_path)
+
+    return run
+
+
+def test_arms_are_told_by_what_they_vary(read):
+    arms = ratio_arms(read({}).results)
+    assert arms["ratio"].to_dict() == {"masks_0": 0.0, "masks_10": 0.1, "masks_100": 1.0, "two_phases_10": 0.1}
+    assert arms["kind"]["masks_10"] == "masks and boxes mixed"
+    assert arms["kind"]["two_phases_10"] == "boxes first, then masks"
+
+
+def test_the_share_of_the_gap_is_a_ratio_of_paired_means(read):
+    shares = gaps(read({}).results)
+    # seed 0: 5 of 10, seed 1: 2 of 8; together 7 of 18
+    assert shares["masks_10"].mean == pytest.approx(100 * 7 / 18)
+    assert shares["masks_10"].interval == pytest.approx((25.0, 50.0))
+    assert (shares["masks_0"].mean, shares["masks_100"].mean) == (0.0, 100.0)
+
+
+def test_without_an_end_or_without_a_gap_no_share_is_given(read):
+    unknown = read({"masks_100": [None, None]})
+    assert gaps(unknown.results) == {}
+    assert ratio_columns(unknown.results, unknown.study) is None
+    assert "an end of it, boxes only or all masks, has no result" in gap_sentences(unknown.results)[-1]
+    assert "no gap to close" in gap_sentences(read({"masks_100": [50.0, 51.0]}).results)[-1]
+
+
+def test_one_seed_has_a_share_without_interval(read):
+    results = read({}).results
+    sentences = gap_sentences(results[results["seed"] == 0])
+    assert "10 % of masks (masks and boxes mixed): 50 % (one seed) of the gap closed." in sentences
+
+
+def test_the_figure_shows_both_baselines_and_the_gap_below(read):
+    data = read({})
+    with styled():
+        top, bottom = main_figure(data, study_table(data)).axes
+    labels = top.get_legend_handles_labels()[1]
+    assert labels[:2] == ["ours, boxes only", "ours, full masks"]
+    assert [label.get_text() for label in bottom.get_xticklabels()] == ["0 %", "10 %", "100 %"]
+    assert bottom.lines[0].get_ydata().tolist() == pytest.approx([0.0, 100 * 7 / 18, 100.0])

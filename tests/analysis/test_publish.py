@@ -1,0 +1,83 @@
+import pytest
+
+from analysis.checksums import check_checksums
+from analysis.publish import main
+
+APS = {"projection": [30.0, 31.0], "full": [60.0, 61.0]}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch, study, write_traced):
+    """results/ with one study's records and plots; studies/ beside it."""
+    monkeypatch.chdir(tmp_path)
+    write_traced(tmp_path / "results", APS)
+    (tmp_path / "results/plots").mkdir()
+    for name in ("loss_terms.svg", "loss_terms.png", "loss_terms_pictures.png"):
+        (tmp_path / "results/plots" / name).write_text(name)
+    return tmp_path / "results"
+
+
+def publish(*arguments):
+    return main(["results", "reference/shapes", "--study-files", "studies", *arguments])
+
+
+def test_records_tables_and_plots_are_published_without_pictures_of_the_data(results, tmp_path):
+    assert publish() == 0
+    reference = tmp_path / "reference/shapes"
+    names = {path.relative_to(reference).as_posix() for path in reference.rglob("*") if path.is_file()}
+    assert names >= {"loss_terms.csv", "tables/loss_terms.md", "plots/loss_terms.svg", "SHA256SUMS"}
+    assert len(list((reference / "loss_terms/trials").glob("*.json"))) == 4
+    assert not any("pictures" in name for name in names)
+    assert check_checksums(reference) == []
+    assert [path.name for path in (tmp_path / "reference").iterdir()] == ["shapes"]
+
+
+def test_pictures_are_published_where_one_says_so(results, tmp_path):
+    assert publish("--pictures") == 0
+    assert (tmp_path / "reference/shapes/plots/loss_terms_pictures.png").exists()
+
+
+def test_the_page_is_published_where_one_says_so_and_never_stays_behind(results, tmp_path):
+    for path in (results / "plots").iterdir():
+        path.unlink()
+    assert publish("--html") == 0
+    page = tmp_path / "reference/shapes/report.html"
+    assert "projection only" in page.read_text()
+    assert check_checksums(tmp_path / "reference/shapes") == []
+    assert publish() == 0
+    assert not page.exists()
+
+
+def test_what_else_the_reference_holds_stays_and_old_records_go(results, tmp_path):
+    reference = tmp_path / "reference/shapes"
+    (reference / "loss_terms/trials").mkdir(parents=True)
+    (reference / "loss_terms/trials/old.json").write_text("{}")
+    (reference / "README.md").write_text("by hand")
+    assert publish() == 0
+    assert (reference / "README.md").read_text() == "by hand"
+    assert not (reference / "loss_terms/trials/old.json").exists()
+
+
+def test_tables_are_made_anew_from_the_records(results, tmp_path):
+    (results / "tables").mkdir()
+    (results / "tables/loss_terms.md").write_text("| 99.9 |")
+    assert publish() == 0
+    table = (tmp_path / "reference/shapes/tables/loss_terms.md").read_text()
+    assert "| projection only | 30.5 ± 0.7 |" in table
+    assert "99.9" not in table
+
+
+def test_a_csv_that_is_not_what_its_records_give_is_refused(results, tmp_path, capsys):
+    path = results / "loss_terms.csv"
+    path.write_text(path.read_text().replace("30.0", "35.0"))
+    assert publish() == 1
+    error = capsys.readouterr().err
+    assert "results is not published" in error
+    assert "reference/shapes/loss_terms.csv: arm 'projection', seed 0, column mask_AP" in error
+    assert not any((tmp_path / "reference").iterdir())
+
+
+def test_an_empty_folder_is_refused(results, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["empty", "reference/shapes"]) == 1
+    assert "empty: no <study>.csv" in capsys.readouterr().err
