@@ -6,6 +6,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from core.config import Config
@@ -33,9 +34,9 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     try:
         params = load_params(arguments.params)
-        base = base_settings(params, str(arguments.params))
+        settings_of = partial(base_settings, params, str(arguments.params))
         for name in params.studies:
-            for trial in load_study(name, base, params.seeds).trials:
+            for trial in load_study(name, settings_of(), params.seeds, recipe_settings=settings_of).trials:
                 check_folder(trial.config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

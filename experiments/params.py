@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from core.config import Count, Frozen, NonNegative
+from core.config import Count, Frozen, NonNegative, Positive
 from core.config_file import describe, field_paths, read_yaml
 
 
@@ -18,6 +18,7 @@ class Resources(Frozen):
     parallel_trials: Count = 2
     cpus_per_trial: Count = 1  # also torch's threads
     gpus_per_trial: NonNegative = 0.0  # may be a fraction; 0 trains on the CPU
+    memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more is a hole that says so
 
 
 class Params(Frozen):

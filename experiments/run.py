@@ -11,13 +11,17 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 
+from experiments.memory import GIGABYTE, count_kernel_kills
 from experiments.params import Params, Resources, load_params
+from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
 from experiments.provenance import provenance
 from experiments.recipe import base_settings
@@ -28,6 +32,7 @@ from experiments.sweep import (
     Job,
     Observer,
     check_data,
+    collect,
     crashed,
     list_jobs,
     run_job,
@@ -85,13 +90,14 @@ def run_with_ray(
         os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
         run_job(jobs[settings["job"]], store, resources, lambda numbers: tune.report({"numbers": numbers}))
 
+    kills_before = count_kernel_kills()
     start_ray(resources)
     try:
         check_resources(resources)
         results = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, jobs=list(jobs)),
-                {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+                asked_per_trial(resources),
             ),
             param_space={"job": tune.grid_search(list(range(len(jobs))))},
             tune_config=tune.TuneConfig(max_concurrent_trials=resources.parallel_trials),
@@ -106,7 +112,8 @@ def run_with_ray(
         for result in results:
             if result.error is not None:
                 job = jobs[result.config["job"]]
-                record = crashed(job, store, result.error)
+                memory_ran_out = count_kernel_kills() > kills_before or isinstance(result.error, OutOfMemoryError)
+                record = crashed(job, store, result.error, out_of_memory=memory_ran_out)
                 for observer in observers:
                     observer.ended(job, record)
     finally:
@@ -125,19 +132,22 @@ def start_ray(resources: Resources) -> None:
     ray.init(num_cpus=num_cpus, include_dashboard=False, **common)
 
 
+def asked_per_trial(resources: Resources) -> dict[str, float]:
+    """What Ray sets aside for a trial: so many run at once as fit; memory in bytes."""
+    memory = {"memory": resources.memory_per_trial_gb * GIGABYTE} if resources.memory_per_trial_gb else {}
+    return {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial, **memory}
+
+
 def check_resources(resources: Resources) -> None:
-    asked = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for kind, amount in asked.items():
-        most = max((node.get(kind, 0) for node in nodes), default=0)
-        if amount > most:
-            raise ValueError(f"params: resources ask for {amount:g} {kind} a trial, the largest node has {most:g}")
-
-
-def collect(jobs: Sequence[Job], store: Store) -> dict[str, dict[str, Any]]:
-    """Records by key: of the finished trials, and of those that failed."""
-    records = {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
-    return {key: record for key, record in records.items() if record is not None}
+    names = {"cpu": ("CPU", 1, "CPU"), "gpu": ("GPU", 1, "GPU"), "memory": ("memory", GIGABYTE, "GB of memory")}
+    for kind, asked in asked_per_trial(resources).items():
+        name, unit, words = names[kind]
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if asked > most:
+            raise ValueError(
+                f"params: resources ask for {asked / unit:g} {words} a trial, the largest node has {most / unit:.3g}"
+            )
 
 
 def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Namespace) -> int:
@@ -146,9 +156,6 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     store = Store(Path(".store"))
     jobs_of = {study.name: list_jobs(study, made_from) for study in studies}
     jobs = [job for of_study in jobs_of.values() for job in of_study]
-    if arguments.dry_run:
-        print_plan(jobs, store, fresh=arguments.fresh)
-        return 0
     if arguments.fresh:
         for job in jobs:
             store.forget(job.key)
@@ -175,8 +182,10 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     status = 0
     for study, log in zip(studies, tracking, strict=True):
         records = collect(jobs_of[study.name], store)
-        log.complete(records)
+        run_ids = log.complete(records)
         log.close(records)
+        # so that every number of the analysis leads to its run
+        records = {key: record | {"mlflow_run_id": run_ids.get(key)} for key, record in records.items()}
         status = max(
             status,
             finish(study, jobs_of[study.name], records, store, allow_holes=arguments.allow_holes or params.allow_holes),
@@ -204,30 +213,36 @@ def finish(
     return 1 if failed and not allow_holes else 0
 
 
-def print_plan(jobs: Sequence[Job], store: Store, *, fresh: bool) -> None:
-    to_run = {job.key for job in (jobs if fresh else waiting(jobs, store))}
-    for job in jobs:
-        varied = ", ".join(f"{field}={value}" for field, value in job.trial.varied.items())
-        state = "to run  " if job.key in to_run else "finished"
-        print(f"{state}  {job.key}  {job.trial.study}/{job.trial.name}  {varied}")
-
-
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.run", description="Run the trials of studies.")
     which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "studies", nargs="*", default=(), metavar="STUDY", help="files of experiments/studies, as --study"
+    )
     which.add_argument("--study", help="one file of experiments/studies, without its ending")
     which.add_argument("--all", action="store_true", help="all studies of params.yaml, their trials in one sweep")
     parser.add_argument("--fresh", action="store_true", help="run every trial again, whatever the store holds")
     parser.add_argument("--allow-holes", action="store_true", help="exit with 0 although trials failed")
     parser.add_argument("--in-process", action="store_true", help="without Ray, one trial after the other")
-    parser.add_argument("--dry-run", action="store_true", help="only list the trials and which would run")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only print what the studies take and which trials would run"
+    )
+    parser.add_argument(
+        "--teraflops",
+        type=float,
+        default=TERAFLOPS,
+        help="for the hours of a dry run: TFLOP/s that a device sustains, a share of its peak (%(default)g, assumed)",
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(words)
     try:
         params = load_params(arguments.params)
-        base = base_settings(params, str(arguments.params))
-        names = params.studies if arguments.all else (arguments.study,)
-        studies = [load_study(name, base, params.seeds) for name in names]
+        settings_of = partial(base_settings, params, str(arguments.params))
+        names = params.studies if arguments.all else arguments.studies or (arguments.study,)
+        studies = [load_study(name, settings_of(), params.seeds, recipe_settings=settings_of) for name in names]
+        if arguments.dry_run:
+            print_plan(studies, Store(Path(".store")), teraflops=arguments.teraflops, fresh=arguments.fresh)
+            return 0
         return run_studies(studies, params, arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,14 +1,17 @@
 """Finished trials by what they were made from, so that studies share them and a stopped sweep goes on.
 
-`<root>/<key>/` holds the training's checkpoint, pictures/, and at the end record.json; without it the trial is not
-finished. failed.json holds the record of the last attempt that raised.
+`<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find), and at
+the end record.json; without it the trial is not finished. failed.json holds the record of the last attempt that raised.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,25 @@ class Store:
         """Record of the last attempt that raised, unless the trial finished since."""
         path = self.folder(key) / "failed.json"
         return json.loads(path.read_text()) if path.exists() else None
+
+    def found(self, key: str) -> dict[int, float | None]:
+        """Of a finished trial: score of the detection that finds each annotation, None where none does."""
+        content = json.loads((self.folder(key) / "found.json").read_text())
+        return {int(place): score for place, score in content.items()}
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Wait until no other process runs this trial, and keep the others waiting.
+
+        A worker outlives its killed driver by seconds, and would write into the folder beside the next sweep's worker.
+        The system ends the lock with the process, whatever ends that.
+        """
+        path = self.root / "locks" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def write(self, record: dict[str, Any]) -> None:
         """Keep a record under its key: the file appears whole or not at all."""
@@ -101,6 +123,7 @@ def _check(record: Any, key: str, folder: Path) -> None:
     last = record["curves"][-1].get("epochs") if record["curves"] else None
     if not epochs or epochs != list(range(1, last + 1)):
         raise ValueError(f"curves of epochs {epochs}, expected 1 to {last}")
-    lost = [name for name in record["pictures"] if not (folder / "pictures" / name).exists()]
+    files = ["found.json", *(f"pictures/{name}" for name in record["pictures"])]
+    lost = [name for name in files if not (folder / name).exists()]
     if lost:
-        raise ValueError(f"pictures missing: {', '.join(lost)}")
+        raise ValueError(f"files missing: {', '.join(lost)}")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,27 +12,31 @@ from pydantic import Field, ValidationError, model_validator
 
 from core.config import Config, Frozen
 from core.config_file import build_config, describe, field_paths, merge, nearest, read_yaml
-from experiments.recipe import leaves, nested
+from core.recipe import leaves, load_recipe, nested
 
 STUDIES = Path(__file__).parent / "studies"
 
 
 class StudyFile(Frozen):
-    """The keys of a study file; `arms` and `vary` together give every arm with every value."""
+    """The keys of a study file; `arms` and `vary` together give every arm with every value, `recipes` stand alone."""
 
     question: str
     source: str  # table or section of the paper; `none` where it has none
     expectation: str  # an order such as `projection < both` is checked by the report
     reference_arm: str | None = None  # the arm that the others are compared with
+    settings: dict[str, Any] = Field(default_factory=dict)  # what all arms share that differs from the recipe
     # arm: settings that differ from the recipe, dotted or nested
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     # dotted name: values; several names form a grid
     vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    recipes: dict[str, str] = Field(default_factory=dict)  # arm: a whole recipe in place of that of params.yaml
 
     @model_validator(mode="after")
     def _something_varies(self) -> "StudyFile":
-        if not self.arms and not self.vary:
-            raise ValueError("neither arms nor vary: nothing to compare")
+        if not self.arms and not self.vary and not self.recipes:
+            raise ValueError("neither arms nor vary nor recipes: nothing to compare")
+        if self.recipes and (self.arms or self.vary):
+            raise ValueError("recipes are whole arms: expected neither arms nor vary beside them")
         return self
 
 
@@ -63,8 +68,17 @@ class Study:
     trials: tuple[Trial, ...]  # in the order of the arms, then of the seeds
 
 
-def load_study(name: str, base: dict[str, Any], seeds: tuple[int, ...], folder: Path = STUDIES) -> Study:
+def load_study(
+    name: str,
+    base: dict[str, Any],
+    seeds: tuple[int, ...],
+    folder: Path = STUDIES,
+    *,
+    recipe_settings: Callable[[str], dict[str, Any]] = load_recipe,
+) -> Study:
     """Expand the study file `name` over the settings `base` and the seeds.
+
+    Where its arms are whole recipes, `recipe_settings` gives what stands in the place of `base` for each.
 
     Raises:
         ValueError: for a missing file, an unknown key or field (names the nearest one), a value out of range, or two
@@ -81,16 +95,23 @@ def load_study(name: str, base: dict[str, Any], seeds: tuple[int, ...], folder: 
 
     try:
         differences = expand(file)
+        bases = {arm: recipe_settings(recipe) for arm, recipe in file.recipes.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if file.reference_arm is not None and file.reference_arm not in differences:
         known = list(differences)
         raise ValueError(f"{path}: reference_arm '{file.reference_arm}' is no arm{nearest(file.reference_arm, known)}")
-    configs = {arm: _arm_config(base, change, arm, path) for arm, change in differences.items()}
+    shared = nested(file.settings)
+    configs = {
+        arm: _arm_config(merge(bases.get(arm, base), shared), change, arm, path) for arm, change in differences.items()
+    }
     _refuse_duplicates(configs, path)
-    if any("root" in change.get("data", {}) for change in differences.values()):
+    if any("root" in change.get("data", {}) for change in (shared, *differences.values())):
         raise ValueError(f"{path}: data.root is no setting of an arm: it stands in params.yaml, where DVC sees it")
-    varied = tuple(dict.fromkeys(field for change in differences.values() for field in leaves(change)))
+    if file.recipes:
+        varied = different_fields(tuple(configs.values()))
+    else:
+        varied = tuple(dict.fromkeys(field for change in differences.values() for field in leaves(change)))
     trials = tuple(
         Trial(name, arm, seed, config, {field: value_of(config, field) for field in varied})
         for arm, config in configs.items()
@@ -102,12 +123,12 @@ def load_study(name: str, base: dict[str, Any], seeds: tuple[int, ...], folder: 
 
 
 def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
-    """Nested difference from the recipe by arm; an arm of a grid is called `color_threshold=0.1`, joined by commas.
+    """Nested difference from the shared settings by arm; an arm of a grid is `color_threshold=0.1`, joined by commas.
 
     Raises:
         ValueError: if a value is listed twice.
     """
-    arms = file.arms or {"": {}}
+    arms = file.arms or {arm: {} for arm in file.recipes} or {"": {}}
     expanded = {}
     for (arm, change), values in itertools.product(arms.items(), itertools.product(*file.vary.values())):
         point = dict(zip(file.vary, values, strict=True))
@@ -117,6 +138,13 @@ def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
             raise ValueError(f"vary gives '{name}' twice")
         expanded[name] = merge(nested(change), nested(point))
     return expanded
+
+
+def different_fields(configs: tuple[Config, ...]) -> tuple[str, ...]:
+    """Dotted names of the fields that do not have one value in all configs."""
+    return tuple(
+        field for field in field_paths() if any(value_of(c, field) != value_of(configs[0], field) for c in configs)
+    )
 
 
 def value_of(config: Config, field: str) -> Any:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from core.checkpoint import load_checkpoint, save_checkpoint
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
-from core.training import check_same_categories, check_something_to_learn
+from core.imagenet_weights import require_weights
+from core.preconditions import check_same_categories, check_something_to_learn
 from experiments.check import check_folder
 from experiments.params import Resources
 from experiments.provenance import Provenance
@@ -64,10 +65,9 @@ def with_weights(digest: str, weights: str | None) -> str:
     Raises:
         ValueError: if there is no such file.
     """
+    require_weights(weights)
     if weights is None or weights.startswith("package:"):
         return digest
-    if not Path(weights).is_file():
-        raise ValueError(f"model.backbone.weights: no file '{weights}'")
     content = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     return hashlib.sha256(f"{digest} {content}".encode()).hexdigest()[:16]
 
@@ -113,6 +113,12 @@ def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:
     return [job for job in by_key.values() if store.finished(job.key) is None]
 
 
+def collect(jobs: Sequence[Job], store: Store) -> dict[str, dict[str, Any]]:
+    """Records by key: of the finished trials, and of those that failed."""
+    records = {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
+    return {key: record for key, record in records.items() if record is not None}
+
+
 def device_of(resources: Resources) -> str:
     return "cuda" if resources.gpus_per_trial > 0 else "cpu"
 
@@ -126,30 +132,41 @@ def run_job(
     progress: bool = False,
 ) -> dict[str, Any]:
     """Run one job in its folder of the store and leave its record there; both runners call this."""
-    store.forget_failure(job.key)
-    folder = store.folder(job.key)
-    record = run_trial(
-        job.trial,
-        folder,
-        key=job.key,
-        data_digest=job.data_digest,
-        provenance=job.provenance,
-        device=device_of(resources),
-        threads=resources.cpus_per_trial,
-        on_epoch=on_epoch,
-        progress=progress,
-    )
-    store.write(record)
-    if record["status"] == "ok":
-        _drop_optimizer(job, folder / "checkpoint.pt")
-    return record
+    with store.lock(job.key):
+        finished = store.finished(job.key)  # meanwhile, by a worker that outlived its driver
+        if finished is not None:
+            return finished
+        store.forget_failure(job.key)
+        folder = store.folder(job.key)
+        record = run_trial(
+            job.trial,
+            folder,
+            key=job.key,
+            data_digest=job.data_digest,
+            provenance=job.provenance,
+            device=device_of(resources),
+            threads=resources.cpus_per_trial,
+            memory_gb=resources.memory_per_trial_gb,
+            on_epoch=on_epoch,
+            progress=progress,
+        )
+        store.write(record)
+        if record["status"] == "ok":
+            _drop_optimizer(job, folder / "checkpoint.pt")
+        return record
 
 
-def crashed(job: Job, store: Store, error: BaseException) -> dict[str, Any]:
+def crashed(job: Job, store: Store, error: BaseException, *, out_of_memory: bool = False) -> dict[str, Any]:
     """Leave the record of a job whose process died before it could write one."""
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
     summary = str(error).strip().partition("\n")[0]  # Ray goes on with ids that differ each time
-    record = described | failure(error) | {"reason": f"the process died: {type(error).__name__}: {summary}"}
+    reason = f"the process died: {type(error).__name__}: {summary}"
+    if out_of_memory:
+        reason = (
+            f"the process died when memory ran out ({type(error).__name__}); take fewer resources.parallel_trials, or "
+            f"lower training.batch_size ({job.trial.config.training.batch_size}) or the image size"
+        )
+    record = described | failure(error) | {"reason": reason}
     store.write(record)
     return record
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 
+from core.coco_metrics import found_annotations
 from core.datasets.coco import load_validation_set
 from core.training import train
+from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
 from experiments.pictures import draw_detections
 from experiments.provenance import Provenance
+from experiments.store import write_json
 from experiments.study import Trial
 
 
@@ -26,11 +29,13 @@ def run_trial(
     provenance: Provenance,
     device: str,
     threads: int,
+    memory_gb: float | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Train and evaluate one trial in `folder`, from its checkpoint if there is one; never raises for what went wrong.
 
+    Beside the checkpoint it leaves pictures/ and found.json, the result of `found_annotations`.
     The record of a failed trial has status `failed`, the reason in one line, the traceback and the curves so far.
     """
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
@@ -44,7 +49,7 @@ def run_trial(
 
     started = time.perf_counter()
     try:
-        with torch_threads(threads):
+        with torch_threads(threads), memory_limit(memory_gb):
             result = train(
                 trial.config,
                 trial.seed,
@@ -54,10 +59,22 @@ def run_trial(
                 on_epoch=remember,
                 progress=progress,
             )
-            pictures = draw_detections(result.evaluation, load_validation_set(trial.config.data), folder / "pictures")
+            validation_set = load_validation_set(trial.config.data)
+            pictures = draw_detections(result.evaluation, validation_set, folder / "pictures")
+            found = found_annotations(
+                validation_set.annotation_path,
+                result.evaluation.mask_results,
+                image_ids=validation_set.image_ids,
+                category_ids=validation_set.category_ids,
+            )
+            write_json(folder / "found.json", found)
     except Exception as error:
-        seconds = time.perf_counter() - started
-        return record | failure(error) | {"curves": curves, "seconds": seconds}
+        failed = failure(error) | {"curves": curves, "seconds": time.perf_counter() - started}
+        if is_out_of_memory(error):
+            batch_size = trial.config.training.batch_size
+            reason = out_of_memory(error, device=device, batch_size=batch_size, limit_gb=memory_gb)
+            failed |= {"reason": reason}
+        return record | failed
     return record | {
         "metrics": result.evaluation.metrics,
         "per_class": result.evaluation.per_class,
@@ -65,6 +82,8 @@ def run_trial(
         "pictures": pictures,
         "seconds": result.seconds,
         "peak_memory_mb": result.peak_memory_mb,
+        "num_train_images": result.num_train_images,
+        "num_train_instances": result.num_train_instances,
     }
 
 
@@ -89,6 +108,8 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         "pictures": [],
         "seconds": None,
         "peak_memory_mb": None,
+        "num_train_images": None,
+        "num_train_instances": None,
     }
 
 

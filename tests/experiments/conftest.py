@@ -90,7 +90,8 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         save_checkpoint(folder / "checkpoint.pt", state, **identity)
         metrics = {"mask_AP": 10.0 * config.loss.dice, "mask_APl": float("nan"), "box_AP": 1 / 3}
         evaluation = SimpleNamespace(metrics=metrics, per_class={"star": 1.0}, box_results=[], mask_results=[])
-        return SimpleNamespace(evaluation=evaluation, curves=curves, seconds=1.0, peak_memory_mb=2.0)
+        counts = {"num_train_images": 8, "num_train_instances": 20}
+        return SimpleNamespace(evaluation=evaluation, curves=curves, seconds=1.0, peak_memory_mb=2.0, **counts)
 
     monkeypatch.setattr(trial_module, "train", train)
     return calls

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,9 @@ class Silence:
 
     def __init__(self, *arguments: object) -> None:
         pass
+
+    def complete(self, records: dict) -> dict[str, str]:
+        return {key: f"run of {key}" for key in records}
 
     def __getattr__(self, name: str):
         return lambda *arguments: None
@@ -136,6 +140,17 @@ def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
     check_resources(Resources(cpus_per_trial=4))
     with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU a trial, the largest node has 0"):
         check_resources(Resources(gpus_per_trial=0.5))
+    node = {"Alive": True, "Resources": {"CPU": 4.0, "memory": 10.5 * 2**30}}
+    monkeypatch.setattr(run_module.ray, "nodes", lambda: [node])
+    check_resources(Resources(memory_per_trial_gb=10))
+    with pytest.raises(ValueError, match=r"resources ask for 11 GB of memory a trial, the largest node has 10\.5"):
+        check_resources(Resources(memory_per_trial_gb=11))
+
+
+def test_every_record_names_its_run(study: Study, here: Path, fake_training: list) -> None:
+    assert run(study) == 0
+    for path in (here / "results" / "pair" / "trials").iterdir():
+        assert json.loads(path.read_text())["mlflow_run_id"] == f"run of {path.stem}"
 
 
 def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatch, capsys) -> None:

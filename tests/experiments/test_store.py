@@ -24,6 +24,12 @@ def record_of(config: Config, changes: dict | None = None) -> dict:
     return record | {"curves": curves, "metrics": {"mask_AP": 1.5}} | (changes or {})
 
 
+def write(store: Store, record: dict) -> None:
+    """As a trial does: what its detections find first, then the record."""
+    write_json(store.folder(record["key"]) / "found.json", {0: 0.5, 1: None})
+    store.write(record)
+
+
 def changed(config: Config, section: str, **values: object) -> Config:
     part = getattr(config, section).model_copy(update=values)
     return config.model_copy(update={section: part})
@@ -60,7 +66,23 @@ def test_the_code_digest_changes_with_bytes_names_and_versions(tmp_path: Path) -
     assert code_digest(paths, versions, tmp_path) != before
 
 
-def test_the_code_of_a_trial_is_core_and_the_trial_itself() -> None:
+def test_the_code_of_a_trial_is_what_it_imports_directly_or_not(tmp_path: Path) -> None:
+    files = {
+        "experiments/trial.py": "from core.training import train\nimport json\n",
+        "core/training.py": "def train():\n    from core.losses.dice import dice  # where it is needed\n",
+        "core/losses/__init__.py": "",
+        "core/losses/dice.py": "import core.geometry\n",
+        "core/geometry.py": "",
+        "core/download.py": "from core.training import train\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    found = {path.relative_to(tmp_path).as_posix() for path in trial_sources(tmp_path)}
+    assert found == set(files) - {"core/download.py"}
+
+
+def test_the_code_of_a_trial_is_that_of_its_training_and_not_the_command_lines() -> None:
     names = {path.as_posix().split("/", -1)[-2] + "/" + path.name for path in trial_sources()}
     assert {"core/training.py", "losses/pairwise.py", "experiments/trial.py"} <= names
     assert not {"experiments/run.py", "core/annotate.py", "datasets/check.py"} & names
@@ -70,7 +92,7 @@ def test_the_code_of_a_trial_is_core_and_the_trial_itself() -> None:
 def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None:
     store, record = Store(tmp_path), record_of(config)
     assert store.finished(record["key"]) is None
-    store.write(record)
+    write(store, record)
     assert store.finished(record["key"]) == json.loads(json.dumps(record))
 
 
@@ -89,6 +111,7 @@ def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None
 )
 def test_a_record_that_does_not_hold_up_is_not_used(config: Config, tmp_path: Path, changes: dict, caplog) -> None:
     key = key_of(config)
+    write(Store(tmp_path), record_of(config))
     write_json(tmp_path / key / "record.json", record_of(config, changes))
     assert Store(tmp_path).finished(key) is None
     assert "the trial runs again" in caplog.text
@@ -117,7 +140,7 @@ def test_a_failure_is_kept_until_the_trial_finishes(config: Config, tmp_path: Pa
     store.write(failed)
     assert store.finished(failed["key"]) is None
     assert store.failed(failed["key"])["reason"] == "ValueError: no"
-    store.write(record_of(config))
+    write(store, record_of(config))
     assert store.failed(failed["key"]) is None
     store.forget(failed["key"])
     assert store.finished(failed["key"]) is None

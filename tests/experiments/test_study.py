@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.config_file import field_paths
+from core.recipe import RECIPES, leaves, load_recipe, nested
 from experiments.params import Params, load_params
-from experiments.recipe import RECIPES, base_settings, leaves, load_recipe, nested
+from experiments.recipe import base_settings
 from experiments.study import STUDIES, Study, load_study
 
 BASE = {"name": "base", "training": {"steps": 5}}

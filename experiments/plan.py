@@ -1,0 +1,199 @@
+"""What studies would take, before anything runs: schedules, network sizes, device-hours, and the published numbers.
+
+Neither the data nor the weights nor Ray are needed. Where the data is there, it tells the number of classes, the length
+of a schedule in epochs, and which trials are finished.
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from core.config import Config, DataConfig, ModelConfig
+from core.datasets.coco import load_training_set, load_validation_set
+from core.effective_batch import describe_schedule, effective_batch, scale_to_batch
+from core.epoch import total_steps
+from core.model.condinst import build_model
+from core.model.mask_rcnn import MaskRcnn
+from core.network_file import without_weights
+from core.structures import MASK_FEATURE_STRIDE
+from experiments.provenance import provenance
+from experiments.store import Store
+from experiments.study import Study, Trial, different_fields, value_of
+from experiments.sweep import list_jobs, waiting
+
+PUBLISHED_CSV = Path(__file__).parents[1] / "analysis" / "published.csv"
+TERAFLOPS = 20.0  # sustained, not peak; an assumption: a GPU of the A100's class at float32 with tensor cores
+BACKWARD = 2  # times the work of the forward pass; frozen stages need less
+NUM_MASKS = 64  # of one image, as BoxInst's sampling allows
+COCO_CLASSES = 80  # where the data is not there to count them
+PADDING = 32  # px
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """`forward_flops`, two for a multiplication and its addition; None for Mask R-CNN: it depends on what it finds."""
+
+    parameters: int
+    forward_flops: int | None
+
+
+def padded_size(data: DataConfig) -> tuple[int, int]:
+    """Height and width (px) of a photo of 2:3 at the validation size, padded as in a batch: 800x1216 on COCO."""
+    sides = data.val_short_side, min(1.5 * data.val_short_side, data.long_side_max)
+    return tuple(math.ceil(side / PADDING) * PADDING for side in sides)
+
+
+def network_size(model: ModelConfig, num_classes: int, height: int, width: int) -> NetworkSize:
+    """Parameters, and floating-point operations of one image with `NUM_MASKS` masks; no tensor gets any memory.
+
+    The losses are not counted.
+    """
+    deformable = {torch.ops.torchvision.deform_conv2d: _deformable_flops}  # torch counts only its own operators
+    counter = FlopCounterMode(display=False, custom_mapping=deformable)
+    with FakeTensorMode(), torch.no_grad():
+        network = build_model(without_weights(model), num_classes).eval()
+        parameters = _num_parameters(network)
+        if isinstance(network, MaskRcnn):
+            return NetworkSize(parameters, None)
+        with counter:
+            network(torch.zeros(1, 3, height, width, dtype=torch.uint8), [(height, width)])
+        # Masks by hand, their number is data: each parameter of the controller acts once, each that it wrote per cell.
+        cells = (height // MASK_FEATURE_STRIDE) * (width // MASK_FEATURE_STRIDE)
+        of_a_mask = _num_parameters(network.controller) + cells * network.mask_head.num_dynamic_params
+    return NetworkSize(parameters, counter.get_total_flops() + 2 * NUM_MASKS * of_a_mask)
+
+
+def _num_parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _deformable_flops(
+    inputs: Sequence[int], weight: Sequence[int], *others: object, out_shape: Sequence[int], **named: object
+) -> int:
+    """As of the convolution in its place; the interpolation between pixels is not counted."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
+def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
+    """Hours of training on one device that sustains so many TFLOP/s; reading, losses and evaluation not counted."""
+    return samples * (1 + BACKWARD) * forward_flops / (teraflops * 1e12) / 3600
+
+
+def schedule(trial: Trial) -> tuple[str, int | None]:
+    """The line that a training starts with, and how many samples it sees; None for epochs of data that is not there."""
+    config = trial.config
+    training = scale_to_batch(config.training, num_workers=1)
+    num_images = 0
+    if training.steps is None:
+        try:
+            num_images = len(load_training_set(config.data, config.supervision, trial.seed))
+        except ValueError:
+            return f"{training.epochs} epochs: the data is not there to count their steps", None
+    steps = total_steps(training, num_images, num_workers=1)
+    line = describe_schedule(training, 1, steps, round(config.loss.pairwise_warmup * steps))
+    return line, steps * effective_batch(training, num_workers=1)
+
+
+def count_classes(data: DataConfig) -> int:
+    try:
+        return load_validation_set(data).num_classes
+    except ValueError:
+        return COCO_CLASSES
+
+
+def published_numbers(path: Path, study: str, arm: str) -> list[tuple[str, str]]:
+    """Mask APs that others published for an arm, each with its split and status, and what the status means.
+
+    They stand in the table of the study, or as AdelaiDet's model of this name.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    places = {(study, arm), ("zoo", f"adelaidet_{arm}")}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if (row["table"], row["row"]) in places]
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{path}: cannot be read as a table of published numbers: {error}") from error
+    known = [row for row in rows if row["metric"] == "mask_AP" and row["value"]]
+    numbers = [
+        (f"{row['value']} on {row['split']} ({row['status']})", f"{row['status']}: {row['status_meaning']}")
+        for row in known
+    ]
+    return list(dict.fromkeys(numbers))
+
+
+def difference(config: Config, first: Config) -> str:
+    """The settings of `config` that are not those of `first`, the recipe's name aside."""
+    fields = [field for field in different_fields((first, config)) if field != "name"]
+    return ", ".join(f"{field}={value_of(config, field)}" for field in fields)
+
+
+def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISHED_CSV) -> str:
+    """Lines for each arm: recipe, difference from the first arm, schedule, size, device-hours, published mask AP."""
+    trials = [next(trial for trial in study.trials if trial.arm == arm) for arm in study.arms]
+    first = trials[0]
+    num_classes: dict[DataConfig, int] = {}
+    sizes: dict[tuple[ModelConfig, int, int, int], NetworkSize] = {}
+    meanings: dict[str, None] = {}
+    total = 0.0
+    lines = [f"{study.name}: {study.question}", f"expected: {study.expectation}"]
+    for trial in trials:
+        data = trial.config.data
+        if data not in num_classes:
+            num_classes[data] = count_classes(data)
+        network = without_weights(trial.config.model), num_classes[data], *padded_size(data)
+        if network not in sizes:
+            sizes[network] = network_size(*network)
+        size = sizes[network]
+        line, samples = schedule(trial)
+        cost = f"{size.parameters / 1e6:.2f} M parameters with {network[1]} classes, "
+        if samples is None or size.forward_flops is None:
+            cost += "device-hours not known"
+        else:
+            trainings = 2 if trial.config.supervision.pseudo_masks == "teacher" else 1
+            hours = trainings * device_hours(samples, size.forward_flops, teraflops)
+            total += hours * len(study.seeds)
+            cost += (
+                f"{size.forward_flops / 1e9:.4g} GFLOP forward at {network[2]}x{network[3]} px, "
+                f"{hours:.3g} device-hours{' with its teacher' if trainings == 2 else ''}"
+            )
+        published = published_numbers(published_csv, study.name, trial.arm)
+        meanings |= dict.fromkeys(meaning for _, meaning in published)
+        lines += [
+            f"{trial.arm}: recipe {trial.config.name}",
+            *([f"    beside {first.arm}: {difference(trial.config, first.config)}"] if trial is not first else []),
+            f"    {line}",
+            f"    {cost}",
+            f"    published mask AP: {'; '.join(number for number, _ in published) or 'none known'}",
+        ]
+    lines += [
+        f"{len(study.arms)} arms x {len(study.seeds)} seeds: {total:.3g} device-hours = samples seen x {1 + BACKWARD} x "
+        f"forward FLOP of one image with {NUM_MASKS} masks / {teraflops:g} TFLOP/s, sustained and assumed "
+        "(--teraflops); reading, losses and evaluation not counted",
+        *meanings,
+    ]
+    return "\n".join(lines)
+
+
+def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fresh: bool) -> None:
+    """Print what the studies take; then their trials, and which are to run, as far as the data is there to tell."""
+    for study in studies:
+        print(describe_study(study, teraflops), end="\n\n")
+    made_from = provenance()
+    try:
+        jobs = [job for study in studies for job in list_jobs(study, made_from)]
+    except ValueError as error:
+        print(f"cannot tell which trials are finished: {error}")
+        return
+    to_run = {job.key for job in (jobs if fresh else waiting(jobs, store))}
+    for job in jobs:
+        varied = ", ".join(f"{field}={value}" for field, value in job.trial.varied.items())
+        state = "to run  " if job.key in to_run else "finished"
+        print(f"{state}  {job.key}  {job.trial.study}/{job.trial.name}  {varied}")

@@ -1,0 +1,166 @@
+"""A real sweep by Ray that is killed, interrupted and hurt ends in the results of one that nothing happened to."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from experiments.run import INTERRUPTED
+
+ROOT = Path(__file__).parent.parent.parent
+STUDY = """
+question: q
+source: s
+expectation: a < b
+reference_arm: full
+arms:
+  box_mask: {loss.box_mask: 1, loss.dice: 0, loss.projection: 0, loss.pairwise: 0}
+  both: {loss.dice: 0}
+  full: {supervision.mask_ratio: 1, loss.projection: 0, loss.pairwise: 0}
+"""
+EPOCHS = 10
+SWEEP = f"""
+import argparse, sys
+from pathlib import Path
+from experiments.params import DataSet, Params
+from experiments.recipe import base_settings
+from experiments.run import run_studies
+from experiments.study import load_study
+data = DataSet(recipe="smoke", root=sys.argv[1])
+settings = {{"training": {{"steps": None, "epochs": {EPOCHS}}}}}
+params = Params(data=data, studies=("faults",), settings=settings)
+study = load_study("faults", base_settings(params, "params"), (0,), Path())
+flags = argparse.Namespace(fresh=False, allow_holes=False, in_process="--in-process" in sys.argv, dry_run=False)
+sys.exit(run_studies([study], params, flags))
+"""
+
+
+class Sweep:
+    """The sweep's command in a folder of its own, started as by a shell: in a process group."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        folder.mkdir()
+        (folder / "faults.yaml").write_text(STUDY)
+        self.folder, self.data = folder, data
+        self.seen: set[tuple[str, int]] = set()  # (trial, epoch) that were reported so far, by any start
+
+    def run(
+        self, *words: str, until: Callable[["Sweep"], bool] | None = None, do: Callable[[int], None] | None = None
+    ) -> int:
+        """Start the sweep, call `do` with the driver's process id as soon as `until` holds; returns the exit status."""
+        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", SWEEP, str(self.data), *words]
+        with (
+            (self.folder / "errors.txt").open("a") as errors,
+            subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+                start_new_session=True,
+            ) as process,
+        ):  # fmt: skip
+            for line in process.stdout:
+                if found := re.match(r"(\S+) (\d+)/\d+ ", line):
+                    self.seen.add((found[1], int(found[2])))
+                if until is not None and until(self):
+                    do(process.pid)
+                    until = None
+            assert until is None, "the sweep ended before the fault"
+            return process.wait()
+
+    def rows(self) -> list[dict[str, str]]:
+        with (self.folder / "results" / "faults.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    def results(self) -> tuple[bytes, list[dict], list[str]]:
+        """What must not differ: the table, metrics and losses of each record, which annotations are found."""
+        root = self.folder / "results"
+        records = [json.loads(path.read_text()) for path in sorted((root / "faults" / "trials").iterdir())]
+        kept = [
+            {
+                "metrics": record["metrics"],
+                "curves": [{k: v for k, v in numbers.items() if k != "seconds"} for numbers in record["curves"]],
+            }
+            for record in records
+        ]
+        found = [path.read_text() for path in sorted((self.folder / ".store").glob("*/found.json"))]
+        return (root / "faults.csv").read_bytes(), kept, found
+
+    def runs(self) -> tuple[list[Run], list[Run]]:
+        """(parents, children) in MLflow, by name."""
+        experiment = self.client().get_experiment_by_name("faults")
+        runs = self.client().search_runs([experiment.experiment_id], order_by=["attributes.run_name"])
+        children = [run for run in runs if "trial_key" in run.data.tags]
+        return [run for run in runs if run not in children], children
+
+    def epochs(self, run: Run) -> list[int]:
+        return [metric.step for metric in self.client().get_metric_history(run.info.run_id, "loss/total")]
+
+    def client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+
+
+def share_reported(share: float) -> Callable[[Sweep], bool]:
+    return lambda sweep: len(sweep.seen) >= share * 3 * EPOCHS
+
+
+def kill(process_id: int) -> None:
+    os.kill(process_id, signal.SIGKILL)
+
+
+def press_control_c(process_id: int) -> None:
+    """A terminal sends it to all processes of the foreground group."""
+    os.killpg(process_id, signal.SIGINT)
+
+
+def kill_the_workers(process_id: int) -> None:
+    """As the kernel does when memory runs out."""
+    processes = psutil.Process(process_id).children(recursive=True)
+    workers = [process for process in processes if process.name().startswith("ray::Implicit")]
+    assert workers
+    for worker in workers:
+        worker.kill()
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_interrupted_and_hurt_ends_as_an_undisturbed_one(shapes: Path, tmp_path: Path) -> None:
+    undisturbed, hurt = Sweep(tmp_path / "undisturbed", shapes), Sweep(tmp_path / "hurt", shapes)
+    assert undisturbed.run("--in-process") == 0
+    first = hurt.folder / ".store" / undisturbed.rows()[0]["trial_key"]
+    first.mkdir(parents=True)
+
+    # a trial raises, the driver is killed when the others have come to 30 %
+    (first / "checkpoint.pt").write_bytes(b"damaged")
+    assert hurt.run(until=share_reported(0.3), do=kill) == -signal.SIGKILL
+    assert "not a readable checkpoint" in json.loads((first / "failed.json").read_text())["reason"]
+    (first / "checkpoint.pt").unlink()
+
+    assert hurt.run(until=share_reported(0.7), do=kill) == -signal.SIGKILL
+    assert hurt.run(until=share_reported(0.8), do=press_control_c) == INTERRUPTED
+    assert not (hurt.folder / "results").exists()
+    assert "RUNNING" not in {run.info.status for runs in hurt.runs() for run in runs}
+
+    # processes of trials are killed: they are started again
+    hurt.seen.clear()
+    assert hurt.run(until=lambda sweep: bool(sweep.seen), do=kill_the_workers) == 0
+
+    assert hurt.results() == undisturbed.results()
+    for sweep in (undisturbed, hurt):
+        parents, children = sweep.runs()
+        assert [run.info.status for run in parents] == ["FINISHED"]
+        assert [(run.info.run_name, run.info.status) for run in children] == [
+            ("both-seed0", "FINISHED"),
+            ("box_mask-seed0", "FINISHED"),
+            ("full-seed0", "FINISHED"),
+        ]
+        epochs = [sweep.epochs(run) for run in children]
+        assert epochs == [list(range(1, EPOCHS + 1))] * 3  # none twice, none missing
