@@ -1,0 +1,66 @@
+"""Every setting of a trial, frozen and validated; a recipe or a study names only what differs from these defaults.
+
+The defaults are AdelaiDet's BoxInst R-50 1x on COCO unless the comment says otherwise; "ours" marks settings that
+exist for small data on a CPU and have no source but this project. Derived values are properties.
+"""
+
+from pydantic import model_validator
+
+from core.config.data import DataConfig, SupervisionConfig
+from core.config.learning import AssignmentConfig, InferenceConfig, LossConfig, TrainingConfig
+from core.config.model import BackboneConfig, ModelConfig
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive
+
+__all__ = [
+    "AssignmentConfig",
+    "BackboneConfig",
+    "Config",
+    "Count",
+    "DataConfig",
+    "Fraction",
+    "Frozen",
+    "InferenceConfig",
+    "LossConfig",
+    "ModelConfig",
+    "NonNegative",
+    "Positive",
+    "SupervisionConfig",
+    "TrainingConfig",
+]
+
+
+class Config(Frozen):
+    name: str = "coco_r50_1x"  # the recipe
+    data: DataConfig = DataConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
+    model: ModelConfig = ModelConfig()
+    assignment: AssignmentConfig = AssignmentConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+    @model_validator(mode="after")
+    def _boxes_teach_first(self) -> "Config":
+        if self.supervision.boxes_first and not self.loss.terms_of_boxes:
+            raise ValueError(
+                "supervision.boxes_first needs a loss term that learns from boxes: projection, pairwise or box_mask"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _semantic_head_has_masks(self) -> "Config":
+        if self.model.semantic_head and not self.supervision.mask_ratio and not self.supervision.pseudo_masks:
+            raise ValueError(
+                "model.semantic_head learns from masks, but supervision.mask_ratio is 0: boxes say where a class ends "
+                "no better than they say where an instance does"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_size_range_per_level(self) -> "Config":
+        if len(self.assignment.size_boundaries) != len(self.model.levels) - 1:
+            raise ValueError(
+                f"assignment.size_boundaries has {len(self.assignment.size_boundaries)} entries, "
+                f"expected {len(self.model.levels) - 1}: one between each two of model.levels {self.model.levels}"
+            )
+        return self

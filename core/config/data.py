@@ -1,0 +1,54 @@
+"""Settings of the data: where it lies, how it is seen, and who has a mask."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from core.config.values import Count, Fraction, Frozen, Positive, low_to_high
+
+
+class DataConfig(Frozen):
+    root: str = "datasets/coco"  # a COCO-format folder: the photos and the annotation files
+    train_images: str = "train2017"  # folder of the training photos, under root
+    train_annotations: str = "annotations/instances_train2017.json"
+    val_images: str = "val2017"
+    val_annotations: str = "annotations/instances_val2017.json"
+    # training picks one; px
+    short_sides: Annotated[tuple[Count, ...], Field(min_length=1)] = (640, 672, 704, 736, 768, 800)
+    long_side_max: Count = 1333  # px
+    val_short_side: Count = 800  # px
+    flip_probability: Fraction = 0.5  # horizontal
+    color_jitter: Fraction = 0.0  # ours: brightness, contrast and saturation, relative
+    # ours: zoom by a factor from this range, crop or pad to size
+    scale_range: Annotated[tuple[Positive, Positive], AfterValidator(low_to_high)] | None = None
+    ignored_bottom_rows: Annotated[int, Field(ge=0)] = 10  # original px; COCO's annotations miss the bottom edge
+    drop_images_without_boxes: bool = True  # AdelaiDet filters them
+
+
+class SupervisionConfig(Frozen):
+    """Which training images are used, and which of their annotations keep their mask; every one keeps its box.
+
+    For one seed, subsets are nested, and an image with masks is among the images used. All but `mask_ratio` is ours.
+    """
+
+    mask_ratio: Fraction = 0.0  # share of training images with masks
+    image_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of training images used at all
+    mask_categories: tuple[str, ...] | None = None  # names of those whose instances have masks (section 3.6); None: all
+    # share of the schedule that sees boxes only; after it only the images with masks are used
+    boxes_first: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    # masks for the instances that have none: grabcut cuts them out by color (OpenCV), teacher by a network that is
+    # first trained by the same config on what masks and boxes there are
+    pseudo_masks: Literal["grabcut", "teacher"] | None = None
+
+    @model_validator(mode="after")
+    def _subsets_fit(self) -> "SupervisionConfig":
+        if self.mask_ratio > self.image_ratio:
+            raise ValueError(
+                f"mask_ratio is {self.mask_ratio:g}, expected at most image_ratio {self.image_ratio:g}: "
+                "both are shares of all training images"
+            )
+        if self.boxes_first and not self.mask_ratio:
+            raise ValueError("boxes_first needs images with masks for what follows it, but mask_ratio is 0")
+        if self.pseudo_masks and self.boxes_first:
+            raise ValueError("pseudo_masks leaves no instance without a mask: boxes_first has no meaning beside it")
+        return self
