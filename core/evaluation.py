@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from torch import nn
 
 from core.coco_metrics import coco_metrics, read_truth
@@ -23,7 +22,7 @@ from core.detection import detect_images
 from core.evaluation_data import load_evaluation_set
 from core.metrics_table import class_table, metrics_table
 from core.network_file import load_network
-from core.recipe import load_recipe, nested
+from core.recipe import changes_of, load_recipe
 from core.results_file import check_submission_name, write_results, write_submission
 from core.workers import ALONE, Workers, torchrun_workers
 
@@ -91,15 +90,7 @@ def read_config(options: argparse.Namespace) -> Config:
     Raises:
         ValueError: for an unknown recipe or setting, or a change that is not NAME=VALUE; names it.
     """
-    settings = load_recipe(options.recipe)
-    for change in options.changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise ValueError(f"--set {change}: expected NAME=VALUE, such as inference.max_detections=50")
-        try:
-            settings = merge(settings, nested({name: yaml.safe_load(value)}))
-        except yaml.YAMLError as error:
-            raise ValueError(f"--set {change}: not valid YAML: {error}") from error
+    settings = merge(load_recipe(options.recipe), changes_of(options.changes))
     own = {"data": {"root": options.data_root}, "inference": {"batch_size": options.batch_size}}
     given = {section: {k: v for k, v in values.items() if v is not None} for section, values in own.items()}
     return build_config(merge(settings, given), f"recipe {options.recipe} as changed on the command line")
@@ -134,7 +125,7 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> str:
         options.output.mkdir(parents=True, exist_ok=True)  # now: not to fail after hours
     settings = {
         "device": device, "precision": config.training.precision, "workers": workers,
-        "loader_processes": options.workers, "limit": options.limit, "progress": workers.writes,
+        "loader_processes": options.loader_processes, "limit": options.limit, "progress": workers.writes,
     }  # fmt: skip
     tables = []
     started = time.perf_counter()
@@ -184,7 +175,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--per-class", action="store_true", help="print the AP of each class, too")
     add("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="change a setting, repeatable")
     add("--batch-size", type=int, help="images at a time; AdelaiDet's 1 alone pads no image for the sake of another")
-    add("--workers", type=int, default=2, help="processes that read images; default: 2")
+    add("--loader-processes", type=int, default=2, help="that read images; default: %(default)s")
     add("--limit", type=int, metavar="N", help="the first N images only, to try things out")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: cuda where there is one")
     return parser.parse_args(arguments)

@@ -1,7 +1,10 @@
 """Recipes: named base settings that studies differ from. A file states only what differs from its base."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from core.config_file import build_config, merge, nearest, read_yaml
 
@@ -41,4 +44,22 @@ def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
     base = settings.pop("extends", None)
     settings = merge(load_recipe(base, folder) if base else {}, {"name": name} | nested(settings))
     build_config(settings, str(path))
+    return settings
+
+
+def changes_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Nested settings from a command line's `NAME=VALUE`, such as `training.steps=10`; the value is read as YAML.
+
+    Raises:
+        ValueError: for a pair without `=`, or a value that is no YAML; names it.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair}: expected NAME=VALUE, such as inference.max_detections=50")
+        try:
+            settings = merge(settings, nested({name: yaml.safe_load(value)}))
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set {pair}: not valid YAML: {error}") from error
     return settings

@@ -1,4 +1,4 @@
-"""Detections as files: COCO's results format, and the archive that COCO's evaluation server takes."""
+"""Detections and metrics as files: COCO's results format, and the archive that COCO's evaluation server takes."""
 
 import json
 import os
@@ -15,6 +15,14 @@ def write_results(results: list[dict[str, Any]], path: Path) -> None:
     """Write box results or mask results as a JSON file that pycocotools' `loadRes` reads."""
     with _replaced(path) as partial, partial.open("w") as file:
         _write_json(results, file)
+
+
+def write_metrics(metrics: dict[str, float], per_class: dict[str, float], path: Path) -> None:
+    """Write metrics and mask AP by class as JSON; what is NaN, nothing to find, becomes null."""
+    named = {"metrics": metrics, "per_class": per_class}
+    content = {part: {k: None if v != v else v for k, v in values.items()} for part, values in named.items()}
+    with _replaced(path) as partial, partial.open("w") as file:
+        json.dump(content, file, indent=1, allow_nan=False)
 
 
 def write_submission(results: list[dict[str, Any]], folder: Path, test_set: str, name: str) -> Path:

@@ -5,19 +5,17 @@ in `--folder`. Studies of many trainings are run by `python -m experiments.run`.
 """
 
 import argparse
-import json
 import logging
-import os
 import sys
 from pathlib import Path
 
 import torch
-import yaml
 
 from core.config_file import build_config, merge
-from core.evaluation import write_results
 from core.imagenet_weights import require_weights
-from core.recipe import load_recipe, nested
+from core.metrics_table import metrics_table
+from core.recipe import changes_of, load_recipe
+from core.results_file import write_metrics, write_results
 from core.training import train
 from core.workers import torchrun_workers
 
@@ -31,6 +29,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", required=True, type=Path, help="where checkpoint and results go")
     parser.add_argument(
         "--set",
+        dest="changes",
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -43,24 +42,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def changes(pairs: list[str]) -> dict:
-    """Settings from NAME=VALUE, the value read as YAML.
-
-    Raises:
-        ValueError: for a pair without `=`, or a value that is no YAML.
-    """
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set {pair}: expected NAME=VALUE")
-        try:
-            settings[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"--set {pair}: the value is no YAML: {error}") from error
-    return nested(settings)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Train, evaluate, and write `metrics.json`, `bbox.json` and `segm.json` beside the checkpoint; 2 for bad input."""
     options = parse_arguments(arguments)
@@ -68,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     try:
-        settings = merge(load_recipe(options.recipe), changes(options.set))
+        settings = merge(load_recipe(options.recipe), changes_of(options.changes))
         if options.data_root is not None:
             settings = merge(settings, {"data": {"root": options.data_root}})
         config = build_config(settings, f"recipe {options.recipe}")
@@ -90,11 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
         evaluation = result.evaluation
         write_results(evaluation.box_results, options.folder / "bbox.json")
         write_results(evaluation.mask_results, options.folder / "segm.json")
-        text = json.dumps({"metrics": evaluation.metrics, "per_class": evaluation.per_class}, indent=1)
-        temporary = options.folder / "metrics.json.partial"
-        temporary.write_text(text)
-        os.replace(temporary, options.folder / "metrics.json")
-        print(text)
+        write_metrics(evaluation.metrics, evaluation.per_class, options.folder / "metrics.json")
+        print(metrics_table(evaluation.metrics, evaluation.recalls))
     return 0
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from core.checkpoint import load_checkpoint, save_checkpoint
+from core.coco_metrics import read_truth
 from core.config import Config
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
@@ -87,6 +88,7 @@ def train(
     validation_set = load_validation_set(config.data)
     check_same_categories(training_set, validation_set)
     check_something_to_learn(training_set, config)
+    read_truth(validation_set.annotation_path)  # what evaluation would refuse, it refuses now
     digest = digest or data_digest(config.data)
     process = {"device": device, "workers": workers, "loader_processes": loader_processes, "progress": progress}
     seconds_of_masks = 0.0

@@ -1,4 +1,4 @@
-"""Fetch a public data set and lay it out for training: `python -m core.datasets.download coco|voc|people|weights --root DIR`.
+"""Fetch a public data set and lay it out for training: `python -m core.datasets.download coco --root datasets/coco`.
 
 A second call does only what is missing: a broken download goes on where it stopped, what is unpacked is left alone.
 """

@@ -29,7 +29,8 @@ def load_weights(trunk: nn.Module, weights: str) -> None:
     stand in the trunk's order under names of their own.
 
     Raises:
-        ValueError: if the file is missing or cannot be read, or its names or shapes are not the trunk's; names the first of them.
+        ValueError: if the file is missing or cannot be read, or its names or shapes are not the trunk's; names the
+            first of them.
     """
     require_weights(weights)
     if weights.startswith("package:"):

@@ -72,7 +72,7 @@ def command(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture) -> Call
 
     def run(*options: str, recipe: str = "smoke", checkpoint: Path = checkpoint) -> tuple[int, str, str]:
         given = ["--recipe", recipe, "--checkpoint", str(checkpoint), "--data-root", str(root), "--device", "cpu"]
-        code = main([*given, "--workers", "0", *options])
+        code = main([*given, "--loader-processes", "0", *options])
         printed = capsys.readouterr()
         return code, printed.out, printed.err.split("\r")[-1].strip()  # behind the progress bar
 
@@ -182,7 +182,7 @@ def test_missing_test_images_and_a_broken_list_are_named(command, root: Path) ->
         (("--batch-size", "0"), "inference.batch_size: Input should be greater than or equal to 1, found 0"),
         (("--limit", "0"), "--limit is 0, expected at least 1"),
         (("--name", "a/b"), "name of the submission is 'a/b'"),
-        (("--workers", "-1"), "num_workers"),
+        (("--loader-processes", "-1"), "num_workers"),
     ],
 )
 def test_bad_options_end_with_code_2_and_a_word(command, options: tuple[str, ...], message: str) -> None:
@@ -211,7 +211,7 @@ def test_checkpoint_in_adelaidets_format_is_evaluated_and_refused_where_it_does_
     path.write_text(json.dumps(content))
     torch.save({"model": synthetic_tensors("boxinst"), "iteration": 90000}, tmp_path / "MS_R_50_1x.pth")
     given = ["--checkpoint", str(tmp_path / "MS_R_50_1x.pth"), "--data-root", str(root), "--device", "cpu"]
-    given += ["--workers", "0", "--set", "data.val_short_side=64", "--output", str(tmp_path / "out")]
+    given += ["--loader-processes", "0", "--set", "data.val_short_side=64", "--output", str(tmp_path / "out")]
     assert main(["--recipe", "coco_r50_1x", *given]) == 0  # without the ImageNet weights that the recipe names
     assert " 1 images, " in capsys.readouterr().out
     results = json.loads((tmp_path / "out" / "segm.json").read_text())

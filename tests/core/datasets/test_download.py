@@ -1,5 +1,6 @@
 import hashlib
 import json
+import pickle
 import shutil
 import zipfile
 from collections import namedtuple
@@ -8,6 +9,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -230,6 +232,27 @@ def test_a_folder_with_half_its_images_is_told(
     (tmp_path / "root/val2017/000000000139.jpg").unlink()
     assert command("coco_val") == 2
     assert "val2017: 1 of 3 files are missing or of another size" in capsys.readouterr().err
+
+
+def pickled(**arrays: np.ndarray) -> bytes:
+    return pickle.dumps(arrays, protocol=2)
+
+
+def test_weights_lie_where_the_recipes_look(command: Command, server: FileServer, tmp_path: Path) -> None:
+    server.files |= {f"/MSRA/{name}.pkl": pickled(conv1_w=np.zeros(3, np.float32)) for name in ("R-50", "R-101")}
+    for _ in range(2):
+        assert command("weights") == 0
+    assert files(tmp_path / "root") == {"R-50.pkl", "R-101.pkl"}
+    assert len(server.requests) == 2
+
+
+def test_weights_that_cannot_be_read_are_told_and_removed(
+    command: Command, server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.files |= {"/MSRA/R-50.pkl": pickled(conv1_w=np.zeros(3, np.float32)), "/MSRA/R-101.pkl": b"<html>no</html>"}
+    assert command("weights") == 2
+    assert "R-101.pkl is no pickle of numpy arrays" in capsys.readouterr().err
+    assert files(tmp_path / "root") == {"R-50.pkl"}
 
 
 def test_a_mirror_that_is_no_web_address_is_refused(
