@@ -79,6 +79,8 @@ def same_setting(config: dict[str, Any], row: pd.Series) -> bool:
     """
     backbone = f"resnet{row['backbone'].removeprefix('R-')}"  # R-50-BiFPN and such are no backbone of ours
     data, training = config.get("data", {}), config.get("training", {})
+    # Ours is stated for a batch, and scaled to the one that is used.
+    batch_size = training.get("schedule_batch_size") or training.get("batch_size", 0) * training.get("accumulation", 1)
     return (
         row["split"] == "COCO val2017"
         and Path(data.get("val_annotations", "")).name == "instances_val2017.json"
@@ -86,5 +88,5 @@ def same_setting(config: dict[str, Any], row: pd.Series) -> bool:
         and data.get("val_short_side") == 800
         and config.get("model", {}).get("backbone", {}).get("name") == backbone
         and training.get("steps") == SCHEDULE_STEPS.get(row["schedule"], -1)
-        and training.get("batch_size") == 16
+        and batch_size == 16
     )

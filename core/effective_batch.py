@@ -35,10 +35,11 @@ def scale_to_batch(training: TrainingConfig, num_workers: int) -> TrainingConfig
 def describe_schedule(scaled: TrainingConfig, num_workers: int, steps: int, pairwise_warmup_steps: int) -> str:
     """One line for the start of a training: the batch, what follows from it, and how many samples are seen."""
     used, stated = effective_batch(scaled, num_workers), scaled.schedule_batch_size
+    warmup_steps = scaled.warmup_steps if scaled.schedule == "step" else round(scaled.warmup_share * steps)
     origin = f" (the recipe's schedule is for {stated})" if stated not in (None, used) else ""
     return (
         f"{scaled.batch_size} images x {scaled.accumulation} accumulated x {num_workers} workers = "
         f"{used} images a step{origin}: {steps} steps, learning rate {scaled.learning_rate:g}, "
-        f"warm-up {scaled.warmup_steps} steps, pairwise warm-up {pairwise_warmup_steps} steps, "
+        f"warm-up {warmup_steps} steps, pairwise warm-up {pairwise_warmup_steps} steps, "
         f"{steps * used} samples seen"
     )

@@ -19,8 +19,9 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from core.datasets.annotation_file import ImageRecord, read_annotation_file
-from core.datasets.coco import CocoDataset, open_rgb
+from core.datasets.coco import CocoDataset
 from core.datasets.masks import has_area, segmentation_problem
+from core.datasets.photo import open_rgb
 
 PSEUDO_MASKS = "pseudo_masks.json"
 ITERATIONS = 5  # of fitting both color models and cutting

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from core.config import Config, DataConfig
 from core.datasets.annotation_file import ImageRecord
-from core.datasets.coco import CocoDataset, collate, open_rgb, view_annotations
+from core.datasets.coco import CocoDataset, collate, view_annotations
+from core.datasets.photo import open_rgb
 from core.datasets.transforms import apply_view, fixed_view
 from core.postprocess import paste_masks
 from core.pseudo_masks import encode_mask, filled_box, instances_without_mask

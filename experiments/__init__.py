@@ -1,8 +1,8 @@
 """Which questions are asked of `core`: recipes, studies, and the sweep that answers them.
 
 Reading order: params · recipe · study (files → trials) · provenance · store (what a result was made from, and its
-place) · memory · trial (one training) · sweep (which trials run) · run (command line, Ray) · progress · driver ·
-confusion · run_content · tracking (what MLflow shows) · results (what the analysis reads).
+place) · memory · trial (one training) · sweep (which trials run) · plan (what they take) · run (command line, Ray) ·
+progress · driver · confusion · run_content · tracking (what MLflow shows) · results (what the analysis reads).
 """
 
 import os

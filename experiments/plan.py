@@ -81,7 +81,13 @@ def _deformable_flops(
 
 
 def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
-    """Hours of training on one device that sustains so many TFLOP/s; reading, losses and evaluation not counted."""
+    """Hours of training on one device that sustains so many TFLOP/s; reading, losses and evaluation not counted.
+
+    Raises:
+        ValueError: if `teraflops` is not above 0.
+    """
+    if not teraflops > 0:
+        raise ValueError(f"--teraflops is {teraflops:g}, expected more than 0")
     return samples * (1 + BACKWARD) * forward_flops / (teraflops * 1e12) / 3600
 
 
@@ -174,9 +180,9 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
             f"    published mask AP: {'; '.join(number for number, _ in published) or 'none known'}",
         ]
     lines += [
-        f"{len(study.arms)} arms x {len(study.seeds)} seeds: {total:.3g} device-hours = samples seen x {1 + BACKWARD} x "
-        f"forward FLOP of one image with {NUM_MASKS} masks / {teraflops:g} TFLOP/s, sustained and assumed "
-        "(--teraflops); reading, losses and evaluation not counted",
+        f"{len(study.arms)} arms x {len(study.seeds)} seeds: {total:.3g} device-hours = samples seen x "
+        f"{1 + BACKWARD} x forward FLOP of one image with {NUM_MASKS} masks / {teraflops:g} TFLOP/s, sustained and "
+        "assumed (--teraflops); reading, losses and evaluation not counted",
         *meanings,
     ]
     return "\n".join(lines)

@@ -17,7 +17,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError
 
 from experiments.memory import GIGABYTE, count_kernel_kills
 from experiments.params import Params, Resources, load_params
@@ -42,6 +41,7 @@ from experiments.sweep import (
 from experiments.tracking import Tracking
 
 INTERRUPTED = 130
+LOW_ON_MEMORY = "running low on memory"  # said by Ray where it kills a process before the kernel does
 CRASHES_FORGIVEN = 1  # times that a trial whose process died (not: raised) is started again, from its checkpoint
 
 
@@ -50,6 +50,7 @@ class Relay(tune.Callback):
 
     def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
         self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
+        self.kills_before = count_kernel_kills()
 
     def __getstate__(self) -> dict:
         """Nothing: Tune keeps its callbacks on disk for `Tuner.restore`, which the store makes needless here."""
@@ -67,6 +68,15 @@ class Relay(tune.Callback):
         job = self.jobs[trial.config["job"]]
         record = self.store.finished(job.key) or self.store.failed(job.key)
         for observer in self.observers if record else ():
+            observer.ended(job, record)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """The trial's process died for good. Tune's results would not say which, if it was before the first report."""
+        job = self.jobs[trial.config["job"]]
+        message = Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]  # the last one's
+        memory_ran_out = LOW_ON_MEMORY in message or count_kernel_kills() > self.kills_before
+        record = crashed(job, self.store, message, out_of_memory=memory_ran_out)
+        for observer in self.observers:
             observer.ended(job, record)
 
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
@@ -90,11 +100,10 @@ def run_with_ray(
         os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
         run_job(jobs[settings["job"]], store, resources, lambda numbers: tune.report({"numbers": numbers}))
 
-    kills_before = count_kernel_kills()
     start_ray(resources)
     try:
         check_resources(resources)
-        results = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, jobs=list(jobs)),
                 asked_per_trial(resources),
@@ -109,13 +118,6 @@ def run_with_ray(
                 verbose=0,
             ),
         ).fit()
-        for result in results:
-            if result.error is not None:
-                job = jobs[result.config["job"]]
-                memory_ran_out = count_kernel_kills() > kills_before or isinstance(result.error, OutOfMemoryError)
-                record = crashed(job, store, result.error, out_of_memory=memory_ran_out)
-                for observer in observers:
-                    observer.ended(job, record)
     finally:
         ray.shutdown()
         shutil.rmtree(sweep, ignore_errors=True)
@@ -216,23 +218,15 @@ def finish(
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.run", description="Run the trials of studies.")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "studies", nargs="*", default=(), metavar="STUDY", help="files of experiments/studies, as --study"
-    )
+    which.add_argument("studies", nargs="*", default=(), metavar="STUDY", help="several in one sweep, as --study")
     which.add_argument("--study", help="one file of experiments/studies, without its ending")
     which.add_argument("--all", action="store_true", help="all studies of params.yaml, their trials in one sweep")
     parser.add_argument("--fresh", action="store_true", help="run every trial again, whatever the store holds")
     parser.add_argument("--allow-holes", action="store_true", help="exit with 0 although trials failed")
     parser.add_argument("--in-process", action="store_true", help="without Ray, one trial after the other")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="only print what the studies take and which trials would run"
-    )
-    parser.add_argument(
-        "--teraflops",
-        type=float,
-        default=TERAFLOPS,
-        help="for the hours of a dry run: TFLOP/s that a device sustains, a share of its peak (%(default)g, assumed)",
-    )
+    parser.add_argument("--dry-run", action="store_true", help="only print what the studies take and would run")
+    of_hours = "TFLOP/s that a device sustains, for the hours of a dry run (%(default)g: an assumption)"
+    parser.add_argument("--teraflops", type=float, default=TERAFLOPS, help=of_hours)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(words)
     try:

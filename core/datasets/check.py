@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from core.datasets.annotation_file import AnnotationFile, read_annotation_file
-from core.datasets.coco import open_rgb
 from core.datasets.masks import has_area, segmentation_problem
+from core.datasets.photo import open_rgb
 
 MAX_PROBLEMS_PRINTED = 20
 

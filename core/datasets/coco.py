@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch.nn.functional import pad
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -17,6 +17,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import ImageRecord, read_annotation_file
+from core.datasets.photo import open_rgb
 from core.datasets.supervision import supervise
 from core.datasets.transforms import (
     View,
@@ -126,25 +127,6 @@ class CocoDataset(Dataset):
             original_size=(record.height, record.width),
             ignored_bottom_rows=bottom_rows(view, self.ignored_bottom_rows, record.height),
         )
-
-
-def open_rgb(path: Path, width: int, height: int) -> Image.Image:
-    """The image of a file whose annotations say it is `width` x `height` pixels; gray and RGBA become RGB.
-
-    EXIF orientation is applied only where the annotated size asks for it: COCO's boxes refer to the stored pixels.
-
-    Raises:
-        ValueError: if the file is no image or of another size.
-    """
-    try:
-        with Image.open(path) as image:
-            stored = image.size
-            rgb = (image if stored == (width, height) else ImageOps.exif_transpose(image)).convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
-    if rgb.size != (width, height):
-        raise ValueError(f"{path}: is {stored[0]} x {stored[1]} pixels, its annotations say {width} x {height}")
-    return rgb
 
 
 def _segmentation_problems(records: Sequence[ImageRecord]) -> list[str]:

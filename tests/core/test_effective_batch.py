@@ -47,3 +47,8 @@ def test_the_line_at_the_start_names_the_batch_the_schedule_and_the_samples() ->
     assert line.startswith("2 images x 2 accumulated x 2 workers = 8 images a step (the recipe's schedule is for 16): ")
     assert "180000 steps, learning rate 0.005, warm-up 2000 steps, pairwise warm-up 20000 steps" in line
     assert line.endswith("1440000 samples seen")
+
+
+def test_the_warm_up_of_one_cycle_is_a_share_of_the_schedule() -> None:
+    line = describe_schedule(STATED.model_copy(update={"schedule": "one_cycle", "warmup_share": 0.15}), 8, 2000, 0)
+    assert ", warm-up 300 steps, " in line

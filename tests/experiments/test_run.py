@@ -10,10 +10,12 @@ import pytest
 
 from experiments import run as run_module
 from experiments.params import DataSet, Params, Resources
+from experiments.plan import print_plan
 from experiments.run import INTERRUPTED, check_resources, main, run_studies
+from experiments.store import Store
 from experiments.study import Study
 
-FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "dry_run": False}
+FLAGS = {"fresh": False, "allow_holes": False, "in_process": True}
 
 
 class Silence:
@@ -73,14 +75,13 @@ def test_fresh_runs_everything_again(study: Study, here: Path, fake_training: li
     assert fake_training == ["0", "2", "0", "2"]
 
 
-def test_a_dry_run_lists_the_trials_and_writes_nothing(study: Study, here: Path, fake_training: list, capsys) -> None:
+def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_training: list, capsys) -> None:
     run(replace(study, trials=study.trials[:1]))
-    (here / "results" / "pair.csv").unlink()
     capsys.readouterr()
-    assert run(study, dry_run=True) == 0
-    states = [line.split()[:-2] for line in capsys.readouterr().out.replace("to run", "to_run").splitlines()]
-    assert [state[0] for state in states] == ["finished", "to_run"]
-    assert not (here / "results" / "pair.csv").exists()
+    for fresh, expected in ((False, ["finished", "to run"]), (True, ["to run", "to run"])):
+        print_plan([study], Store(here / ".store"), teraflops=20.0, fresh=fresh)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line[:8].strip() for line in lines if "pair/" in line] == expected
     assert fake_training == ["0"]
 
 

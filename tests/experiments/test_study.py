@@ -1,10 +1,11 @@
 """Study files expand to trials that name real settings; what they misspell is named."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from core.config_file import field_paths
+from core.config_file import field_paths, read_yaml
 from core.recipe import RECIPES, leaves, load_recipe, nested
 from experiments.params import Params, load_params
 from experiments.recipe import base_settings
@@ -24,13 +25,15 @@ def params_of(folder: Path, text: str) -> Params:
     return load_params(folder / "params.yaml")
 
 
-@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+# A semantic head learns from masks: arms without any refuse the `sem` recipes.
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.yaml") if "_sem" not in path.stem))
 @pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.yaml")))
 def test_every_study_expands_over_every_recipe_and_names_real_settings(recipe: str, name: str) -> None:
     study = load_study(name, load_recipe(recipe), (0, 1))
     assert len(study.trials) == 2 * len(study.arms)
     assert set(study.varied) <= set(field_paths())
-    assert {trial.config.name for trial in study.trials} == {recipe}
+    whole_recipes = set(read_yaml(STUDIES / f"{name}.yaml").get("recipes", {}).values())
+    assert {trial.config.name for trial in study.trials} == (whole_recipes or {recipe})
 
 
 def test_the_projects_own_params_are_valid() -> None:
@@ -91,7 +94,11 @@ def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) 
         ("vary: {loss.color_threshold: [0.1, 0.1]}", "vary gives 'color_threshold=0.1' twice"),
         ("vary: {loss.color_threshold: []}", "vary.loss.color_threshold: .*at least 1"),
         ("vary: {data.root: [here, there]}", "data.root is no setting of an arm"),
-        ("arms: {}", "neither arms nor vary"),
+        ("arms: {}", "neither arms nor vary nor recipes"),
+        ("arms: {a: {}}\nrecipes: {b: shapes}", "expected neither arms nor vary beside them"),
+        ("recipes: {a: shape}", "recipe 'shape': no file .*did you mean 'shapes'"),
+        ("recipes: {a: shapes, b: shapes}", "arms 'a' and 'b' are the same"),
+        ("recipes: {a: shapes}\nsettings: {training.epoch: 2}", "arm 'a': unknown key 'training.epoch'"),
         ("arms: {both: {}}\nreference_arm: bot", "reference_arm 'bot' is no arm .did you mean 'both'"),
     ],
 )
@@ -138,6 +145,26 @@ def test_settings_of_the_params_change_the_recipe_and_are_checked(tmp_path: Path
         base_settings(params_of(tmp_path, text + "{training.epoch: 2}"), "params.yaml")
     with pytest.raises(ValueError, match=r"params\.yaml: settings: data\.root stands in `data`"):
         base_settings(params_of(tmp_path, text + "{data.root: elsewhere}"), "params.yaml")
+
+
+def test_arms_may_be_whole_recipes_with_shared_settings_on_top(tmp_path: Path) -> None:
+    study = study_of(
+        tmp_path, "recipes: {slow: coco_r50_1x, fast: coco_r101_1x}\nsettings: {loss.color_threshold: 0.1}"
+    )
+    slow, fast = (trial.config for trial in study.trials)
+    assert (study.arms, slow.name, fast.name) == (("slow", "fast"), "coco_r50_1x", "coco_r101_1x")
+    assert slow.loss.color_threshold == fast.loss.color_threshold == 0.1
+    assert study.varied == ("name", "model.backbone.name", "model.backbone.weights")
+    assert study.trials[1].varied["model.backbone.name"] == "resnet101"
+
+
+def test_whole_recipes_take_the_data_folder_and_the_settings_of_the_params(tmp_path: Path) -> None:
+    text = "data: {recipe: shapes, root: photos}\nstudies: [voc]\nsettings: {training.accumulation: 8}"
+    settings_of = partial(base_settings, params_of(tmp_path, text), "params.yaml")
+    assert settings_of()["name"] == "shapes"
+    for trial in load_study("voc", settings_of(), (0,), recipe_settings=settings_of).trials:
+        assert trial.config.name.startswith("voc_r")
+        assert (trial.config.data.root, trial.config.training.accumulation) == ("photos", 8)
 
 
 def test_a_recipe_extends_another(tmp_path: Path) -> None:
