@@ -19,7 +19,8 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
 
     Raises:
         ValueError: if no term learns from boxes and no instance has a mask, or if instances have masks and no term
-            learns from them; if there is a semantic head and no mask. For Mask R-CNN: if an instance has no mask.
+            learns from them; if masks or a semantic head are asked for and there is no mask. For Mask R-CNN: if an
+            instance has no mask.
     """
     if config.model.architecture == "mask_rcnn":
         _check_masks_for_all(training_set, config)
@@ -30,6 +31,10 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
         raise ValueError(
             f"{training_set.annotation_path}: no instance with a mask ({shares}), but model.semantic_head learns from "
             "images all of whose instances have one"
+        )
+    if config.supervision.mask_ratio and not has_masks:
+        raise ValueError(
+            f"{training_set.annotation_path}: {shares}, but no instance of the images drawn has a mask that is used"
         )
     if not config.loss.terms_of_boxes and not has_masks:
         raise ValueError(

@@ -14,6 +14,14 @@ class DataSet(Frozen):
     root: str  # a folder in COCO format
 
 
+Studies = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class NamedSet(Frozen):
+    data: DataSet
+    studies: Studies
+
+
 class Resources(Frozen):
     parallel_trials: Count = 2
     cpus_per_trial: Count = 1  # also torch's threads
@@ -22,9 +30,9 @@ class Resources(Frozen):
 
 
 class Params(Frozen):
-    data_sets: dict[str, DataSet] = Field(default_factory=dict)  # home of the YAML anchors; only `data` is read
+    sets: dict[str, NamedSet] = Field(default_factory=dict)  # home of the YAML anchors; only the one merged in is read
     data: DataSet
-    studies: Annotated[tuple[str, ...], Field(min_length=1)]
+    studies: Studies
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     settings: dict[str, Any] = Field(default_factory=dict)  # differences from the recipe, dotted or nested
     allow_holes: bool = False  # a study with failed trials counts as done; its table says which are missing and why
