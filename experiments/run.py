@@ -100,8 +100,8 @@ def run_with_ray(
         os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
         run_job(jobs[settings["job"]], store, resources, lambda numbers: tune.report({"numbers": numbers}))
 
-    start_ray(resources)
     try:
+        start_ray(resources)
         check_resources(resources)
         tune.Tuner(
             tune.with_resources(
@@ -173,7 +173,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
                 run_one_by_one(to_run, store, params.resources, observers)
             else:
                 run_with_ray(to_run, store, params.resources, observers, progress)
-        except ValueError:  # the machine cannot run the trials
+        except Exception:  # the machine cannot run the trials, or Ray does not start
             for log in tracking:
                 log.close({})
             raise

@@ -70,11 +70,11 @@ def epoch_metrics(numbers: dict[str, float | None]) -> dict[str, float | None]:
 
 
 def final_metrics(record: dict[str, Any]) -> dict[str, float | None]:
-    """final/<metric>, class/<class name> (mask AP, percent), seconds and peak_memory_mb of a trial."""
+    """final/<metric>, final/seconds, final/peak_memory_mb, and class/<class name>: its mask AP in percent."""
     return {
         **{f"final/{name}": value for name, value in record["metrics"].items()},
         **{f"class/{_plain(name)}": value for name, value in record["per_class"].items()},
-        **{name: record[name] for name in ("seconds", "peak_memory_mb")},
+        **{f"final/{name}": record[name] for name in ("seconds", "peak_memory_mb")},
     }
 
 

@@ -16,7 +16,7 @@ from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store, trial_key
 from experiments.study import Study, Trial
-from experiments.trial import describe_trial, failure, run_trial
+from experiments.trial import describe_trial, run_trial
 
 
 @dataclass(frozen=True)
@@ -156,17 +156,17 @@ def run_job(
         return record
 
 
-def crashed(job: Job, store: Store, error: BaseException, *, out_of_memory: bool = False) -> dict[str, Any]:
+def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False) -> dict[str, Any]:
     """Leave the record of a job whose process died before it could write one."""
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    summary = str(error).strip().partition("\n")[0]  # Ray goes on with ids that differ each time
-    reason = f"the process died: {type(error).__name__}: {summary}"
+    reason = f"the process died: {message.strip().splitlines()[0]}"  # Ray goes on with ids that differ each time
     if out_of_memory:
+        batch_size = job.trial.config.training.batch_size
         reason = (
-            f"the process died when memory ran out ({type(error).__name__}); take fewer resources.parallel_trials, or "
-            f"lower training.batch_size ({job.trial.config.training.batch_size}) or the image size"
+            "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
+            f"training.batch_size ({batch_size}) or the image size"
         )
-    record = described | failure(error) | {"reason": reason}
+    record = described | {"status": "failed", "reason": reason, "traceback": message}
     store.write(record)
     return record
 

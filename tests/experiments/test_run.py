@@ -112,6 +112,18 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
     assert not (here / "results").exists()
 
 
+def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, monkeypatch) -> None:
+    def broken(*arguments, **named) -> None:
+        raise RuntimeError("the node timed out")
+
+    closed = []
+    monkeypatch.setattr(Silence, "close", lambda self, records: closed.append(records), raising=False)
+    monkeypatch.setattr(run_module.ray, "init", broken)
+    with pytest.raises(RuntimeError, match="timed out"):
+        run(study, in_process=False)
+    assert closed == [{}]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

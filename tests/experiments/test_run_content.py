@@ -34,8 +34,8 @@ def test_final_numbers_have_names_that_mlflow_takes() -> None:
     assert final_metrics(record) == {
         "final/mask_AP": 1.5,
         "class/cup_mug _big_": 2.0,
-        "seconds": 3.0,
-        "peak_memory_mb": None,
+        "final/seconds": 3.0,
+        "final/peak_memory_mb": None,
     }
     assert as_table(class_rows(record)) == '{"columns": ["class", "mask_AP"], "data": [["cup/mug (big)", 2.0]]}'
 

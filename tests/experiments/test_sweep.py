@@ -105,9 +105,14 @@ def test_results_hold_records_and_pictures_and_nothing_of_before(
 
 
 def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) -> None:
-    record = crashed(jobs[0], store, RuntimeError("no memory\n  pid 123"))
-    assert record["reason"] == "the process died: RuntimeError: no memory"
+    record = crashed(jobs[0], store, "The actor died.\n  pid 123")
+    assert record["reason"] == "the process died: The actor died."
     assert store.failed(jobs[0].key)["status"] == "failed"
+    record = crashed(jobs[0], store, "The actor died.\n  pid 123", out_of_memory=True)
+    assert record["reason"] == (
+        "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
+        "training.batch_size (4) or the image size"
+    )
 
 
 def test_a_missing_data_folder_is_named(study: Study, made_from: Provenance, tmp_path: Path) -> None:
