@@ -21,6 +21,7 @@ from core.config import Config
 from core.datasets.coco import CocoDataset, collate
 from core.datasets.transforms import fixed_view
 from core.detection import coco_results
+from core.device import check_device
 from core.drawing import draw_instances
 from core.model.condinst import CondInst, build_model
 from core.model.mask_rcnn import MaskRcnn
@@ -112,6 +113,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to compute")
     options = parser.parse_args()
     try:
+        check_device(options.device)
         count = annotate(
             options.checkpoint, options.images, options.out,
             min_score=options.min_score, device=options.device, progress=True,

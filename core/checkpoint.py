@@ -4,65 +4,80 @@ Read with `weights_only=True`, so a file from elsewhere cannot run code; written
 a killed process leaves the previous checkpoint whole.
 """
 
-import os
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from core.atomic_file import replaced
 from core.config import Config
+from core.config_file import build_config
+from core.identity import differences, training_identity
 from core.tensor_file import read_torch_file
 
 FORMAT = 1
-
-
-def _identity(config: Config, seed: int, data_digest: str) -> dict[str, Any]:
-    """What a checkpoint belongs to; the recipe's name and the place of the data change no result and do not count."""
-    settings = config.model_dump_json(exclude={"name": True, "data": {"root"}})
-    return {"config": settings, "seed": seed, "data_digest": data_digest}
+PARTS = ("config", "seed", "data_digest", "state")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str) -> None:
-    """Write `state` (tensors, numbers, strings and containers of them) and what it belongs to."""
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **_identity(config, seed, data_digest), "state": state}, file)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut could leave the new name with old, empty blocks
-    os.replace(temporary, path)
+    """Write `state` (tensors, numbers, strings and containers of them) and what it belongs to (`training_identity`)."""
+    identity = training_identity(config, seed, data_digest)
+    identity["config"] = json.dumps(identity["config"])
+    with replaced(path) as partial:
+        torch.save({"format": FORMAT, **identity, "state": state}, partial)
 
 
 def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, device: str) -> dict[str, Any]:
     """State of a training that is to go on.
 
     Raises:
-        ValueError: if the file is no checkpoint of ours or belongs to another config, seed or data set; says which.
+        ValueError: if the file is no checkpoint of ours or belongs to another config, seed or data set; says which,
+            and which settings differ.
     """
     try:
         content = _read(path, device)
+        for name, expected in training_identity(config, seed, data_digest).items():
+            found = content[name]
+            if name == "config" and (different := differences(found, expected)):
+                raise ValueError(f"{path}: written for another config: {', '.join(different)}")
+            if found != expected:
+                raise ValueError(f"{path}: written for another {name}: found {found!r}, expected {expected!r}")
     except ValueError as error:
         raise ValueError(f"{error}; delete it to start over") from error
-    for name, value in _identity(config, seed, data_digest).items():
-        if content[name] != value:
-            raise ValueError(
-                f"{path}: written for another {name}: found {content[name]!r}, expected {value!r}; "
-                "delete it to start over"
-            )
     return content["state"]
 
 
 def load_trained(path: Path, device: str) -> tuple[Config, dict[str, Any]]:
     """Config and state of a checkpoint, whatever it was trained on, for use of its network.
 
+    The config is without what does not count for a checkpoint: name and places are the defaults.
+
     Raises:
-        ValueError: if the file is no checkpoint of ours.
+        ValueError: if the file is no checkpoint of ours, or its config is none of this version's.
     """
     content = _read(path, device)
-    return Config.model_validate_json(content["config"]), content["state"]
+    return build_config(content["config"], f"{path}: config"), content["state"]
 
 
 def _read(path: Path, device: str) -> dict[str, Any]:
+    """The content of a checkpoint, its config as nested settings."""
     content = read_torch_file(path, device)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}")
-    return content
+    if missing := [name for name in PARTS if name not in content]:
+        raise ValueError(f"{path}: a checkpoint without {', '.join(missing)}, expected {', '.join(PARTS)}")
+    settings = _parsed(content["config"])
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: config is {content['config']!r:.60}, expected settings as JSON")
+    if not isinstance(content["state"], dict):
+        raise ValueError(f"{path}: state is {content['state']!r:.60}, expected tensors and numbers by name")
+    return content | {"config": settings}
+
+
+def _parsed(text: Any) -> Any:
+    """The value that JSON text stands for; None for anything else."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return None

@@ -1,7 +1,8 @@
 """One rule for another batch size: learning rate, number of steps and warm-ups follow the effective batch together.
 
-The linear scaling rule (Goyal et al., arXiv:1706.02677): with 1/k of the images a step, 1/k of the learning rate and k
-times as many steps, so that as many images are seen. The pairwise warm-up is a share of the schedule and follows.
+The linear scaling rule of SGD (Goyal et al., arXiv:1706.02677): with 1/k of the images a step, 1/k of the learning
+rate and k times as many steps, so that as many images are seen. The pairwise warm-up is a share of the schedule and
+follows.
 """
 
 from core.config import TrainingConfig

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import cycle, islice
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -21,12 +22,30 @@ from core.workers import Workers
 
 
 def steps_per_epoch(num_images: int, images_per_step: int) -> int:
-    """Full steps of an epoch; a data set smaller than one gives one."""
+    """Full steps of an epoch; a data set smaller than one gives one, in which images come again."""
     return max(num_images // images_per_step, 1)
 
 
 def total_steps(training: TrainingConfig, num_images: int, num_workers: int) -> int:
     return training.steps or training.epochs * steps_per_epoch(num_images, effective_batch(training, num_workers))
+
+
+def boxes_only_epochs(boxes_first: float, epochs: int) -> int:
+    """Epochs, out of `epochs`, that see boxes only: those nearest to the share `boxes_first`, which 0 is for none.
+
+    Where boxes come first, at least one epoch sees boxes and at least one what follows them.
+
+    Raises:
+        ValueError: if there are too few epochs for both.
+    """
+    if not boxes_first:
+        return 0
+    if epochs < 2:
+        raise ValueError(
+            f"supervision.boxes_first is {boxes_first:g} of a schedule of {epochs} epoch, expected a schedule of at "
+            "least 2: one sees boxes only, another the masks"
+        )
+    return min(max(round(boxes_first * epochs), 1), epochs - 1)
 
 
 def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
@@ -38,11 +57,17 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
 def epoch_batches(
     dataset: Dataset, training: TrainingConfig, *, seed: int, epoch: int, workers: Workers, loader_processes: int
 ) -> Iterator[Batch]:
-    """This worker's batches of an epoch, `accumulation` of them a step: all workers together see every image once."""
+    """This worker's batches of an epoch, `accumulation` of them a step, all of `batch_size` images.
+
+    All workers together see every image once, but for those left over by the last full step. Of a data set smaller
+    than one step the images come again, in the same order, until the step is full.
+    """
     order = epoch_order(len(dataset), seed, epoch)
     size = training.batch_size
     steps = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
-    batches = [order[i * size : (i + 1) * size] for i in range(steps * training.accumulation * workers.count)]
+    num_batches = steps * training.accumulation * workers.count
+    order = list(islice(cycle(order), num_batches * size))
+    batches = [order[i * size : (i + 1) * size] for i in range(num_batches)]
     mine = batches[workers.rank :: workers.count]
     return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=loader_processes))
 

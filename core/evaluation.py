@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from core.coco_metrics import coco_metrics, read_truth
+from core.command import run_command
 from core.config import Config, InferenceConfig
 from core.config_file import build_config, merge
 from core.datasets.coco import CocoDataset
@@ -24,7 +26,7 @@ from core.metrics_table import class_table, metrics_table
 from core.network_file import load_network
 from core.recipe import changes_of, load_recipe
 from core.results_file import check_submission_name, write_results, write_submission
-from core.workers import ALONE, Workers, torchrun_workers
+from core.workers import ALONE, Workers
 
 TEST_DEV_SET = "test-dev2017"  # as COCO's evaluation server calls it
 
@@ -96,28 +98,26 @@ def read_config(options: argparse.Namespace) -> Config:
     return build_config(merge(settings, given), f"recipe {options.recipe} as changed on the command line")
 
 
-def check_options(options: argparse.Namespace, device: str) -> None:
+def check_options(options: argparse.Namespace) -> None:
     """Raise a ValueError for options that do not fit together or ask for what there is not."""
     check_submission_name(submission_name(options))
     if options.split == "test-dev" and not options.output:
         raise ValueError("--split test-dev: COCO keeps its annotations, expected --output DIR for the server's files")
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit is {options.limit}, expected at least 1")
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device is {device}, but torch finds no GPU")
 
 
 def submission_name(options: argparse.Namespace) -> str:
     return options.name or options.recipe.replace("_", "-")
 
 
-def run(options: argparse.Namespace, workers: Workers, device: str) -> str:
-    """Do what the command line asks for; the report to print.
+def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
+    """Do what the command line asks for, and print the report.
 
     Raises:
         ValueError: for settings, data or a checkpoint that do not fit together, before the network runs.
     """
-    check_options(options, device)
+    check_options(options)
     config = read_config(options)
     dataset = load_evaluation_set(config.data, options.split, annotations=options.annotations, images=options.images)
     model = load_network(options.checkpoint, config.model, dataset.categories, device=device)
@@ -140,10 +140,11 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> str:
     seconds = time.perf_counter() - started
     count = len(dataset.image_ids[: options.limit])
     header = f"{options.recipe}, {options.checkpoint}: {count} images, {len(box_results)} detections, {seconds:.1f} s"
-    written = []
-    if options.output and workers.writes:
-        written = [write_kind("bbox", box_results, options), write_kind("segm", mask_results, options)]
-    return "\n\n".join([header, *tables, *(f"wrote {path}" for path in written)])
+    if not workers.writes:
+        return
+    kinds = {"bbox": box_results, "segm": mask_results} if options.output else {}
+    written = [write_kind(kind, results, options) for kind, results in kinds.items()]
+    print("\n\n".join([header, *tables, *(f"wrote {path}" for path in written)]))
 
 
 def write_kind(kind: Literal["bbox", "segm"], results: list[dict[str, Any]], options: argparse.Namespace) -> Path:
@@ -183,15 +184,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
-    try:
-        with torchrun_workers(options.device) as (workers, device):
-            report = run(options, workers, device)
-            if workers.writes:
-                print(report)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(partial(run, options), options.device)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from torch import nn
 
 from core.config import TrainingConfig
 
-NORMALIZATIONS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+# torch's base class of batch norms: SyncBatchNorm, which takes their place on several GPUs, is no BatchNorm2d.
+NORMALIZATIONS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 def step_rate(step: int, total_steps: int, *, warmup_steps: int, drops: tuple[float, ...]) -> float:

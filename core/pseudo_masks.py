@@ -6,7 +6,6 @@ where it is used and a run-length encoded pseudo mask everywhere else. It is mad
 
 import json
 import logging
-import os
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,12 @@ from jaxtyping import Bool, Float, UInt8
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from core.atomic_file import replaced
 from core.datasets.annotation_file import ImageRecord, read_annotation_file
 from core.datasets.coco import CocoDataset
 from core.datasets.masks import has_area, segmentation_problem
 from core.datasets.photo import open_rgb
+from core.identity import differences
 
 PSEUDO_MASKS = "pseudo_masks.json"
 ITERATIONS = 5  # of fitting both color models and cutting
@@ -106,10 +107,13 @@ def encode_mask(mask: Bool[np.ndarray, "H W"]) -> dict:
     return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
-def write_pseudo_masks(path: Path, dataset: CocoDataset, masks: dict[int, dict], *, seconds: float) -> None:
+def write_pseudo_masks(
+    path: Path, dataset: CocoDataset, masks: dict[int, dict], *, seconds: float, identity: dict[str, Any]
+) -> None:
     """Write the data set's images and instances as a COCO file with a mask for each: its own, else that of `masks`.
 
-    Crowds, boxes without area and images that the data set leaves out are not in it. `seconds` is what the masks took.
+    Crowds, boxes without area and images that the data set leaves out are not in it. Its `info` keeps the `seconds`
+    that the masks took, and what they belong to (`pseudo_mask_identity`).
     """
     content = json.loads(dataset.annotation_path.read_bytes())
     image_ids = set(dataset.image_ids)
@@ -121,30 +125,38 @@ def write_pseudo_masks(path: Path, dataset: CocoDataset, masks: dict[int, dict],
             encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
             annotation |= {"segmentation": encoding, "area": int(coco_mask.area(mask))}
     content |= {
-        "info": {"description": f"{dataset.annotation_path.name} with pseudo masks", "seconds": seconds},
+        "info": {
+            "description": f"{dataset.annotation_path.name} with pseudo masks",
+            "seconds": seconds,
+            "identity": identity,
+        },
         "images": [image for image in content["images"] if image["id"] in image_ids],
         "annotations": annotations,
     }
-    partial_file = path.with_suffix(".partial")
-    partial_file.write_text(json.dumps(content, separators=(",", ":")))
-    os.replace(partial_file, path)
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(content, separators=(",", ":")))
 
 
-def with_pseudo_masks(dataset: CocoDataset, path: Path) -> tuple[CocoDataset, float]:
+def with_pseudo_masks(dataset: CocoDataset, path: Path, *, identity: dict[str, Any]) -> tuple[CocoDataset, float]:
     """The data set with the masks of a file of `write_pseudo_masks` where it has none, and the seconds that they took.
 
     Raises:
-        ValueError: if the file cannot be read, or an instance's mask is missing from it or malformed; names the file
-            and what was found.
+        ValueError: if the file cannot be read, its masks do not belong to `identity` (names what differs), or an
+            instance's mask is missing from it or malformed; names the file and what was found.
     """
     try:
         file = read_annotation_file(path, dataset.image_folder)
         file.raise_problems()
-        masks = {i: s for r in file.images for i, s in zip(r.annotation_ids, r.segmentations, strict=True)}
-        replace(file, problems=_mask_problems(dataset, masks)).raise_problems()
         info = json.loads(path.read_bytes()).get("info")
         if not isinstance(info, dict) or not isinstance(info.get("seconds"), int | float):
             raise ValueError(f"{path}: info is {info!s:.60}, expected the seconds that the masks took")
+        found = info.get("identity")
+        if not isinstance(found, dict):
+            raise ValueError(f"{path}: info.identity is {found!s:.60}, expected what the masks belong to")
+        if different := differences(found, identity):
+            raise ValueError(f"{path}: made for another training: {', '.join(different)}")
+        masks = {i: s for r in file.images for i, s in zip(r.annotation_ids, r.segmentations, strict=True)}
+        replace(file, problems=_mask_problems(dataset, masks)).raise_problems()
     except ValueError as error:
         raise ValueError(f"{error}; delete {path.name} to make the pseudo masks again") from error
     masked = copy(dataset)

@@ -31,7 +31,7 @@ def leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
-    """Settings of a recipe: those of the recipe it `extends`, or the defaults of `core/config.py`, with its own on top.
+    """Settings of a recipe: those of the recipe it `extends`, or the defaults of `core/config`, with its own on top.
 
     Raises:
         ValueError: if there is no such recipe (names the nearest one) or its settings are not valid.

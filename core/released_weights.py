@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from core.model.bifpn import BiFeaturePyramid
@@ -88,13 +89,16 @@ def load_released_weights(model: CondInst, path: Path) -> None:
 
     Raises:
         ValueError: if the file cannot be read or holds no tensors by name; if it is of another network (names the
-            settings that differ); if tensors are missing, left over or of the wrong shape: lists them by AdelaiDet's
-            names.
+            settings that differ); if tensors are missing, left over, there twice (two names for one place), of the
+            wrong shape, or anything but finite numbers with a fraction: lists them by AdelaiDet's names.
     """
     tensors = read_tensors(path)
-    names = {our_name(theirs): theirs for theirs in tensors if our_name(theirs) is not None}
-    if model.semantic_head is None:
-        names = {ours: theirs for ours, theirs in names.items() if not ours.startswith(SEMANTIC_HEAD)}
+    places: dict[str, list[str]] = {}
+    for theirs in tensors:
+        ours = our_name(theirs)
+        if ours is not None and (model.semantic_head is not None or not ours.startswith(SEMANTIC_HEAD)):
+            places.setdefault(ours, []).append(theirs)
+    names = {ours: candidates[0] for ours, candidates in places.items()}
     found = {ours: tensors[theirs] for ours, theirs in names.items()}
     expected = {ours: tensor for ours, tensor in model.state_dict().items() if not ours.endswith(COUNTER)}
 
@@ -103,6 +107,8 @@ def load_released_weights(model: CondInst, path: Path) -> None:
     kinds = {
         "missing": [_their_name(ours, starts) for ours in expected if ours not in found],
         "left over": unknown + [theirs for ours, theirs in names.items() if ours not in expected],
+        "there twice": [" = ".join(candidates) for candidates in places.values() if len(candidates) > 1],
+        "not of finite floats": [names[ours] for ours, tensor in found.items() if not _are_finite_floats(tensor)],
         "of the wrong shape": [
             f"{names[ours]} {tuple(tensor.shape)} instead of {tuple(expected[ours].shape)}"
             for ours, tensor in found.items()
@@ -142,6 +148,10 @@ def _settings(tensors: Mapping[str, Tensor]) -> dict[str, str]:
         "model.mask_feature_channels": {"16": "16 (BoxInst)", "8": "8 (CondInst)"}.get(channels, channels),
         "classes": rows("head.class_logits.bias"),
     }
+
+
+def _are_finite_floats(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
 
 
 def _may_be_dropped(their_name: str) -> bool:

@@ -1,19 +1,18 @@
 """Detections and metrics as files: COCO's results format, and the archive that COCO's evaluation server takes."""
 
 import json
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from core.atomic_file import replaced
+
 
 def write_results(results: list[dict[str, Any]], path: Path) -> None:
     """Write box results or mask results as a JSON file that pycocotools' `loadRes` reads."""
-    with _replaced(path) as partial, partial.open("w") as file:
+    with replaced(path) as partial, partial.open("w") as file:
         _write_json(results, file)
 
 
@@ -21,7 +20,7 @@ def write_metrics(metrics: dict[str, float], per_class: dict[str, float], path: 
     """Write metrics and mask AP by class as JSON; what is NaN, nothing to find, becomes null."""
     named = {"metrics": metrics, "per_class": per_class}
     content = {part: {k: None if v != v else v for k, v in values.items()} for part, values in named.items()}
-    with _replaced(path) as partial, partial.open("w") as file:
+    with replaced(path) as partial, partial.open("w") as file:
         json.dump(content, file, indent=1, allow_nan=False)
 
 
@@ -37,7 +36,7 @@ def write_submission(results: list[dict[str, Any]], folder: Path, test_set: str,
     stem = f"detections_{test_set}_{name}_results"
     path = folder / f"{stem}.zip"
     with (
-        _replaced(path) as partial,
+        replaced(path) as partial,
         ZipFile(partial, "w", ZIP_DEFLATED) as archive,
         archive.open(f"{stem}.json", "w", force_zip64=True) as content,
         TextIOWrapper(content, "ascii") as file,
@@ -50,17 +49,6 @@ def check_submission_name(name: str) -> None:
     """Raise a ValueError for the name of an algorithm that could be misread between the underscores around it."""
     if not re.fullmatch(r"[A-Za-z0-9-]+", name):
         raise ValueError(f"name of the submission is {name!r}, expected letters, digits and hyphens")
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which takes its place once it is whole; after an error neither changes."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_json(results: list[dict[str, Any]], file: TextIOBase) -> None:

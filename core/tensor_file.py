@@ -1,9 +1,11 @@
 """Files of tensors from elsewhere, read without running anything that stands in them.
 
-A pickle may name any function and have it called. Torch files are read with torch's own list of harmless names,
-pickles of numpy arrays (detectron2's and Caffe2's `.pkl`) with the few that such arrays need.
+A pickle may name any function and have it called. Torch files are read with torch's own list of harmless names. In
+pickles of numpy arrays (detectron2's and Caffe2's `.pkl`) the few names that arrays need stand for `PickledNumbers` and
+`PickledArray`, which only keep what is said of an array. Numpy's own would believe it, and take bytes for pointers.
 """
 
+import math
 import pickle
 import re
 from collections import OrderedDict
@@ -22,12 +24,62 @@ def _encode_latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-RECONSTRUCT = np.zeros(0).__reduce__()[0]  # a function of numpy without a public name
+class PickledNumbers:
+    """In the place of `numpy.dtype`: integers, floats and truth values of up to 8 bytes, and nothing else."""
+
+    def __new__(cls, name: str, *_: Any) -> "PickledNumbers":
+        if not re.fullmatch(r"[<>|=]?[biuf][1248]", name):
+            raise pickle.UnpicklingError(f"an array is of {name!r:.20}, expected numbers of up to 8 bytes")
+        numbers = super().__new__(cls)
+        numbers.dtype = np.dtype(name)
+        return numbers
+
+    def __setstate__(self, state: tuple) -> None:
+        """Take the byte order, the second of numpy's state; what else stands there describes fields and objects."""
+        if state[1] not in ("<", ">", "|", "="):
+            raise pickle.UnpicklingError(f"a byte order is {state[1]!r:.20}, expected one of < > | =")
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class PickledArray:
+    """In the place of `numpy.ndarray`: what the pickle says of an array, not yet believed."""
+
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def to_numpy(self) -> np.ndarray:
+        """The array, in this machine's byte order and in memory of its own.
+
+        Raises:
+            ValueError: if there are no shape, numbers and bytes, or they do not fit together; says how.
+        """
+        match self.state:
+            case (_, tuple() as shape, PickledNumbers(dtype=dtype), is_fortran, bytes() | str() as content):
+                pass
+            case _:
+                raise ValueError("no shape, numbers and bytes")
+        if not all(isinstance(side, int) and 0 <= side < 2**31 for side in shape):
+            raise ValueError(f"the shape {shape!s:.60}, expected numbers from 0")
+        content = content.encode("latin1") if isinstance(content, str) else content  # Python 2
+        expected = math.prod(shape) * dtype.itemsize
+        if len(content) != expected:
+            raise ValueError(f"{len(content)} bytes for the shape {shape} of {dtype}, expected {expected}")
+        array = np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
+        return array.astype(dtype.newbyteorder("="))
+
+
+def _reconstruct(*_: Any) -> PickledArray:
+    """An array before its state; numpy's own would take memory for whatever shape it is given."""
+    return PickledArray()
+
+
 ALLOWED = {
-    "numpy.core.multiarray._reconstruct": RECONSTRUCT,  # numpy 1
-    "numpy._core.multiarray._reconstruct": RECONSTRUCT,  # numpy 2
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": np.dtype,
+    "numpy.core.multiarray._reconstruct": _reconstruct,  # numpy 1
+    "numpy._core.multiarray._reconstruct": _reconstruct,  # numpy 2
+    "numpy.ndarray": PickledArray,
+    "numpy.dtype": PickledNumbers,
     "_codecs.encode": _encode_latin1,
     "collections.OrderedDict": OrderedDict,
 }
@@ -89,7 +141,13 @@ def _read_pickle(path: str | Path) -> Any:
 def _as_tensor(value: Any, name: Any, path: str | Path) -> Tensor:
     if isinstance(name, str) and isinstance(value, Tensor):
         return value
-    if isinstance(name, str) and isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
-        return torch.from_numpy(np.array(value))
-    found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    found = type(value).__name__
+    if isinstance(value, PickledArray):
+        try:
+            array = value.to_numpy()
+        except ValueError as error:
+            raise ValueError(f"{path}: the array under {name!r} has {error}") from error
+        if isinstance(name, str) and array.dtype.kind in "iuf":
+            return torch.from_numpy(array)
+        found = f"an array of {array.dtype}"
     raise ValueError(f"{path}: expected a state dict, tensors by name, found {found} under {name!r}")

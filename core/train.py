@@ -7,17 +7,19 @@ in `--folder`. Studies of many trainings are run by `python -m experiments.run`.
 import argparse
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from core.command import run_command
 from core.config_file import build_config, merge
 from core.imagenet_weights import require_weights
 from core.metrics_table import metrics_table
 from core.recipe import changes_of, load_recipe
 from core.results_file import write_metrics, write_results
 from core.training import train
-from core.workers import torchrun_workers
+from core.workers import Workers
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -33,7 +35,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting to change, such as training.accumulation=8; may stand more than once",
+        help="a setting to change, such as training.accumulation=8; may stand more than once. training.steps, "
+        "warmup_steps and learning_rate are stated for training.schedule_batch_size images a step (16 on COCO), and "
+        "scaled to the batch that is used",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
@@ -42,38 +46,41 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Train, evaluate, and write `metrics.json`, `bbox.json` and `segm.json` beside the checkpoint; 2 for bad input."""
-    options = parse_arguments(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
+    """Train, evaluate, and write `metrics.json`, `bbox.json` and `segm.json` beside the checkpoint.
+
+    Raises:
+        ValueError: for settings, weights, data or a checkpoint that do not fit together.
+        FloatingPointError: if a loss is not finite.
+    """
+    logging.basicConfig(level=logging.INFO if workers.writes else logging.WARNING, format="%(message)s")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    try:
-        settings = merge(load_recipe(options.recipe), changes_of(options.changes))
-        if options.data_root is not None:
-            settings = merge(settings, {"data": {"root": options.data_root}})
-        config = build_config(settings, f"recipe {options.recipe}")
-        require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
-        with torchrun_workers(options.device) as (workers, device):
-            result = train(
-                config,
-                options.seed,
-                device=device,
-                folder=options.folder,
-                workers=workers,
-                loader_processes=options.loader_processes,
-                progress=workers.writes,
-            )
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    settings = merge(load_recipe(options.recipe), changes_of(options.changes))
+    if options.data_root is not None:
+        settings = merge(settings, {"data": {"root": options.data_root}})
+    config = build_config(settings, f"recipe {options.recipe}")
+    require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
+    result = train(
+        config,
+        options.seed,
+        device=device,
+        folder=options.folder,
+        workers=workers,
+        loader_processes=options.loader_processes,
+        progress=workers.writes,
+    )
     if workers.writes:
         evaluation = result.evaluation
         write_results(evaluation.box_results, options.folder / "bbox.json")
         write_results(evaluation.mask_results, options.folder / "segm.json")
         write_metrics(evaluation.metrics, evaluation.per_class, options.folder / "metrics.json")
         print(metrics_table(evaluation.metrics, evaluation.recalls))
-    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    return run_command(partial(run, options), options.device)
 
 
 if __name__ == "__main__":

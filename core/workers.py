@@ -1,17 +1,24 @@
 """Data parallel training: the processes that `torchrun` starts, each with its share of every batch.
 
 Gradients are averaged after the backward pass. A loss that is divided by a count takes the count's mean over the
-workers (as AdelaiDet does), so that the average of the gradients is the gradient of the whole batch.
+workers (as AdelaiDet does), so that the average of the gradients is the gradient of the whole batch. Exceptions:
+
+- `loss.mask_normalizer: each_worker` divides the mask terms by each worker's own counts, as AdelaiDet does; class, box
+  and centerness terms take the mean all the same.
+- Mask R-CNN's terms are torchvision's, each divided by the anchors, regions or cells that the worker sampled itself.
+- Batches that one worker accumulates are divided each by its own counts, not by their mean.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+
+from core.device import check_device
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Workers:
 
     rank: int = 0
     count: int = 1
+    store: distributed.Store | None = field(default=None, repr=False, compare=False)  # shared by all workers
 
     @property
     def writes(self) -> bool:
@@ -60,6 +68,10 @@ class Workers:
         distributed.all_gather_object(items, item)
         return items
 
+    def first_to(self, deed: str) -> bool:
+        """Whether none of the workers has asked this before of the same deed; nobody waits for the others."""
+        return self.store is None or self.store.add(deed, 1) == 1
+
 
 ALONE = Workers()
 
@@ -69,8 +81,9 @@ def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
     """The workers of this `torchrun`, and this one's device: gloo on a CPU, nccl on GPUs. Without torchrun: alone.
 
     Raises:
-        ValueError: if there are more workers on this machine than GPUs.
+        ValueError: if the device is not there, or fewer GPUs than workers on this machine.
     """
+    check_device(device)
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE, device
@@ -78,12 +91,17 @@ def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
     on_gpu = torch.device(device).type == "cuda"
     local_rank = int(os.environ["LOCAL_RANK"])
     if on_gpu:
-        if local_rank >= torch.cuda.device_count():
-            raise ValueError(f"worker {local_rank} of this machine has no GPU, found {torch.cuda.device_count()}")
+        on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", count))
+        if on_this_machine > torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            raise ValueError(
+                f"{on_this_machine} workers on this machine, but torch finds {found} GPU(s), one is needed each"
+            )
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    store, rank, count = next(distributed.rendezvous("env://"))
+    distributed.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=count)
     try:
-        yield Workers(distributed.get_rank(), count), device
+        yield Workers(rank, count, store), device
     finally:
         distributed.destroy_process_group()

@@ -1,6 +1,5 @@
 """Which trials of some studies are still to run, one of them run into the store, and all of them run one by one."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Protocol
 from core.checkpoint import load_checkpoint, save_checkpoint
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
-from core.imagenet_weights import require_weights
+from core.imagenet_weights import with_weights
 from core.preconditions import check_same_categories, check_something_to_learn
 from experiments.check import check_folder
 from experiments.params import Resources
@@ -57,19 +56,6 @@ def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
         key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
         jobs.append(Job(key, trial, digest, provenance))
     return jobs
-
-
-def with_weights(digest: str, weights: str | None) -> str:
-    """The digest of the data, and of the weights that the trunk starts from if they are a file (not `package:`).
-
-    Raises:
-        ValueError: if there is no such file.
-    """
-    require_weights(weights)
-    if weights is None or weights.startswith("package:"):
-        return digest
-    content = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-    return hashlib.sha256(f"{digest} {content}".encode()).hexdigest()[:16]
 
 
 def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:

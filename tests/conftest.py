@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: golden values, one thread; tests marked `gpu` where there is one."""
+"""Fixtures shared by all tests: golden values, one thread; those marked `gpu` or `full_size` where they can run."""
 
 import os
 from collections.abc import Callable
@@ -29,9 +29,9 @@ def golden() -> Callable[[str], dict[str, np.ndarray]]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests marked `gpu` out where there is no CUDA device, and count them as deselected."""
-    if torch.cuda.is_available():
-        return
-    gpu = [item for item in items if item.get_closest_marker("gpu")]
-    config.hook.pytest_deselected(items=gpu)
-    items[:] = [item for item in items if item not in gpu]
+    """Leave the tests out whose marker asks for what is not there, and count them as deselected."""
+    is_there = {"gpu": torch.cuda.is_available(), "full_size": "COCO_DIR" in os.environ}
+    lacking = [marker for marker, there in is_there.items() if not there]
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in lacking)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

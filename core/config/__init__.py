@@ -57,6 +57,19 @@ class Config(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _mask_rcnn_has_what_it_learns_from(self) -> "Config":
+        if self.model.architecture != "mask_rcnn":
+            return self
+        if self.supervision.pseudo_masks == "teacher":
+            raise ValueError(
+                "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: its teacher would be a Mask "
+                "R-CNN that learns from boxes, and it learns from masks alone; expected grabcut or null"
+            )
+        if self.model.semantic_head:
+            raise ValueError("model.semantic_head is true, but model.architecture is mask_rcnn, which has none")
+        return self
+
+    @model_validator(mode="after")
     def _one_size_range_per_level(self) -> "Config":
         if len(self.assignment.size_boundaries) != len(self.model.levels) - 1:
             raise ValueError(

@@ -65,7 +65,7 @@ class TrainingConfig(Frozen):
     batch_size: Count = 16  # images that a worker holds at once
     accumulation: Count = 1  # batches whose gradients are averaged in one step; each normalizes its own losses
     # images a step for which learning_rate, steps and warmup_steps are stated: they are scaled to the effective batch,
-    # batch_size x accumulation x workers; None: they are taken as they are
+    # batch_size x accumulation x workers; None: they are taken as they are. sgd only
     schedule_batch_size: Count | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.01
@@ -84,6 +84,15 @@ class TrainingConfig(Frozen):
     def _one_length(self) -> "TrainingConfig":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}, expected exactly one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _linear_rule_is_for_sgd(self) -> "TrainingConfig":
+        if self.schedule_batch_size is not None and self.optimizer != "sgd":
+            raise ValueError(
+                f"schedule_batch_size is {self.schedule_batch_size}, but optimizer is {self.optimizer}: the learning "
+                "rate is scaled in proportion to the batch, which is a rule for sgd; expected null"
+            )
         return self
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 import os
 import shutil
 import stat
@@ -19,6 +20,8 @@ from tqdm import tqdm
 from core.datasets.disk_space import require_space
 
 RECORD = ".unpacked.json"  # in the folder: the archive it came from, its files and their sizes
+
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ def unpack(
     brings a checksum of each file, which is verified.
 
     Raises:
-        ValueError: if the archive is damaged, has no such files, or any member is a link or device or lies outside
-            the archive's folder (an absolute path, a drive, `..`); then nothing has been written.
-        OSError: if the disk has no room for the files.
+        ValueError: if the archive is damaged, encrypted or compressed in an unknown way, has no such files, or any
+            member is a link or device or lies outside the archive's folder (an absolute path, a drive, `..`); then
+            nothing has been written.
+        OSError: if the disk has no room for the files, or they cannot be read or written; names the archive.
     """
     partial = target.with_name(f".{target.name}.partial")
     try:
@@ -62,8 +66,15 @@ def unpack(
         sizes = {name: member.size for name, member in files.items()}
         (partial / RECORD).write_text(json.dumps({"archive": archive.name, "files": sizes}))
         os.replace(partial, target)
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{archive}: is damaged ({error}); remove it to have it fetched again") from error
+    except RuntimeError as error:  # zipfile's for what is encrypted, or (NotImplementedError) compressed in another way
+        expected = "expected no password, and members stored or compressed by deflate, bzip2 or LZMA"
+        raise ValueError(f"{archive}: cannot be unpacked ({error}); {expected}") from error
+    except OSError as error:
+        if error.errno is None:  # bz2's for what is damaged
+            raise ValueError(f"{archive}: is damaged ({error}); remove it to have it fetched again") from error
+        raise OSError(error.errno, f"{archive}: cannot be unpacked as {target} ({error})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

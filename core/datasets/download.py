@@ -4,10 +4,12 @@ A second call does only what is missing: a broken download goes on where it stop
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from core.datasets.archive import is_unpacked, unpack
 from core.datasets.disk_space import require_space
@@ -37,6 +39,7 @@ class Archive:
 
 
 COCO_SERVER = "http://images.cocodataset.org"
+TEST_DEV_LIST = "image_info_test-dev2017.json"  # the images of test-dev, half of those of test
 # COCO publishes no checksums: these are what many projects found independently. Those of VOC and SBD: torchvision.
 CATALOG = {
     "coco_train": Archive(
@@ -46,6 +49,13 @@ CATALOG = {
     "coco_annotations": Archive(
         COCO_SERVER, "annotations/annotations_trainval2017.zip", 252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c",
         "annotations", prefixes=("instances_",),
+    ),
+    "coco_test": Archive(
+        COCO_SERVER, "zips/test2017.zip", 6_646_970_404, "77ad2c53ac5d0aea611d422c0938fb35", "test2017"
+    ),
+    "coco_test_list": Archive(
+        COCO_SERVER, "annotations/image_info_test2017.zip", 1_144_034, "85da7065e5e600ebfee8af1edb634eb5",
+        "annotations", prefixes=(TEST_DEV_LIST,),
     ),
     "voc": Archive(
         "http://host.robots.ox.ac.uk/pascal/VOC", "voc2012/VOCtrainval_11-May-2012.tar", 1_999_639_040,
@@ -98,6 +108,20 @@ def download_coco_val(root: Path, shelf: Shelf) -> None:
     _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
 
 
+def download_coco_test(root: Path, shelf: Shelf) -> None:
+    """What COCO's test-dev needs: test2017/ and, in annotations/, image_info_test-dev2017.json (7 GB)."""
+    folders = {"annotations": "coco_annotations", "test2017": "coco_test"}
+    _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
+    target = root / "annotations" / TEST_DEV_LIST
+    if not target.exists():
+        archive = CATALOG["coco_test_list"]
+        with TemporaryDirectory(prefix=".annotations.", dir=root) as scratch:
+            folder = Path(scratch, "annotations")
+            unpack(shelf.get(archive), folder, inside=archive.inside, prefixes=archive.prefixes)
+            os.replace(folder / TEST_DEV_LIST, target)
+        shelf.done_with(archive)
+
+
 def download_voc(root: Path, shelf: Shelf) -> None:
     """VOC 2012 and SBD, and made from both annotations/instances_train_aug.json and instances_val.json (4 GB)."""
     _unpack_missing(root, {"VOC2012": CATALOG["voc"], "SBD": CATALOG["sbd"]}, shelf)
@@ -137,6 +161,7 @@ def download_weights(root: Path, shelf: Shelf) -> None:
 DATASETS: dict[str, Callable[[Path, Shelf], None]] = {
     "coco": download_coco,
     "coco_val": download_coco_val,
+    "coco_test": download_coco_test,
     "voc": download_voc,
     "people": download_people,
     "weights": download_weights,

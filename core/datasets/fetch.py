@@ -6,7 +6,7 @@ import os
 import re
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from core.datasets.disk_space import require_space
 
 CHUNK = 2**18  # bytes
 PARTIAL = ".partial"  # added to the name until the file is whole
+ETAG = ".etag"  # added to that: the file's version, as the server names it
 RANGE_NOT_SATISFIABLE = 416  # HTTP: the file has no byte at the place asked for
 
 
@@ -32,8 +33,9 @@ def fetch(
     """Download a file, or the rest of it where an earlier download broke off.
 
     Until it is whole and right it lies beside `target` as `.partial`. A broken connection is taken up again as long
-    as each attempt gets further; a server that knows no ranges sends the whole file anew. What already lies at
-    `target` is checked, not fetched.
+    as each attempt gets further; a server that knows no ranges sends the whole file anew. So does one whose file has
+    another ETag by then, which is asked for without `md5`; without an ETag, too, the file is taken for the same. What
+    already lies at `target` is checked, not fetched.
 
     Raises:
         ValueError: for another scheme than http and https, or content of another size or checksum than expected; a
@@ -49,11 +51,13 @@ def fetch(
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + PARTIAL)
-    _fetch_bytes(url, partial, size, progress=progress, timeout=timeout)
+    _fetch_bytes(url, partial, size, same_version=md5 is None, progress=progress, timeout=timeout)
     if problem := content_problem(partial, size, md5):
         partial.unlink()
+        _etag_file(partial).unlink(missing_ok=True)
         raise ValueError(f"{url}: {problem}; the download was removed")
     os.replace(partial, target)
+    _etag_file(partial).unlink(missing_ok=True)
 
 
 def content_problem(path: Path, size: int | None, md5: str | None) -> str | None:
@@ -68,31 +72,43 @@ def content_problem(path: Path, size: int | None, md5: str | None) -> str | None
     return None
 
 
-def _fetch_bytes(url: str, partial: Path, size: int | None, *, progress: bool, timeout: float) -> None:
+def _fetch_bytes(url: str, partial: Path, size: int | None, **settings: Any) -> None:
     """Attempts until `partial` has all its bytes, given up when one brings nothing new."""
     while True:
         before = _num_bytes(partial)
         if size is not None and before == size:
             return
-        total = _attempt(url, partial, size, progress=progress, timeout=timeout)
+        total, ended = _attempt(url, partial, size, **settings)
         now = _num_bytes(partial)
-        if total is None or now >= total:
+        whole = ended if total is None else now >= total
+        if whole:
             return
         if now <= before:
+            expected = "an unknown number of" if total is None else total
             advice = f"what came is kept in {partial}, the next call goes on from there"
-            raise ConnectionError(f"{url}: broke off after {now} of {total} bytes; {advice}")
+            raise ConnectionError(f"{url}: broke off after {now} of {expected} bytes; {advice}")
 
 
 def _num_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _attempt(url: str, partial: Path, size: int | None, *, progress: bool, timeout: float) -> int | None:
-    """Receive what one connection brings; returns the bytes of the whole file, None if nobody knows."""
-    held = _num_bytes(partial)
+def _etag_file(partial: Path) -> Path:
+    return partial.with_name(partial.name + ETAG)
+
+
+def _attempt(
+    url: str, partial: Path, size: int | None, *, same_version: bool, progress: bool, timeout: float
+) -> tuple[int | None, bool]:
+    """Receive what one connection brings, from what is there on, unless that is of another version than the server's.
+
+    Returns the bytes of the whole file, None if nobody knows, and whether the answer came to its end.
+    """
+    held, etag_file = _num_bytes(partial), _etag_file(partial)
     if size is not None and held > size:
         held = 0
-    with _open(url, held, timeout) as response:
+    etag = etag_file.read_text() if same_version and etag_file.exists() else None
+    with _open(url, held, etag, timeout) as response:
         start = _first_byte(response)
         if start not in (0, held):
             raise ConnectionError(f"{url}: sent bytes from {start} on, asked for those from {held} on")
@@ -106,8 +122,10 @@ def _attempt(url: str, partial: Path, size: int | None, *, progress: bool, timeo
             tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress) as bar,
             partial.open("ab" if start else "wb") as file,
         ):
-            _receive(response, file, bar)
-    return total
+            if not start:  # in this order: a kill in between leaves nothing under a wrong version
+                _keep_etag(response, etag_file)
+            ended = _receive(response, file, bar)
+    return total, ended
 
 
 def _first_byte(response: HTTPResponse) -> int:
@@ -116,15 +134,27 @@ def _first_byte(response: HTTPResponse) -> int:
     return int(content_range[1]) if response.status == 206 and content_range else 0
 
 
-def _receive(response: HTTPResponse, file: BinaryIO, bar: tqdm) -> None:
-    """Write what comes until the end or until the connection breaks; the caller sees how far that was."""
+def _keep_etag(response: HTTPResponse, etag_file: Path) -> None:
+    """Keep the version that an answer names, unless it is weak: that may stand for other bytes, too."""
+    etag = response.headers.get("ETag", "")
+    if re.fullmatch(r'"[!#-~]*"', etag):
+        etag_file.write_text(etag)
+    else:
+        etag_file.unlink(missing_ok=True)
+
+
+def _receive(response: HTTPResponse, file: BinaryIO, bar: tqdm) -> bool:
+    """Write what comes; whether that ended, or the connection broke.
+
+    Where the server told a length or no length and no chunks, a connection that is closed too soon looks like an end.
+    """
     while True:
         try:
             chunk = response.read(CHUNK)
         except (OSError, HTTPException):
-            return
+            return False
         if not chunk:
-            return
+            return True
         try:
             file.write(chunk)
         except OSError as error:
@@ -134,16 +164,18 @@ def _receive(response: HTTPResponse, file: BinaryIO, bar: tqdm) -> None:
         bar.update(len(chunk))
 
 
-def _open(url: str, start: int, timeout: float) -> HTTPResponse:
-    """Ask for the bytes from `start` on; from the beginning, where the file has none there."""
+def _open(url: str, start: int, etag: str | None, timeout: float) -> HTTPResponse:
+    """Ask for the bytes from `start` on; from the beginning, where the file has none there or another `etag`."""
     headers = {"User-Agent": "boxinst-ablation-suite", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
+        if etag is not None:
+            headers["If-Range"] = etag
     try:
         return _http_only().open(request.Request(url, headers=headers), timeout=timeout)
     except HTTPError as error:
         if error.code == RANGE_NOT_SATISFIABLE and start:
-            return _open(url, 0, timeout)
+            return _open(url, 0, None, timeout)
         raise ConnectionError(f"{url}: the server answers {error.code} {error.reason}") from error
     except URLError as error:
         raise ConnectionError(f"{url}: cannot be reached ({error.reason})") from error

@@ -15,6 +15,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from core.atomic_file import replaced
+
 LIST_OF_IMAGES = Path(__file__).with_name("people_images.json")
 FILES = {"train": "instances_train.json", "val": "instances_val.json", "boxes_only": "boxes_only.json"}
 ANNOTATIONS = "annotations/instances_val2017.json"  # in COCO's archive of annotations
@@ -59,9 +61,8 @@ def write_people(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     for split, content in contents.items():
-        partial = root / f".{FILES[split]}.partial"
-        partial.write_text(json.dumps(content, separators=(",", ":")))
-        os.replace(partial, root / FILES[split])
+        with replaced(root / FILES[split]) as unfinished_file:
+            unfinished_file.write_text(json.dumps(content, separators=(",", ":")))
 
 
 def is_made(root: Path, list_of_images: Path = LIST_OF_IMAGES) -> bool:

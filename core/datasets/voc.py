@@ -6,7 +6,6 @@ al., ICCV 2011) has masks for 11,355 images of VOC 2011, made by others. `train_
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,8 @@ from pycocotools import mask as coco_mask
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from tqdm import tqdm
+
+from core.atomic_file import replaced
 
 CATEGORIES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -47,9 +48,8 @@ def write_voc_files(voc: Path, sbd: Path, out: Path, *, progress: bool = False) 
         if target.exists():
             continue
         content = instance_file(voc / "JPEGImages", tqdm(read.items(), desc=split, unit="image", disable=not progress))
-        unfinished = target.with_name(f".{target.name}.partial")
-        unfinished.write_text(json.dumps(content))
-        os.replace(unfinished, target)
+        with replaced(target) as unfinished:
+            unfinished.write_text(json.dumps(content))
 
 
 def instance_file(photos: Path, readers: Iterable[tuple[str, Callable[[str], Instances]]]) -> dict[str, Any]:

@@ -47,6 +47,18 @@ def test_a_value_out_of_range_is_named() -> None:
             r"assignment\.size_boundaries: .*each value above the one before, found \[64, 128, 128, 256\]",
         ),
         (
+            {"training": {"optimizer": "adamw", "schedule_batch_size": 16}},
+            "training: .*schedule_batch_size is 16, but optimizer is adamw: .* a rule for sgd; expected null",
+        ),
+        (
+            {"model": {"architecture": "mask_rcnn"}, "supervision": {"pseudo_masks": "teacher"}},
+            "config: .*pseudo_masks is teacher, but model.architecture is mask_rcnn: .*; expected grabcut or null",
+        ),
+        (
+            {"model": {"architecture": "mask_rcnn", "semantic_head": True}, "supervision": {"mask_ratio": 1}},
+            "config: .*semantic_head is true, but model.architecture is mask_rcnn, which has none",
+        ),
+        (
             {"training": {"drops": [0.9, 0.6]}},
             r"training\.drops: .*each value above the one before, found \[0\.9, 0\.6\]",
         ),

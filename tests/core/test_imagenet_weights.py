@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.config_file import build_config
-from core.imagenet_weights import FILES, SERVER, require_weights
+from core.imagenet_weights import FILES, SERVER, require_weights, with_weights
 from core.recipe import RECIPES, load_recipe
 from core.train import main
 
@@ -22,6 +22,19 @@ def test_of_other_files_nothing_is_known(tmp_path: Path) -> None:
     (tmp_path / "mine.pt").touch()
     for weights in (None, "package:efficientnet_lite0", str(tmp_path / "mine.pt")):
         require_weights(weights)
+
+
+def test_a_digest_is_of_what_the_file_holds_wherever_it_lies(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "weights.pt", tmp_path / "moved.pt"
+    path.write_bytes(b"first")
+    first = with_weights("digest", str(path))
+    path.rename(elsewhere)
+    assert first == with_weights("digest", str(elsewhere)) != "digest"
+    path.write_bytes(b"second")
+    assert with_weights("digest", str(path)) != first
+    assert with_weights("digest", "package:efficientnet_lite0") == with_weights("digest", None) == "digest"
+    with pytest.raises(ValueError, match=r"no file 'gone\.pt'"):
+        with_weights("digest", "gone.pt")
 
 
 def test_what_the_recipes_start_from_can_be_fetched() -> None:

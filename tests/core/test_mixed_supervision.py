@@ -48,6 +48,21 @@ def test_a_two_phase_training_resumes_to_the_bit(root: Path, tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "killed")
 
 
+def test_two_phases_in_one_epoch_are_refused_before_the_images_are_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.data_digest", None)
+    config = tiny(root, supervision={"mask_ratio": 0.34, "boxes_first": 0.5}, training={"epochs": 1})
+    with pytest.raises(ValueError, match=r"boxes_first is 0\.5 of a schedule of 1 epoch, expected .* at least 2"):
+        run(config, tmp_path)
+
+
+def test_boxes_come_first_for_an_epoch_however_small_their_share(root: Path, tmp_path: Path) -> None:
+    supervision = {"mask_ratio": 0.34, "boxes_first": 0.1}
+    config = tiny(root, supervision=supervision, training={"epochs": 2, "evaluate_every": None})
+    assert mask_terms(run(config, tmp_path)) == [{"projection", "pairwise"}, {"dice"}]
+
+
 def test_masks_for_some_categories_mix_both_losses_in_one_batch(root: Path, tmp_path: Path) -> None:
     config = tiny(
         root,

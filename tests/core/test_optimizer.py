@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from core.config import TrainingConfig
+from core.model.bifpn import BiFeaturePyramid
 from core.optimizer import build_optimizer, one_cycle_rate, step_rate
 
 
@@ -40,3 +41,15 @@ def test_norm_layers_are_not_decayed() -> None:
     groups = build_optimizer(model, TrainingConfig()).param_groups
     assert [len(group["params"]) for group in groups] == [2, 2]
     assert groups[1]["weight_decay"] == 0.0
+
+
+def test_norms_that_several_gpus_synchronize_are_not_decayed_either() -> None:
+    def group_sizes(model: torch.nn.Module) -> list[int]:
+        return [len(group["params"]) for group in build_optimizer(model, TrainingConfig()).param_groups]
+
+    pyramid = BiFeaturePyramid(in_channels=(8, 8, 8), channels=8, num_levels=5, repeats=1)
+    alone = group_sizes(pyramid)
+    synchronized = torch.nn.SyncBatchNorm.convert_sync_batchnorm(pyramid)
+    norms = [module for module in synchronized.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
+    assert group_sizes(synchronized) == alone
+    assert alone[1] == 2 * len(norms) > 0  # weight and bias of each

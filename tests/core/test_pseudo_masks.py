@@ -30,6 +30,7 @@ __all__ = ["root"]  # a fixture
 HEIGHT, WIDTH = 48, 64
 DISK_BOX = [20, 10, 24, 24]  # xywh, tight
 OTHER_BOX = [2, 30, 8, 10]
+IDENTITY = {"method": "grabcut", "seed": 0, "config": {"supervision": {"mask_ratio": 0.0}}}
 
 
 def disk() -> np.ndarray:
@@ -155,8 +156,8 @@ def test_true_masks_are_left_and_each_pseudo_mask_is_the_one_it_would_be_anyway(
     other = 16 - with_masks
     assert set(masks) == {10 * other, 10 * other + 1}
     assert all(masks[i] == all_masks[i] for i in masks)
-    write_pseudo_masks(folder / PSEUDO_MASKS, half, masks, seconds=1.5)
-    masked, seconds = with_pseudo_masks(half, folder / PSEUDO_MASKS)
+    write_pseudo_masks(folder / PSEUDO_MASKS, half, masks, seconds=1.5, identity=IDENTITY)
+    masked, seconds = with_pseudo_masks(half, folder / PSEUDO_MASKS, identity=IDENTITY)
     assert seconds == 1.5
     before, after = ({r.image_id: r.segmentations for r in d.records} for d in (half, masked))
     assert after[with_masks] == before[with_masks]
@@ -166,8 +167,8 @@ def test_true_masks_are_left_and_each_pseudo_mask_is_the_one_it_would_be_anyway(
 
 def test_samples_carry_the_pseudo_masks_and_are_else_the_same(folder: Path) -> None:
     boxes_only = data_set(folder)
-    write_pseudo_masks(folder / PSEUDO_MASKS, boxes_only, grabcut_masks(boxes_only), seconds=0.0)
-    masked, _ = with_pseudo_masks(boxes_only, folder / PSEUDO_MASKS)
+    write_pseudo_masks(folder / PSEUDO_MASKS, boxes_only, grabcut_masks(boxes_only), seconds=0.0, identity=IDENTITY)
+    masked, _ = with_pseudo_masks(boxes_only, folder / PSEUDO_MASKS, identity=IDENTITY)
     assert len(masked) == len(boxes_only)
     before, after = boxes_only[0], masked[0]
     assert torch.equal(before.image, after.image)
@@ -180,7 +181,7 @@ def test_samples_carry_the_pseudo_masks_and_are_else_the_same(folder: Path) -> N
 def test_the_file_is_a_coco_file_with_equal_masks_and_nothing_unused(folder: Path) -> None:
     dataset = data_set(folder, image_ratio=0.5)
     masks = grabcut_masks(dataset)
-    write_pseudo_masks(folder / PSEUDO_MASKS, dataset, masks, seconds=2.0)
+    write_pseudo_masks(folder / PSEUDO_MASKS, dataset, masks, seconds=2.0, identity=IDENTITY)
     coco, original = COCO(folder / PSEUDO_MASKS), COCO(folder / "instances.json")
     (image_id,) = coco.getImgIds()
     assert coco.loadImgs(image_id) == original.loadImgs(image_id)
@@ -207,27 +208,52 @@ def test_a_wrong_file_is_refused_by_name(folder: Path, differences: dict, messag
     path = folder / PSEUDO_MASKS
     dataset = data_set(folder)
     masks = {i: coco_mask.encode(np.asfortranarray(disk(), dtype=np.uint8)) for i in (70, 71, 90, 91)}
-    write_pseudo_masks(path, dataset, masks, seconds=0.0)
+    write_pseudo_masks(path, dataset, masks, seconds=0.0, identity=IDENTITY)
     bent(path, **differences)
     with pytest.raises(ValueError, match=rf"(?s)pseudo_masks\.json: 1 problem.*{message}.*delete pseudo_masks\.json"):
-        with_pseudo_masks(dataset, path)
+        with_pseudo_masks(dataset, path, identity=IDENTITY)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"images": [], "annotations": [], "categories": 3}'])
 def test_a_broken_file_is_refused_by_name(folder: Path, content: str) -> None:
     (folder / PSEUDO_MASKS).write_text(content)
     with pytest.raises(ValueError, match=r"pseudo_masks\.json: .*; delete pseudo_masks\.json to make"):
-        with_pseudo_masks(data_set(folder), folder / PSEUDO_MASKS)
+        with_pseudo_masks(data_set(folder), folder / PSEUDO_MASKS, identity=IDENTITY)
 
 
 def test_a_file_without_its_seconds_is_refused(folder: Path) -> None:
     dataset = data_set(folder)
     masks = {i: coco_mask.encode(np.asfortranarray(disk(), dtype=np.uint8)) for i in (70, 71, 90, 91)}
-    write_pseudo_masks(folder / PSEUDO_MASKS, dataset, masks, seconds=0.0)
+    write_pseudo_masks(folder / PSEUDO_MASKS, dataset, masks, seconds=0.0, identity=IDENTITY)
     content = json.loads((folder / PSEUDO_MASKS).read_text())
     (folder / PSEUDO_MASKS).write_text(json.dumps(content | {"info": {}}))
     with pytest.raises(ValueError, match=r"info is \{\}, expected the seconds"):
-        with_pseudo_masks(dataset, folder / PSEUDO_MASKS)
+        with_pseudo_masks(dataset, folder / PSEUDO_MASKS, identity=IDENTITY)
+
+
+@pytest.mark.parametrize(("other", "message"), [
+    ({"method": "teacher"}, r"another training: method is 'grabcut' instead of 'teacher'"),
+    ({"seed": 1}, r"another training: seed is 0 instead of 1"),
+    ({"config": {"supervision": {"mask_ratio": 0.5}}},
+     r"another training: config\.supervision\.mask_ratio is 0\.0 instead of 0\.5"),
+])  # fmt: skip
+def test_masks_that_belong_to_another_training_are_refused_by_name(folder: Path, other: dict, message: str) -> None:
+    dataset, path = data_set(folder), folder / PSEUDO_MASKS
+    masks = {i: coco_mask.encode(np.asfortranarray(disk(), dtype=np.uint8)) for i in (70, 71, 90, 91)}
+    write_pseudo_masks(path, dataset, masks, seconds=0.0, identity=IDENTITY)
+    with pytest.raises(ValueError, match=rf"pseudo_masks\.json: made for {message}; delete pseudo_masks\.json to make"):
+        with_pseudo_masks(dataset, path, identity=IDENTITY | other)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"info": {"seconds": 1.0}}))
+    with pytest.raises(ValueError, match=r"info\.identity is None, expected what the masks belong to; delete"):
+        with_pseudo_masks(dataset, path, identity=IDENTITY)
+
+
+def test_a_training_refuses_the_masks_that_another_one_left_in_its_folder(root: Path, tmp_path: Path) -> None:
+    run(tiny(root, supervision={"pseudo_masks": "grabcut"}, training={"epochs": 1}), tmp_path)
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(ValueError, match=r"pseudo_masks\.json: made for another training: seed is 0 instead of 1;"):
+        run(tiny(root, supervision={"pseudo_masks": "grabcut"}, training={"epochs": 1}), tmp_path, seed=1)
 
 
 def test_training_on_grabcut_masks_uses_dice_alone_and_a_resume_reads_the_file(

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from core.config import Config
-from core.config_file import build_config
+from core.config_file import build_config, field_paths
 from core.effective_batch import scale_to_batch
 from core.network_file import without_weights
-from core.recipe import RECIPES, load_recipe
+from core.recipe import RECIPES, leaves, load_recipe
 from tests.core.released_networks import GOLDEN_DIR, config_of
 from tests.core.test_released_settings import settings
 
@@ -24,6 +24,10 @@ GPU_RECIPES = sorted(path.stem for path in RECIPES.glob("*.yaml") if "coco" in p
 
 def config_named(recipe: str) -> Config:
     return build_config(load_recipe(recipe), recipe)
+
+
+def test_the_first_recipe_states_every_setting() -> None:
+    assert set(leaves(load_recipe("coco_r50_1x"))) == set(field_paths())
 
 
 @pytest.mark.parametrize(("recipe", "network"), RELEASED.items())

@@ -111,6 +111,30 @@ def test_renamed_missing_and_reshaped_tensors_are_refused_by_name_golden(condins
     assert all(torch.equal(tensor, before[name]) for name, tensor in condinst.state_dict().items())
 
 
+def test_two_names_for_one_place_are_refused_golden(condinst: CondInst, tmp_path: Path) -> None:
+    tensors = zeros("condinst")
+    name = "backbone.bottom_up.res2.0.conv1.weight"
+    other = name.replace("bottom_up.", "bottom_up.backbone.")  # as under a BiFPN
+    tensors[other] = tensors[name] + 1
+    torch.save({"model": tensors}, tmp_path / "two.pth")
+    with pytest.raises(ValueError, match=rf"two\.pth: not the .*: 1 there twice \({name} = {other}\)$"):
+        load_released_weights(condinst, tmp_path / "two.pth")
+
+
+@pytest.mark.parametrize("tensor", [
+    torch.full((169,), float("nan")), torch.full((169,), float("inf")), torch.zeros(169, dtype=torch.int64),
+    torch.zeros(169, dtype=torch.complex64),
+])  # fmt: skip
+def test_tensors_of_anything_but_finite_floats_are_refused_by_name_golden(
+    condinst: CondInst, tmp_path: Path, tensor: Tensor
+) -> None:
+    torch.save({"model": zeros("condinst") | {"controller.bias": tensor}}, tmp_path / "odd.pth")
+    before = {name: tensor.clone() for name, tensor in condinst.state_dict().items()}
+    with pytest.raises(ValueError, match=r"odd\.pth: not the .*: 1 not of finite floats \(controller\.bias\)$"):
+        load_released_weights(condinst, tmp_path / "odd.pth")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in condinst.state_dict().items())
+
+
 @pytest.mark.parametrize(("network", "difference"), [
     ("boxinst", "model.mask_feature_channels 16 (BoxInst) instead of 8 (CondInst)"),
     ("boxinst_r101", "model.backbone.name resnet101 instead of resnet50"),

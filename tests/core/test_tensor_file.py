@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +35,24 @@ class Called:
 
     def __reduce__(self) -> tuple:
         return self.function, self.arguments
+
+
+class Forged(Called):
+    """Has the result given a state, too."""
+
+    def __init__(self, function: Callable, *arguments: Any, state: tuple) -> None:
+        super().__init__(function, *arguments)
+        self.state = state
+
+    def __reduce__(self) -> tuple:
+        return self.function, self.arguments, self.state
+
+
+RECONSTRUCT = np.zeros(0).__reduce__()[0]
+
+
+def forged_array(shape: Any, numbers: Any, content: Any, made_with: tuple = (0,)) -> Forged:
+    return Forged(RECONSTRUCT, np.ndarray, made_with, b"b", state=(1, shape, numbers, False, content))
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
@@ -96,9 +116,63 @@ def test_bytes_through_another_codec_are_refused(tmp_path: Path) -> None:
         read_tensors(tmp_path / "w.pkl")
 
 
+def test_bytes_that_would_become_pointers_are_refused_and_the_process_lives(tmp_path: Path) -> None:
+    # Eight bytes, declared as a record of one object: whoever builds that array follows the pointer on its removal.
+    record = Forged(np.dtype, "V8", False, True, state=(3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 1))
+    pickled(tmp_path / "w.pkl", {"a": forged_array((1,), record, b"\x41" * 8)})
+    command = "import sys; from core.tensor_file import read_tensors; read_tensors(sys.argv[1])"
+    arguments = [sys.executable, "-c", command, tmp_path / "w.pkl"]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 1  # of an exception, not of a signal
+    assert "w.pkl is no pickle of numpy arrays and nothing that runs: an array is of 'V8', expected" in done.stderr
+
+
+def test_only_the_byte_order_of_a_forged_number_type_counts(tmp_path: Path) -> None:
+    fields = (3, ">", None, ("a",), {"a": (np.dtype("i2"), 0)}, 8, 1, 1)
+    numbers = Forged(np.dtype, "i2", False, True, state=fields)
+    pickled(tmp_path / "w.pkl", {"a": forged_array((2,), numbers, b"\x00\x01\x00\x02")})
+    assert read_tensors(tmp_path / "w.pkl")["a"].tolist() == [1, 2]
+    pickled(tmp_path / "w.pkl", {"a": forged_array((2,), Forged(np.dtype, "i2", state=(3, "x")), b"")})
+    with pytest.raises(ValueError, match=r"w\.pkl is no pickle .*: a byte order is 'x', expected one of"):
+        read_tensors(tmp_path / "w.pkl")
+
+
+def test_no_memory_is_taken_for_a_shape_that_the_bytes_do_not_fill(tmp_path: Path) -> None:
+    pickled(tmp_path / "w.pkl", {"a": forged_array((2,), np.dtype("u1"), b"\x01\x02", made_with=(2**60,))})
+    assert read_tensors(tmp_path / "w.pkl")["a"].tolist() == [1, 2]
+    pickled(tmp_path / "w.pkl", {"a": forged_array((2**30, 2**20), np.dtype("f4"), b"\x01\x02")})
+    with pytest.raises(ValueError, match=r"under 'a' has 2 bytes for the shape .* of float32, expected 4503599627"):
+        read_tensors(tmp_path / "w.pkl")
+
+
+@pytest.mark.parametrize(("array", "found"), [
+    (forged_array((-1,), np.dtype("f4"), b""), r"the shape \(-1,\), expected numbers from 0"),
+    (forged_array((0, 2**80), np.dtype("f4"), b""), r"the shape \(0, 1208925819614629174706176\), expected numbers"),
+    (forged_array(("1",), np.dtype("f4"), b"1234"), r"the shape \('1',\), expected numbers"),
+    (forged_array(1, np.dtype("f4"), b"1234"), "no shape, numbers and bytes"),
+    (forged_array((1,), "f4", b"1234"), "no shape, numbers and bytes"),
+    (forged_array((1,), np.dtype("f4"), [1.0]), "no shape, numbers and bytes"),
+    (Called(RECONSTRUCT, np.ndarray, (1,), b"b"), "no shape, numbers and bytes"),
+])  # fmt: skip
+def test_an_array_that_makes_no_sense_is_named(tmp_path: Path, array: Called, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"w\.pkl: the array under 'a' has {found}"):
+        read_tensors(pickled(tmp_path / "w.pkl", {"a": array}, protocol=4))
+
+
+@pytest.mark.parametrize("numbers", [">f4", "<f8", "f2", ">i2", "u1", "i8"])
+def test_numbers_of_either_byte_order_are_read(tmp_path: Path, numbers: str) -> None:
+    pickled(tmp_path / "w.pkl", {"a": np.arange(6, dtype=numbers).reshape(2, 3)})
+    assert read_tensors(tmp_path / "w.pkl")["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("array", [np.array([None, {}]), np.array(["text"]), np.zeros(1, "c8"), np.zeros(1, "M8[s]")])
+def test_arrays_of_anything_but_numbers_are_refused(tmp_path: Path, array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"w\.pkl is no pickle of .*: an array is of '\w+', expected numbers"):
+        read_tensors(pickled(tmp_path / "w.pkl", {"a": array}))
+
+
 @pytest.mark.parametrize(("content", "found"), [
-    ({"a": np.array([None, {}])}, "an array of object under 'a'"),
-    ({"a": np.array(["text"])}, "an array of <U4 under 'a'"),
+    ({"a": np.array([True])}, "an array of bool under 'a'"),
     ({"a": 3}, "int under 'a'"),
     ({3: np.zeros(1)}, "an array of float64 under 3"),
 ])  # fmt: skip

@@ -1,10 +1,14 @@
 """The command line that trains one recipe."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from core.model.condinst import CondInst
 from core.train import main
 from tests.core.test_training import root
 
@@ -23,7 +27,8 @@ def test_a_recipe_is_trained_evaluated_and_written_and_the_schedule_is_told(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        assert run(root, tmp_path, "--set", "training.accumulation=2", "--set", "training.schedule_batch_size=2") == 0
+        scaled = ("training.accumulation=2", "training.schedule_batch_size=2", "training.optimizer=sgd")
+        assert run(root, tmp_path, *(word for change in scaled for word in ("--set", change))) == 0
     assert (
         "2 images x 2 accumulated x 1 workers = 4 images a step (the recipe's schedule is for 2): 1 steps"
         in caplog.text
@@ -43,7 +48,9 @@ def test_a_recipe_is_trained_evaluated_and_written_and_the_schedule_is_told(
         (("--set", "training.stepz=1"), "did you mean 'training.steps'"),
         (("--set", "training.steps"), "expected NAME=VALUE"),
         (("--recipe", "coco_r50"), "recipe 'coco_r50': no file"),
+        (("--set", "training.schedule_batch_size=16"), "schedule_batch_size is 16, but optimizer is adamw"),
         (("--data-root", "/nowhere"), "/nowhere"),
+        (("--data-root", "/nowhere", "--device", "quantum"), "device is 'quantum', expected cpu"),  # before the data
     ],
 )
 def test_bad_input_ends_with_one_line_and_status_2(
@@ -53,3 +60,42 @@ def test_bad_input_ends_with_one_line_and_status_2(
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
     assert message in errors
+
+
+def test_a_folder_that_cannot_be_made_and_a_loss_that_diverges_end_alike(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(root, tmp_path / "file" / "run") == 2
+    assert capsys.readouterr().err.startswith("error: [Errno 20] Not a directory")
+    original = CondInst.predict_masks
+    monkeypatch.setattr(CondInst, "predict_masks", lambda *given: original(*given) * float("nan"))
+    assert run(root, tmp_path / "run") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: step 0: loss projection, pairwise is not finite")
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`torchrun --nproc-per-node 2 -m core.train` with these arguments."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [*command, "-m", "core.train", *arguments], capture_output=True, text=True, cwd=root, env=environment
+    )
+
+
+def test_torchrun_writes_once_reports_once_and_ends_with_status_2(root: Path, tmp_path: Path) -> None:
+    given = ["--recipe", "smoke", "--data-root", str(root), "--folder", str(tmp_path), "--loader-processes", "0"]
+    given += [word for pair in SMALL for word in ("--set", pair)] + ["--device", "cpu", "--threads", "1"]
+    first = torchrun(*given)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("AP75") == 1
+    assert first.stderr.count("2 images x 1 accumulated x 2 workers = 4 images a step: 2 steps") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "metrics.json", "bbox.json", "segm.json"}
+    assert len(json.loads((tmp_path / "bbox.json").read_text())) > 0
+
+    other = torchrun(*given, "--set", "training.batch_size=1")  # both workers meet the checkpoint of the first
+    assert other.returncode != 0
+    assert other.stderr.count("error: ") == 1
+    assert f"error: {tmp_path}/checkpoint.pt: " in other.stderr
+    assert "exitcode  : 2" in other.stderr

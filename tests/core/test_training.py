@@ -85,6 +85,24 @@ def test_the_same_trial_twice_is_equal_to_the_bit(root: Path, tmp_path: Path) ->
     assert comparable(run(config, tmp_path / "a")) == comparable(run(config, tmp_path / "b"))
 
 
+@pytest.mark.parametrize(("boxes_first", "reads"), [(0.0, 1), (0.5, 2)])
+def test_the_training_file_is_read_again_only_where_boxes_come_first(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes_first: float, reads: int
+) -> None:
+    seen, original = [], training.load_training_set
+    monkeypatch.setattr(
+        training, "load_training_set", lambda *given, **other: seen.append(1) or original(*given, **other)
+    )
+
+    def stop(*given, **other) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "initial_model", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(root, supervision={"mask_ratio": 0.5, "boxes_first": boxes_first}), tmp_path)
+    assert len(seen) == reads
+
+
 def test_another_seed_gives_another_training(root: Path, tmp_path: Path) -> None:
     config = tiny(root, training={"epochs": 1})
     assert comparable(run(config, tmp_path / "a", seed=0)) != comparable(run(config, tmp_path / "b", seed=1))
@@ -131,8 +149,9 @@ def test_images_without_boxes_and_boxes_that_vanish_train_and_evaluate(
         for annotation in content["annotations"]:
             x, y, _, _ = annotation["bbox"]
             # between two samples of the mask grid, which lie at 2, 6, 10, ...: no cell of any mask
-            annotation["bbox"] = [4 * (x // 4) + 3.2, 4 * (y // 4) + 3.2, 1.5, 1.5]
-            annotation["segmentation"] = []
+            left, top = 4 * (x // 4) + 3.2, 4 * (y // 4) + 3.2
+            annotation["bbox"] = [left, top, 1.5, 1.5]
+            annotation["segmentation"] = [[left, top, left + 1.5, top, left + 1.5, top + 1.5, left, top + 1.5]]
         first = content["images"][0]["id"]
         content["annotations"] = [a for a in content["annotations"] if a["image_id"] != first]
         (tmp_path / f"{split}.json").write_text(json.dumps(content))

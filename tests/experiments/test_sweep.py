@@ -14,7 +14,7 @@ from experiments.provenance import Provenance
 from experiments.results import table, write_results
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job, check_data, crashed, list_jobs, run_one_by_one, waiting, with_weights
+from experiments.sweep import Job, check_data, crashed, list_jobs, run_one_by_one, waiting
 
 
 @pytest.fixture
@@ -191,18 +191,6 @@ def test_validation_without_any_mask_is_refused_before_training(study: Study, ma
     boxes_only = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
     with pytest.raises(ValueError, match=r"boxes\.json: no annotation has a mask"):
         check_data(list_jobs(boxes_only, made_from))
-
-
-def test_other_weights_at_the_same_path_are_another_trial(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
-    path.write_bytes(b"first")
-    first = with_weights("digest", str(path))
-    assert first == with_weights("digest", str(path)) != "digest"
-    path.write_bytes(b"second")
-    assert with_weights("digest", str(path)) != first
-    assert with_weights("digest", "package:efficientnet_lite0") == with_weights("digest", None) == "digest"
-    with pytest.raises(ValueError, match=r"no file 'gone\.pt'"):
-        with_weights("digest", "gone.pt")
 
 
 def test_an_arm_that_the_data_cannot_teach_is_refused_before_training(study: Study, made_from, tmp_path: Path) -> None:

@@ -17,8 +17,11 @@ class FileServer:
     breaks: list[int] = field(default_factory=list)
     knows_ranges: bool = True
     tells_length: bool = True
+    chunked: bool = False  # one chunk, and no length told
+    etag: str | None = None
     redirects: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, int]] = field(default_factory=list)  # path and first byte asked for
+    conditions: list[str | None] = field(default_factory=list)  # the ETag that each request makes a range depend on
 
 
 @contextmanager
@@ -30,6 +33,8 @@ def serving(files: dict[str, bytes]) -> Iterator[FileServer]:
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             start = int(asked[1]) if asked else 0
             server.requests.append((self.path, start))
+            condition = self.headers.get("If-Range")
+            server.conditions.append(condition)
             if self.path in server.redirects:
                 self.send_response(302)
                 self.send_header("Location", server.redirects[self.path])
@@ -39,7 +44,7 @@ def serving(files: dict[str, bytes]) -> Iterator[FileServer]:
             if content is None:
                 self.send_error(404)
                 return
-            if start and server.knows_ranges:
+            if start and server.knows_ranges and condition in (None, server.etag):
                 if start >= len(content):
                     self.send_error(416)
                     return
@@ -48,11 +53,20 @@ def serving(files: dict[str, bytes]) -> Iterator[FileServer]:
                 content = content[start:]
             else:
                 self.send_response(200)
-            if server.tells_length:
+            if server.etag is not None:
+                self.send_header("ETag", server.etag)
+            if server.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            elif server.tells_length:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            breaks = server.breaks.pop(0) if server.breaks else None
             with suppress(ConnectionError):  # a client that has seen enough
-                self.wfile.write(content[: server.breaks.pop(0)] if server.breaks else content)
+                if server.chunked:
+                    self.wfile.write(b"%x\r\n" % len(content))
+                self.wfile.write(content[:breaks])
+                if server.chunked and breaks is None:
+                    self.wfile.write(b"\r\n0\r\n\r\n")
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import shutil
@@ -6,6 +7,7 @@ import zipfile
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.datasets.archive import RECORD, is_unpacked, unpack
@@ -140,6 +142,65 @@ def test_a_truncated_archive_is_damaged_and_nothing_is_left(tmp_path: Path, name
     with pytest.raises(ValueError, match="is damaged"):
         unpack(archive, tmp_path / "t", inside="top")
     assert {path.name for path in tmp_path.iterdir()} == {name}
+
+
+def flagged(path: Path, offset: int, value: int) -> Path:
+    """A zip of one member with two bytes of its entry in the directory, and of its own header, set to this value."""
+    content = bytearray(write_zip(path, {"top/1.txt": b"a" * 1000}).read_bytes())
+    for signature, place in ((b"PK\x01\x02", offset + 2), (b"PK\x03\x04", offset)):
+        start = content.index(signature) + place
+        content[start : start + 2] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(("offset", "value", "reason"), [
+    (6, 1, "is encrypted, password required"), (8, 97, "compression method is not supported"),
+])  # fmt: skip
+def test_an_encrypted_zip_and_an_unknown_compression_are_told(
+    tmp_path: Path, offset: int, value: int, reason: str
+) -> None:
+    archive = flagged(tmp_path / "x.zip", offset, value)
+    with pytest.raises(ValueError, match=rf"x\.zip: cannot be unpacked \(.*{reason}.*\); expected no password"):
+        unpack(archive, tmp_path / "t", inside="top")
+    assert {path.name for path in tmp_path.iterdir()} == {"x.zip"}
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_is_damaged_within_a_member_is_told(tmp_path: Path, compression: int) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", compression) as archive:
+        archive.writestr("top/1.txt", bytes(range(256)) * 400)
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[60:100] = b"\xff" * 40
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.zip: is damaged \(.+\); remove it"):
+        unpack(tmp_path / "x.zip", tmp_path / "t", inside="top")
+
+
+def test_a_damaged_tar_of_lzma_is_told(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar.xz", "w:xz") as archive:
+        member = tarfile.TarInfo("top/1.txt")
+        member.size = 200_000
+        archive.addfile(member, io.BytesIO(np.random.default_rng(0).bytes(200_000)))
+    content = bytearray((tmp_path / "x.tar.xz").read_bytes())
+    content[100_000:100_100] = b"\xff" * 100
+    (tmp_path / "x.tar.xz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.tar\.xz: is damaged \(Corrupt input data\); remove it"):
+        unpack(tmp_path / "x.tar.xz", tmp_path / "t", inside="top")
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_with_the_archive_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    archive = write_zip(tmp_path / "x.zip", FILES)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match=r"x\.zip: cannot be unpacked as .*t \(.*No space left on device\)") as raised:
+        unpack(archive, tmp_path / "t", inside="top")
+    assert raised.value.errno == errno.ENOSPC
+    assert {path.name for path in tmp_path.iterdir()} == {"x.zip"}
 
 
 def test_an_archive_without_the_files_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from core.datasets import download
 from core.datasets.download import CATALOG, Shelf, download_people, main
 from core.datasets.people import ANNOTATIONS
+from core.evaluation_data import TEST_DEV
 from tests.core.datasets.file_server import FileServer, serving
 from tests.core.datasets.test_archive import write_tar
 from tests.core.datasets.test_people import ALL, official
@@ -73,8 +74,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     photos = {f"val2017/{i:012d}.jpg": jpeg(w, h) for i, w, h in [(139, 640, 427), (285, 200, 100), (632, 400, 640)]}
     train = {"train2017/000000000009.jpg": jpeg(9, 9)}
     annotations = {ANNOTATIONS: people, "annotations/instances_train2017.json": b"{}", "annotations/captions.json": b""}
+    lists = {f"annotations/image_info_test{subset}2017.json": subset.encode() for subset in ("", "-dev")}
     contents = {
         "coco_train": zipped(train), "coco_val": zipped(photos), "coco_annotations": zipped(annotations),
+        "coco_test": zipped({"test2017/000000000001.jpg": jpeg(9, 9)}), "coco_test_list": zipped(lists),
         "voc": voc, "sbd": sbd,
     }  # fmt: skip
     small = {
@@ -131,6 +134,22 @@ def test_validation_alone_can_be_completed_later(command: Command, server: FileS
     assert files(tmp_path / "root") == COCO
     paths = [path for path, _ in server.requests]
     assert paths == ["/annotations/annotations_trainval2017.zip", "/zips/val2017.zip", "/zips/train2017.zip"]
+
+
+def test_the_test_set_lies_where_evaluation_looks_and_is_fetched_once(
+    command: Command, server: FileServer, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert command("coco_test") == 0
+    annotations = {name for name in COCO if name.startswith("annotations/")}
+    listed = TEST_DEV["val_annotations"]
+    assert files(tmp_path / "root") == annotations | {f"{TEST_DEV['val_images']}/000000000001.jpg", listed}
+    assert (tmp_path / "root" / listed).read_text() == "-dev"
+    assert {path.name for path in (tmp_path / "root").iterdir()} == {"annotations", "test2017"}
+    assert len(server.requests) == 3
+    assert command("coco") == 0  # the rest
+    assert len(server.requests) == 5
+    assert files(tmp_path / "root") == COCO | {"test2017/000000000001.jpg", listed}
 
 
 def test_voc_is_converted(command: Command, server: FileServer, tmp_path: Path) -> None:

@@ -75,6 +75,55 @@ def test_a_truncated_answer_of_untold_length_is_not_taken_for_whole(server: File
     assert names(tmp_path) == {"a.zip.partial"}
 
 
+def test_an_answer_in_chunks_is_whole_when_its_last_chunk_came(server: FileServer, tmp_path: Path) -> None:
+    server.chunked = True
+    fetch(f"{server.url}/a.zip", tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+def test_an_answer_in_chunks_that_breaks_off_is_not_taken_for_whole(server: FileServer, tmp_path: Path) -> None:
+    server.chunked, server.breaks = True, [600_000, 0]
+    with pytest.raises(ConnectionError, match=r"/a\.zip: broke off after \d+ of an unknown number of bytes; what came"):
+        fetch(f"{server.url}/a.zip", tmp_path / "a.zip")
+    assert names(tmp_path) == {"a.zip.partial"}
+    fetch(f"{server.url}/a.zip", tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    first, second, third = starts(server)
+    assert first == 0 < second == third < 600_000
+
+
+def test_the_rest_of_another_version_is_not_put_to_the_first_part_of_one(server: FileServer, tmp_path: Path) -> None:
+    server.etag, server.breaks = '"first"', [300_000, 0]
+    with pytest.raises(ConnectionError, match="broke off after 300000"):
+        fetch(f"{server.url}/a.zip", tmp_path / "a.zip")
+    assert names(tmp_path) == {"a.zip.partial", "a.zip.partial.etag"}
+    server.etag, server.files = '"second"', {"/a.zip": CONTENT[::-1]}
+    fetch(f"{server.url}/a.zip", tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT[::-1]
+    assert starts(server) == [0, 300_000, 300_000]
+    assert server.conditions == [None, '"first"', '"first"']
+    assert names(tmp_path) == {"a.zip"}
+
+
+def test_the_rest_of_the_same_version_is(server: FileServer, tmp_path: Path) -> None:
+    server.etag, server.breaks = '"first"', [300_000, 200_000]
+    fetch(f"{server.url}/a.zip", tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert starts(server) == [0, 300_000, 500_000]
+    assert names(tmp_path) == {"a.zip"}
+
+
+@pytest.mark.parametrize(("etag", "md5"), [('W/"first"', None), ('"first"', MD5), (None, None)])
+def test_a_weak_version_is_no_condition_and_beside_a_checksum_none_is_needed(
+    server: FileServer, tmp_path: Path, etag: str | None, md5: str | None
+) -> None:
+    server.etag, server.breaks = etag, [300_000]
+    fetch(f"{server.url}/a.zip", tmp_path / "a.zip", md5=md5)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert server.conditions == [None, None]
+    assert names(tmp_path) == {"a.zip"}
+
+
 def test_a_server_without_ranges_sends_everything_anew(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "a.zip.partial").write_bytes(b"x" * 300_000)
     server.knows_ranges = False
