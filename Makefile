@@ -46,10 +46,10 @@ repro: data/shapes
 	dvc repro || { $(MAKE) report; exit 1; }
 
 report: $(READY)
-	-python -m analysis.report
+	-python -m analysis.report --params params.yaml
 	-python -m analysis.edge_purity
-	python -m analysis.published_tables
-	python -m analysis.html
+	python -m analysis.published_tables --params params.yaml
+	python -m analysis.html --params params.yaml
 
 verify: $(READY)
 	python -m analysis.report --verify

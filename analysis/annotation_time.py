@@ -39,9 +39,9 @@ def annotation_times(
 ) -> tuple[pd.DataFrame, str]:
     """`time` and `kind` of each arm, and the unit of the time.
 
-    Hours where a record tells the number of training instances, else times the time for boxes on all images. Images
-    with masks are among those used, and the share of instances is taken for that of images. Empty where the study
-    varies no ratio.
+    Hours where a record, be it of a failed trial, tells the number of its training instances, else times the time for
+    boxes on all images. Images with masks are among those used; among an arm's instances the share with masks is taken
+    for that of its images. Empty where the study varies no ratio.
     """
     if "supervision.mask_ratio" not in results:
         return pd.DataFrame(columns=["time", "kind"]), ""
@@ -51,10 +51,21 @@ def annotation_times(
     seconds = masks * cost.seconds_per_mask + (images - masks) * cost.seconds_per_box  # an instance of the whole set
     kinds = pd.Series("masks and boxes", index=first.index)
     kinds[masks == 0], kinds[masks == images] = "boxes only", "masks only"
-    num_instances = max((record.get("num_train_instances") or 0 for record in records.values()), default=0)
-    if num_instances:
+    num_instances = _whole_set(results, images, records)
+    if num_instances.notna().all():
         return pd.DataFrame({"time": seconds * num_instances / 3600, "kind": kinds}), "hours"
     return pd.DataFrame({"time": seconds / cost.seconds_per_box, "kind": kinds}), "times boxes on all images"
+
+
+def _whole_set(results: pd.DataFrame, images: pd.Series, records: dict[str, dict[str, Any]]) -> pd.Series:
+    """Instances of the whole training set by each arm's own count over its share of the images, mean over its trials.
+
+    An arm that left no count has the mean of the others; NaN where none did.
+    """
+    counts = [(records.get(key) or {}).get("num_train_instances") for key in results["trial_key"]]
+    of_trial = pd.Series(counts, index=results.index, dtype=float) / results["arm"].map(images)
+    of_arm = of_trial.groupby(results["arm"]).mean().reindex(images.index)
+    return of_arm.fillna(of_arm.mean())
 
 
 def time_columns(

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from analysis.labels import arm_label
 from analysis.plots import LEAST_WIDTH, OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count, two_lines
 from analysis.published import STATUS_MEANINGS
-from analysis.statistics import Summary, paired_difference, summarize_arm
+from analysis.statistics import paired_difference, summarize_arm
 from analysis.study import Study
-from analysis.tables import OwnColumns, number, span, spread
+from analysis.tables import OwnColumns, difference_in_words, spread
 
 Group = tuple[str, ...]  # categories in the order of the records
 SUPERVISION = {"masks": (REFERENCE, "s"), "boxes": (OURS, "o"), "masks for some": (THEIRS, "D")}
@@ -97,37 +97,30 @@ def split_columns(
             for arm, summary in summaries.items()
         }
     notes = ["In brackets: what the training instances of these categories have in that arm."]
-    notes += _gains(added, study, by_arm, groups) + _published_notes(published)
+    notes += _published_notes(published)
     order = list(study.arms)
     return OwnColumns(pd.DataFrame(numbers).reindex(order), pd.DataFrame(cells).reindex(order), tuple(notes))
 
 
-def _gains(
-    added: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], groups: Sequence[Group]
-) -> list[str]:
-    """What masks for other categories add to categories with boxes only, against the arm of boxes only."""
+def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What masks for some categories add to those with boxes only, against the arm of boxes alone, paired by seed."""
+    groups = category_groups(by_arm)
+    added = group_results(results, by_arm, groups)
     boxes = [arm for arm in study.arms if by_arm[arm] and not masked_categories(by_arm[arm][0])]
+    if groups and not boxes:
+        return ["What the categories without masks gain is not known: no arm of boxes alone has a result."]
     sentences = []
-    for arm in study.arms if boxes else ():
+    for arm in study.arms:
         for group in groups:
             if arm == boxes[0] or supervision_of(by_arm[arm], group) != "boxes":
                 continue
-            gain = paired_difference(
-                added,
-                arm,
-                boxes[0],
-                group_name(group),
-            )
+            gain = paired_difference(added, arm, boxes[0], group_name(group))
+            found = difference_in_words(gain) if gain.n else "no seed in common"
             sentences.append(
-                f"{arm_label(arm)}: {_in_words(gain)} on the categories without masks ({', '.join(group)}), "
+                f"{arm_label(arm)}: {found} on the categories without masks ({', '.join(group)}), "
                 f"against {arm_label(boxes[0])}."
             )
     return sentences
-
-
-def _in_words(gain: Summary) -> str:
-    interval = f"95 % interval {span(*gain.interval, sign='+')}, " if gain.interval else ""
-    return f"{number(gain.mean, sign='+')} AP ({interval}n = {gain.n})"
 
 
 def _published_notes(published: pd.DataFrame) -> list[str]:
@@ -157,7 +150,8 @@ def split_figure(
     axes[0].set_ylabel("mask AP, mean over the categories (%)")
     entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     title = f"what the training instances of these categories have;\n{seed_count(table)}"
-    figure.legend(entries.values(), entries.keys(), title=title, loc="outside lower center", ncols=len(entries))
+    place = {"loc": "outside lower center", "ncols": len(entries)}
+    figure.legend(entries.values(), entries.keys(), title=title, **place).get_title().set_multialignment("center")
     figure_caption(figure, None, scale)
     return figure
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis.labels import arm_label
 from analysis.results import METRICS, finished
-from analysis.study import Study, arm_label
+from analysis.study import Study
 
 # The same trial on the same type of CPU with the same versions is equal to the bit. Another CPU rounds float32 and
 # bfloat16 sums in another order, and a training run amplifies that until it is as different as another seed would be.
@@ -35,8 +36,11 @@ class ArmComparison:
 
 @dataclass(frozen=True)
 class Comparison:
+    """`close_pairs` are pairs of an expected order whose order the reference holds too close to be judged."""
+
     arms: tuple[ArmComparison, ...]
     order_changes: tuple[str, ...]
+    close_pairs: tuple[str, ...]
 
     @property
     def holds(self) -> bool:
@@ -56,14 +60,16 @@ def compare(
 
     `equal` means every metric; the tolerance is for mask AP, in percent points, the largest difference of one seed.
     An arm that was run with other settings or other data than the reference (by the records, where both have one) is
-    reported and not judged. Trials that fail here and finished there with the same settings are `missing`.
+    reported and not judged, also where its trials failed. Trials that fail here and finished there with the same
+    settings are `missing`.
     """
     arms = [arm for arm in study.arms if arm in set(finished(reference)["arm"])]
     arms += [arm for arm in dict.fromkeys(finished(reference)["arm"]) if arm not in arms]
     compared = tuple(
         _compare_arm(arm, results, reference, records, reference_records, tolerance=tolerance) for arm in arms
     )
-    return Comparison(compared, tuple(_order_changes(compared, study.expected_order, tolerance)))
+    changes, close = _order_changes(compared, study.expected_orders, tolerance)
+    return Comparison(compared, tuple(changes), tuple(close))
 
 
 def _compare_arm(
@@ -95,7 +101,8 @@ def _compare_arm(
     for seed in common:
         if pd.isna(ours["mask_AP"][seed]):
             verdict = "other settings" if changes else "missing"
-            return _unjudged(arm, verdict, theirs, f"seed {seed}: {ours['reason'][seed]}")
+            detail = "; ".join(dict.fromkeys([f"seed {seed}: {ours['reason'][seed]}", *changes]))
+            return _unjudged(arm, verdict, theirs, detail)
 
     gap = float((ours["mask_AP"] - theirs["mask_AP"]).abs().max())
     unequal = [
@@ -144,20 +151,23 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _order_changes(arms: tuple[ArmComparison, ...], expected: tuple[str, ...], tolerance: float) -> list[str]:
-    """Pairs of judged arms that changed places.
+def _order_changes(
+    arms: tuple[ArmComparison, ...], expected: tuple[tuple[str, ...], ...], tolerance: float
+) -> tuple[list[str], list[str]]:
+    """Pairs of judged arms that changed places, and pairs of an expected order that are too close to be judged.
 
-    Pairs of the study's expected order always count; others only where the reference holds them further apart than
-    the tolerance, since two arms at one level (such as two degenerate ones) change places by chance.
+    A pair is judged where the reference holds it further apart than the tolerance: each arm may move by as much and
+    still agree, so that two arms at one level (such as two degenerate ones) change places by chance.
     """
     judged = [arm for arm in arms if arm.verdict in ("equal", "within tolerance", "differs")]
-    changes = []
+    changes, close = [], []
     for one, other in combinations(judged, 2):
         low, high = sorted((one, other), key=lambda arm: arm.reference)
-        counts = {low.arm, high.arm} <= set(expected) or high.reference - low.reference > tolerance
-        if counts and low.reference < high.reference and low.ours >= high.ours:
-            changes.append(
-                f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference "
-                f"({low.reference:.1f}, {high.reference:.1f}), not here ({low.ours:.1f}, {high.ours:.1f})"
-            )
-    return changes
+        numbers = f"({low.reference:.1f}, {high.reference:.1f})"
+        there = f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference {numbers}"
+        if high.reference - low.reference > tolerance:
+            if low.ours >= high.ours:
+                changes.append(f"{there}, not here ({low.ours:.1f}, {high.ours:.1f})")
+        elif any({low.arm, high.arm} <= set(order) for order in expected):
+            close.append(there)
+    return changes, close

@@ -1,45 +1,34 @@
 """`report.html`: every study with its verdict, table, plots, pictures and the origin of each number, in one file.
 
 `python -m analysis.html` reads what `python -m analysis.report` wrote into `results/` and needs no network to be read:
-pictures are embedded. `--results reference/shapes` shows the published results in the same way.
+pictures are embedded. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
+leaves out studies whose results lie there but are not those that it runs.
 """
 
 import argparse
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import jinja2
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markupsafe import Markup
 
-from analysis.embedding import Picture, embed
+from analysis.figures import Figure, figures_of, title
 from analysis.files import write_text
-from analysis.markdown import to_html
 from analysis.presentation import study_verdict
 from analysis.provenance import ArmOrigin, arm_origins, versions
-from analysis.rebuild import is_study, read_trials
-from analysis.results import holes
-from analysis.study import Study, load_study
+from analysis.rebuild import read_trials
+from analysis.results import holes, study_names
+from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
 from analysis.verdict import Verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
-CAPTIONS = {  # by the end of a figure's name
-    "": "Main result",
-    "_curves": "Training curves",
-    "_sizes": "Mask AP by object size",
-    "_pictures": "Validation images, successes and failures, one column an arm",
-    "consistency": "What a box tells on one photo: its projections, and which neighbors have similar colors",
-}
-ORDER_OF_FIGURES = ("", "_sizes", "_pictures", "_curves")
 MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training
-FIGURES_OF = {"consistency": "edge_purity"}  # figures that do not bear their section's name
-
-
-@dataclass(frozen=True)
-class Figure:
-    caption: str
-    alternative: str  # for readers who do not see it
-    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -91,16 +80,16 @@ def study_section(study_file: Path, results_folder: Path, names: list[str]) -> S
     compared = results_folder / "comparison" / f"{name}.md"
     return StudySection(
         name=name,
-        title=_title(name),
+        title=title(name),
         study=study,
         verdict=judged,
         scale=data.scale,
         seeds=tuple(sorted(set(results["seed"]))),
         num_trials=len(results),
         num_holes=len(holes(results)),
-        table=to_html(table, name=_title(name), links=links),
+        table=to_html(table, name=title(name), links=links),
         comparison=to_html(compared.read_text(), name="comparison", links={}) if compared.exists() else "",
-        figures=_figures(results_folder, name, names),
+        figures=figures_of(name, results_folder / "plots", names),
         arms=arms,
         versions=tuple(versions(records)),
     )
@@ -112,10 +101,10 @@ def other_section(name: str, study_file: Path | None, results_folder: Path, name
     first = table.partition("\n")[0]
     return OtherSection(
         name=name,
-        title=first.removeprefix("# ") if first.startswith("# ") else _title(name),
+        title=first.removeprefix("# ") if first.startswith("# ") else title(name),
         study=load_study(study_file, []) if study_file else None,
-        table=to_html(table, name=_title(name), links={}),
-        figures=_figures(results_folder, name, names),
+        table=to_html(table, name=title(name), links={}),
+        figures=figures_of(name, results_folder / "plots", names),
     )
 
 
@@ -126,50 +115,54 @@ def _read_table(results_folder: Path, name: str) -> str:
     return path.read_text()
 
 
-def _figures(results_folder: Path, name: str, names: list[str]) -> tuple[Figure, ...]:
-    """The plots of one section, each as SVG where there is one; a plot belongs to the longest name it starts with."""
-    paths = sorted((results_folder / "plots").glob("*.png")) + sorted((results_folder / "plots").glob("*.svg"))
-    by_stem = {path.stem: path for path in paths}  # the SVG where there are both
-    own = [stem for stem in by_stem if name == _owner(stem, names)]
-    figures = []
-    for stem in sorted(own, key=lambda stem: _place(stem.removeprefix(name))):
-        caption = _caption(stem.removeprefix(name))
-        alternative = f"{caption}: {_title(name).lower()}. The numbers stand in the table above."
-        figures.append(Figure(caption, alternative, embed(by_stem[stem])))
-    return tuple(figures)
+def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
+    """Render a section's Markdown without its title; what looks like HTML in it is escaped.
+
+    Headings go down one level, to stand under the section's own. Each table scrolls sideways in a region called
+    `name`. `links` leads from the first cell of a row, by its text, to where its numbers come from.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    tokens = parser.parse(text, {"name": name})
+    if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
+        tokens = tokens[3:]  # opening, text, closing
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    page = parser.renderer.render(tokens, parser.options, {"name": name})
+    for label, target in links.items():
+        cell = f"<td>{escape(label)}</td>"
+        page = page.replace(cell, f'<th scope="row"><a href="{escape(target)}">{escape(label)}</a></th>', 1)
+    return Markup(page)
 
 
-def _owner(stem: str, names: list[str]) -> str | None:
-    fitting = [name for name in names if stem == name or stem.startswith(f"{name}_")]
-    return FIGURES_OF.get(stem) or max(fitting, key=len, default=None)
+class _Renderer(RendererHTML):
+    def table_open(self, tokens, index, options, env) -> str:
+        name = escape(f"Table: {env['name']}")
+        return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>\n'
+
+    def table_close(self, tokens, index, options, env) -> str:
+        return "</table></div>\n"
+
+    def th_open(self, tokens, index, options, env) -> str:
+        tokens[index].attrSet("scope", "col")
+        return self.renderToken(tokens, index, options, env)
 
 
-def _place(end: str) -> tuple[int, str]:
-    return (ORDER_OF_FIGURES.index(end) if end in ORDER_OF_FIGURES else len(ORDER_OF_FIGURES), end)
-
-
-def _caption(end: str) -> str:
-    return CAPTIONS.get(end) or _title(end.strip("_"))
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
-
-
-def render(results_folder: Path, study_files: Path) -> str:
-    """The whole page; equal results give equal text.
+def render(results_folder: Path, study_files: Path, chosen: Collection[str] | None = None) -> str:
+    """The whole page, of the chosen studies or of all that have results; equal results give equal text.
 
     Raises:
         ValueError: if there is nothing to show, or a file is malformed; names it.
     """
     measured = {path.stem: path for path in sorted(study_files.with_name(MEASUREMENTS).glob("*.yaml"))}
-    files = {path.stem: path for path in sorted(study_files.glob("*.yaml"))} | measured
-    studies = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path))
-    others = [path.stem for path in (results_folder / "tables").glob("*.md") if path.stem not in studies]
-    others.sort(key=lambda name: (name not in measured, name))
+    asked = {path.stem: path for path in sorted(study_files.glob("*.yaml"))}
+    studies = study_names(results_folder, chosen)
+    not_shown = {*asked, *study_names(results_folder)}.difference(studies)
+    tables = {path.stem for path in (results_folder / "tables").glob("*.md")}
+    others = sorted(tables - not_shown - set(studies), key=lambda name: (name not in measured, name))
     if not studies and not others:
         raise ValueError(f"{results_folder}: no <study>.csv and no tables/*.md; has a study run?")
-    names = studies + others
+    names = [*studies, *others, *not_shown]
     sections = [study_section(study_files / f"{name}.yaml", results_folder, names) for name in studies]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -178,10 +171,11 @@ def render(results_folder: Path, study_files: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    shown = {*studies, *others}
     return environment.get_template("report.html.j2").render(
         studies=sections,
         others=[other_section(name, measured.get(name), results_folder, names) for name in others],
-        not_run=[(_title(name), load_study(path, [])) for name, path in files.items() if name not in names],
+        not_run=[(title(name), load_study(path, [])) for name, path in (asked | measured).items() if name not in shown],
         scales=list(dict.fromkeys(section.scale for section in sections)),
     )
 
@@ -193,10 +187,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
     )
+    add_choice(parser)
     options = parser.parse_args(arguments)
     try:
         path = options.out or options.results / "report.html"
-        write_text(path, render(options.results, options.study_files))
+        write_text(path, render(options.results, options.study_files, chosen_studies(options)))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

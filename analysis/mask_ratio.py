@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from analysis.labels import arm_label
 from analysis.plots import OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
-from analysis.statistics import Summary, share_of_gap, summarize_arm
+from analysis.statistics import Summary, paired_difference, share_of_gap, summarize_arm
 from analysis.study import Study
-from analysis.tables import OwnColumns, number, span
+from analysis.tables import OwnColumns, difference_in_words, number, span
 
 RATIO = "supervision.mask_ratio"
 NAMED_RATIO = 0.1  # the ratio whose share of the gap is said in words
+NO_INTERVAL = "not with every seed are full masks above boxes only"
 KINDS = {  # how the images with masks are used -> color and marker
     "masks and boxes mixed": (OURS, "o"),
     "boxes first, then masks": (THEIRS, "s"),
@@ -57,7 +58,7 @@ def gaps(results: pd.DataFrame) -> dict[str, Summary]:
 
 
 def gap_sentences(results: pd.DataFrame) -> list[str]:
-    """Whether AP rises with the ratio, and the share of the gap that a tenth of the masks closes."""
+    """Whether AP rises with the ratio, what mixing does against two phases, and what a tenth of the masks closes."""
     arms = ratio_arms(results)
     mixed = arms[arms["kind"] == next(iter(KINDS))].sort_values("ratio")
     means = [(arm, summarize_arm(results, arm, "mask_AP").mean) for arm in mixed.index]
@@ -69,6 +70,7 @@ def gap_sentences(results: pd.DataFrame) -> list[str]:
     ]
     rises = f"does not rise at every step, it falls {', '.join(falls)}" if falls else "rises at every step"
     sentences = [f"With the share of masks, mean AP {rises}."] if len(means) > 1 else []
+    sentences += _phase_sentences(results, arms)
     shares = gaps(results)
     for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
         if arm in shares and not pd.isna(shares[arm].mean):
@@ -82,9 +84,26 @@ def gap_sentences(results: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _phase_sentences(results: pd.DataFrame, arms: pd.DataFrame) -> list[str]:
+    """Each arm of two phases against the arm that mixes as many masks into every batch, paired by seed."""
+    mixed_kind, two_phases, _ = KINDS
+    sentences = []
+    for arm in arms.index[arms["kind"] == two_phases]:
+        for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]:
+            difference = paired_difference(results, arm, mixed, "mask_AP")
+            found = f"is {difference_in_words(difference)} against" if difference.n else "has no seed in common with"
+            sentences.append(f"{arm_label(arm)} {found} {arm_label(mixed)}, mixed.")
+    return sentences
+
+
 def share_in_words(share: Summary) -> str:
-    interval = f" (95 % interval {span(*share.interval, 0)} %, n = {share.n})" if share.interval else " (one seed)"
-    return f"{number(share.mean, 0)} %{interval}"
+    if share.interval:
+        spread = f"95 % interval {span(*share.interval, 0)} %, n = {share.n}"
+    elif share.n == 1:
+        spread = "one seed"
+    else:
+        spread = f"n = {share.n}, no interval: {NO_INTERVAL}"
+    return f"{number(share.mean, 0)} % ({spread})"
 
 
 def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
@@ -115,7 +134,9 @@ def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
         f"Gap closed: mean difference to {low} in percent of the mean difference between {high} and {low}, seeds "
         "paired; its interval draws seeds, so that both differences move together."
     )
-    return OwnColumns(numbers, cells, (note,))
+    lacking = any(share.n > 1 and share.interval is None and not pd.isna(share.mean) for share in shares.values())
+    notes = (note, f"A gap closed stands without interval: {NO_INTERVAL}.") if lacking else (note,)
+    return OwnColumns(numbers, cells, notes)
 
 
 def ratio_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale: str) -> Figure:

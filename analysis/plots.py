@@ -21,6 +21,12 @@ from analysis.study import Study
 STYLE = Path(__file__).parent / "style.mplstyle"
 OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blue and vermilion; a dark gray
 LEAST_WIDTH = 6.6  # inches: a legend line with the number of seeds fits
+SIZES = {  # metric -> label, color, marker; areas of the annotated mask as COCO counts them
+    "mask_APs": ("small, below 32² px", "#0072B2", "o"),
+    "mask_APm": ("medium, 32² to 96² px", "#D55E00", "s"),
+    "mask_APl": ("large, above 96² px", "#009E73", "^"),
+}
+APART = 0.2  # places of two sizes of one arm
 CONFIRMED = ("V", "V2", "D")  # published statuses drawn filled; the others hollow
 
 
@@ -50,6 +56,25 @@ def arms_figure(
     axis = plot_arms(figure.subplots(), table, results, study, published)
     entries = sorted(zip(*axis.get_legend_handles_labels(), strict=True), key=lambda entry: "theirs" in entry[1])
     figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=1, alignment="left")
+    figure_caption(figure, axis, scale)
+    return figure
+
+
+def empty_figure(text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = Figure(figsize=(LEAST_WIDTH, 1.2))
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=REFERENCE)
+    return figure
+
+
+def sizes_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale: str) -> Figure:
+    """Mask AP by the size of the object."""
+    figure = Figure(figsize=(max(LEAST_WIDTH, 1.3 * len(study.arms)), 4.3))
+    axis = plot_sizes(figure.subplots(), table, results, study)
+    if axis.lines:
+        title = f"size of the object;\n{seed_count(table)}"  # in one line it is wider than the figure
+        legend = figure.legend(*axis.get_legend_handles_labels(), title=title, loc="outside lower center", ncols=3)
+        legend.get_title().set_multialignment("center")
     figure_caption(figure, axis, scale)
     return figure
 
@@ -93,6 +118,22 @@ def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Stu
     axis.set_xticks(range(len(table)), [two_lines(label) for label in table["label"]])
     axis.set_xlim(-0.55, len(table) - 0.4)
     axis.set_ylim(0, 1.14 * max(1.0, axis.dataLim.y1))
+    axis.set_ylabel("mask AP (%)")
+    axis.grid(axis="y")
+    axis.tick_params(axis="x", length=0)
+    return axis
+
+
+def plot_sizes(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study) -> Axes:
+    """AP of each arm for each size that the validation images hold; a size without any object is left out."""
+    present = [metric for metric in SIZES if results[metric].notna().any()]
+    for i, metric in enumerate(present):
+        label, color, marker = SIZES[metric]
+        places = {arm: x + APART * (i - (len(present) - 1) / 2) for x, arm in enumerate(study.arms)}
+        plot_estimates(axis, places, results, metric, color=color, marker=marker, label=label)
+    axis.set_xticks(range(len(study.arms)), [two_lines(arm_label(arm)) for arm in study.arms])
+    axis.set_xlim(-0.5, len(study.arms) - 0.5)
+    axis.set_ylim(0, 1.08 * max(1.0, axis.dataLim.y1))
     axis.set_ylabel("mask AP (%)")
     axis.grid(axis="y")
     axis.tick_params(axis="x", length=0)

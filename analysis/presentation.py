@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.annotation_time import annotation_times, time_columns, time_figure
-from analysis.class_split import category_groups, split_columns, split_figure
+from analysis.class_split import category_groups, gain_sentences, split_columns, split_figure
 from analysis.latex import latex_table, study_caption
-from analysis.mask_ratio import ratio_arms, ratio_columns, ratio_figure
+from analysis.mask_ratio import gap_sentences, ratio_arms, ratio_columns, ratio_figure
 from analysis.plots import arms_figure
 from analysis.published import STATUS_MEANINGS
 from analysis.results import finished
@@ -31,7 +31,7 @@ def own_columns(data: StudyData) -> OwnColumns | None:
 
 
 def study_table(data: StudyData) -> pd.DataFrame:
-    return arm_table(data.results, data.study, data.published, data.config, own_columns(data))
+    return arm_table(data.results, data.study, data.published, data.configs, own_columns(data))
 
 
 def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
@@ -50,7 +50,16 @@ def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
 
 
 def study_verdict(data: StudyData) -> Verdict:
-    return verdict(data.results, data.study, data.edge_purity)
+    """The verdict on the study's expectation, and the sentences that its own question asks for."""
+    judged = verdict(data.results, data.study, data.edge_purity)
+    match data.study.name:
+        case "mask_ratio":
+            sentences = gap_sentences(data.results)
+        case "class_split":
+            sentences = gain_sentences(data.results, data.study, data.records_by_arm)
+        case _:
+            sentences = []
+    return Verdict(" ".join([judged.text, *sentences]), judged.holds)
 
 
 def table_files(data: StudyData) -> dict[str, str]:

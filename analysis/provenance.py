@@ -7,7 +7,8 @@ import pandas as pd
 import yaml
 
 from analysis.comparison import flatten
-from analysis.study import Study, arm_label
+from analysis.labels import arm_label
+from analysis.study import Study
 
 UNKNOWN = "not recorded"
 

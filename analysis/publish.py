@@ -1,7 +1,8 @@
 """Publish results as the reference of their recipe: CSVs, trial records, tables, plots and the checksums of all.
 
 `python -m analysis.publish results reference/shapes` replaces what the reference holds of the studies in `results/`,
-keeps the rest and makes all tables anew; it refuses a CSV that is not what its records give. Grids of pictures show the
+keeps the rest and makes all tables anew; it refuses a CSV that is not what its records give, and records of a recipe
+that the reference is not named after: they would never be compared with it. Grids of pictures show the
 data set's photos: they are left out unless `--pictures` is given, for data that may be published. `--html` writes the
 page of the whole reference too. No checkpoint is copied.
 """
@@ -10,27 +11,45 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from analysis.checksums import write_checksums
+from analysis.figures import owner
 from analysis.files import write_text
 from analysis.html import render
+from analysis.rebuild import read_trials
 from analysis.report import write_tables
+from analysis.results import is_study, recipe_of, study_names
+from analysis.study import add_choice, chosen_studies
 from analysis.verify import verify_folder
 
 PICTURES = "*_pictures.*"
 PAGE = "report.html"
 
 
-def publish(results: Path, reference: Path, study_files: Path, *, pictures: bool, html: bool) -> int:
-    """Copy results into `reference`, which appears whole or not at all; returns the number of files it then holds.
+def publish(
+    results: Path,
+    reference: Path,
+    study_files: Path,
+    chosen: Collection[str] | None = None,
+    *,
+    pictures: bool,
+    html: bool,
+) -> int:
+    """Copy the chosen studies and all measurements into `reference`; returns the number of files it then holds.
+
+    The reference appears whole or not at all.
 
     Raises:
-        ValueError: if there are no results, or they do not verify; names every difference.
+        ValueError: if there are no results, they are of another recipe, or they do not verify; names every difference.
     """
-    csvs = sorted(results.glob("*.csv"))
+    studies = study_names(results, chosen)
+    csvs = [path for path in sorted(results.glob("*.csv")) if path.stem in studies or not is_study(path)]
     if not csvs:
         raise ValueError(f"{results}: no <study>.csv; has a study run?")
+    for name in studies:
+        _check_recipe(results / name, reference)
     partial = reference.with_name(f".{reference.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     if reference.exists():
@@ -39,8 +58,9 @@ def publish(results: Path, reference: Path, study_files: Path, *, pictures: bool
     for path in csvs:
         _copy_study(path, partial)
     (partial / "plots").mkdir(exist_ok=True)
+    published, known = {path.stem for path in csvs}, {path.stem for path in results.glob("*.csv")}
     for path in (path for kind in ("png", "svg") for path in (results / "plots").glob(f"*.{kind}")):
-        if pictures or not path.match(PICTURES):
+        if owner(path.stem, known) in published and (pictures or not path.match(PICTURES)):
             shutil.copy(path, partial / "plots")
     shutil.rmtree(partial / "tables", ignore_errors=True)
     write_tables(partial, study_files)
@@ -55,6 +75,15 @@ def publish(results: Path, reference: Path, study_files: Path, *, pictures: bool
         raise ValueError("\n".join([f"{results} is not published:", *lines]))
     _replace(reference, partial)
     return sum(path.is_file() for path in reference.rglob("*"))
+
+
+def _check_recipe(study_folder: Path, reference: Path) -> None:
+    recipe = recipe_of(read_trials(study_folder).values())
+    if recipe is not None and recipe != reference.name:
+        raise ValueError(
+            f"{study_folder}: its trials are of the recipe `{recipe}`, but the reference is {reference}, of "
+            f"`{reference.name}`; expected {reference.with_name(recipe)}"
+        )
 
 
 def _copy_study(path: Path, target: Path) -> None:
@@ -76,6 +105,7 @@ def _replace(folder: Path, new: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Publish; 0, or 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.publish",
         description=__doc__,
@@ -84,6 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="what the pipeline and the report wrote")
     parser.add_argument("reference", type=Path, help="such as reference/shapes")
     parser.add_argument("--pictures", action="store_true", help="publish grids of pictures too")
+    add_choice(parser)
     parser.add_argument("--html", action="store_true", help="write report.html too")
     parser.add_argument(
         "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
@@ -91,11 +122,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         count = publish(
-            options.results, options.reference, options.study_files, pictures=options.pictures, html=options.html
+            options.results,
+            options.reference,
+            options.study_files,
+            chosen_studies(options),
+            pictures=options.pictures,
+            html=options.html,
         )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2
     print(f"{options.reference}: {count} files, verified")
     return 0
 

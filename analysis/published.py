@@ -1,5 +1,7 @@
 """Numbers that others published, each with how sure it is and where it was read (`published.csv`)."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ STATUS_MEANINGS = {
     "none": "no published number known",
 }
 SCHEDULE_STEPS = {"1x": 90_000, "3x": 270_000}
+SPLIT_FILES = {  # training and validation annotations
+    "COCO val2017": ("instances_train2017.json", "instances_val2017.json"),
+    "VOC 2012 val": ("instances_train_aug.json", "instances_val.json"),
+}
 
 
 def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
@@ -72,21 +78,42 @@ def published_for(published: pd.DataFrame, study: str, metric: str) -> pd.DataFr
     return chosen.set_index("row")
 
 
-def same_setting(config: dict[str, Any], row: pd.Series) -> bool:
-    """Whether a trial with this config has the published row's data, backbone and schedule, at COCO's usual batch size.
+def network_name(model: Mapping[str, Any]) -> str:
+    """Backbone and pyramid as published tables call them, `R-101-DCN-BiFPN`; empty for a backbone of ours alone."""
+    backbone = model.get("backbone", {})
+    depth = re.fullmatch(r"resnet(\d+)", backbone.get("name", ""))
+    if depth is None:
+        return ""
+    parts = {"DCN": backbone.get("deformable_interval"), "BiFPN": model.get("pyramid") == "bifpn"}
+    return "-".join([f"R-{depth[1]}", *(part for part, there in parts.items() if there)])
 
-    Only then is a difference between the two numbers a difference of the implementations.
+
+def split_of(config: Mapping[str, Any]) -> str | None:
+    """The published validation split that a trial was trained for and evaluated on, by its annotation files."""
+    data = config.get("data", {})
+    files = tuple(Path(data.get(f"{part}_annotations", "")).name for part in ("train", "val"))
+    return next((split for split, of_split in SPLIT_FILES.items() if files == of_split), None)
+
+
+def same_setting(config: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a trial with this config has the published row's data, backbone and schedule, at the usual batch size.
+
+    Only then is a difference between the two numbers a difference of the implementations. What the recipe is called
+    does not matter.
     """
-    backbone = f"resnet{row['backbone'].removeprefix('R-')}"  # R-50-BiFPN and such are no backbone of ours
-    data, training = config.get("data", {}), config.get("training", {})
+    training = config.get("training", {})
     # Ours is stated for a batch, and scaled to the one that is used.
     batch_size = training.get("schedule_batch_size") or training.get("batch_size", 0) * training.get("accumulation", 1)
     return (
-        row["split"] == "COCO val2017"
-        and Path(data.get("val_annotations", "")).name == "instances_val2017.json"
-        and Path(data.get("train_annotations", "")).name == "instances_train2017.json"
-        and data.get("val_short_side") == 800
-        and config.get("model", {}).get("backbone", {}).get("name") == backbone
+        row["split"] == split_of(config)
+        and row["backbone"] == network_name(config.get("model", {})) != ""
+        and config["data"].get("val_short_side") == 800
         and training.get("steps") == SCHEDULE_STEPS.get(row["schedule"], -1)
         and batch_size == 16
     )
+
+
+def has_published_setting(config: Mapping[str, Any], published: pd.DataFrame) -> bool:
+    """Whether any published number is of this trial's setting."""
+    settings = published[["split", "backbone", "schedule"]].drop_duplicates().to_dict("records")
+    return any(same_setting(config, row) for row in settings)

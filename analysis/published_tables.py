@@ -1,11 +1,12 @@
 """The paper's comparisons as tables, from the published numbers, with ours beside them where there are any.
 
-`python -m analysis.published_tables` writes `results/tables/{main,voc,zoo,rivals}.{md,csv,tex}`. Of ours it takes the
-arms `both` and `full` of `results/loss_terms.csv`, if that study has run.
+`python -m analysis.published_tables` writes `results/tables/published_{main,voc,zoo,rivals}.{md,csv,tex}`. Of ours they
+hold the arms `both` and `full` of the study `loss_terms`, and every arm of `main` and `voc`, as far as these have run.
 """
 
 import argparse
 import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,11 @@ import pandas as pd
 from analysis.files import write_text
 from analysis.labels import arm_label
 from analysis.latex import latex_table
-from analysis.published import STATUS_MEANINGS, read_published
+from analysis.published import STATUS_MEANINGS, network_name, read_published, split_of
+from analysis.results import study_names
+from analysis.scale import beside_published, training_length
 from analysis.statistics import summarize_arm
+from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables import markdown_table, number
 
@@ -29,13 +33,15 @@ HEADERS = {
     "mask_APl": "APl",
     "box_AP": "box AP",
 }
-OURS_STUDY, OUR_ARMS = "loss_terms", {"both": "ours, BoxInst (boxes)", "full": "ours, CondInst (masks)"}
+PAIR_STUDY, PAIR = "loss_terms", {"both": "ours, BoxInst (boxes)", "full": "ours, CondInst (masks)"}
+OUR_STUDIES = (PAIR_STUDY, "main", "voc")
+VOC = "VOC 2012 val"  # as the published numbers name it
 READING = "AP in percent; the letter behind a number says how sure it is."
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`ours` names the recipes whose results stand in the table: those on VOC, all others, or none."""
+    """`ours` names the data whose results stand in the table: VOC, all others, or none."""
 
     title: str
     text: str
@@ -87,21 +93,21 @@ def published_rows(published: pd.DataFrame, name: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def our_rows(data: StudyData | None, comparison: Comparison) -> pd.DataFrame:
-    """Our BoxInst and CondInst in the same columns, status `ours`; empty if they ran on data of another table."""
-    if data is None or data.config is None:
-        return pd.DataFrame()
-    if comparison.ours != ("voc" if str(data.config["name"]).startswith("voc") else "others"):
-        return pd.DataFrame()
+def our_rows(data: StudyData, comparison: Comparison) -> pd.DataFrame:
+    """Arms of one of our studies in the same columns, status `ours`; empty if they ran on data of another table."""
     rows = []
-    for arm, method in OUR_ARMS.items():
-        if arm not in data.study.arms:
-            continue
+    for arm, config in data.configs.items():
         summaries = {metric: summarize_arm(data.results, arm, metric) for metric in comparison.metrics}
-        line = {"row": f"ours_{arm}", "method": f"{method}: {arm_label(arm)}"}
-        line["backbone"] = f"{data.config['model']['backbone']['name']}"
-        line["schedule"] = _schedule(data.config["training"])
-        line["split"] = f"{Path(data.config['data']['root']).name}, validation"
+        on_voc = split_of(config) == VOC
+        if not summaries["mask_AP"].n or comparison.ours != ("voc" if on_voc else "others"):
+            continue
+        if data.study.name == PAIR_STUDY and arm not in PAIR:
+            continue
+        method = PAIR[arm] if data.study.name == PAIR_STUDY else "ours"
+        line = {"row": f"ours_{data.study.name}_{arm}", "method": f"{method}: {arm_label(arm)}"}
+        line["backbone"] = network_name(config["model"]) or config["model"]["backbone"]["name"]
+        line["schedule"] = training_length(config["training"])
+        line["split"] = f"{Path(config['data']['root']).name}, validation"
         for metric, summary in summaries.items():
             line[metric], line[f"{metric}_status"] = summary.mean, "ours"
             line[f"{metric}_sd"] = summary.sd
@@ -110,8 +116,11 @@ def our_rows(data: StudyData | None, comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _schedule(training: dict[str, int | None]) -> str:
-    return f"{training['epochs']} epochs" if training.get("epochs") else f"{training['steps']} steps"
+def _our_scale(data: StudyData, ours: pd.DataFrame) -> str:
+    """Number of seeds of these rows of a study, what they compare with, and their scale."""
+    seeds = " to ".join(map(str, sorted(set(ours["n"]))))
+    beside = beside_published(list(data.configs.values()), data.published)
+    return f"Ours, {data.study.name} ({seeds} seeds, ± standard deviation), {beside}: {data.scale}"
 
 
 def reader_cells(rows: pd.DataFrame, ours: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
@@ -134,19 +143,18 @@ def _cell(row: dict[str, object], metric: str) -> str:
     return f"{number(value)} {status}"
 
 
-def table_files(name: str, published: pd.DataFrame, data: StudyData | None) -> dict[str, str]:
-    """One comparison by file name, as Markdown, CSV and LaTeX."""
-    comparison = COMPARISONS[name]
-    rows, ours = published_rows(published, name), our_rows(data, comparison)
+def table_files(name: str, published: pd.DataFrame, studies: Sequence[StudyData]) -> dict[str, str]:
+    """One comparison by file name, as Markdown, CSV and LaTeX; a study's own table may have the name without prefix."""
+    comparison, stem = COMPARISONS[name], f"published_{name}"
+    rows = published_rows(published, name)
+    by_study = {data.study.name: our_rows(data, comparison) for data in studies}
+    ours = pd.concat(by_study.values(), ignore_index=True) if by_study else pd.DataFrame()
+    scales = [_our_scale(data, by_study[data.study.name]) for data in studies if len(by_study[data.study.name])]
+    if not scales and comparison.ours != "none":
+        scales = ["Ours: none, no study has run on this data."]
     cells = reader_cells(rows, ours, comparison.metrics)
     used = {status for metric in comparison.metrics for status in rows.get(f"{metric}_status", pd.Series()).dropna()}
     legend = "; ".join(f"{status} = {meaning}" for status, meaning in STATUS_MEANINGS.items() if status in used)
-    scale = ""
-    if len(ours):
-        seeds = " to ".join(map(str, sorted(set(ours["n"]))))
-        scale = f"Ours ({seeds} seeds, ± standard deviation), {_not_comparable(data)}: {data.scale}"
-    elif comparison.ours != "none":
-        scale = "Ours: none, the study has not run on this data."
     lines = [
         f"# {comparison.title}",
         "",
@@ -155,22 +163,15 @@ def table_files(name: str, published: pd.DataFrame, data: StudyData | None) -> d
         markdown_table(list(cells), cells.to_numpy().tolist(), left=4),
         "",
     ]
-    lines += [f"{READING} {legend}.", ""] + ([scale, ""] if scale else [])
+    lines += [f"{READING} {legend}.", ""] + [line for scale in scales for line in (scale, "")]
     lines += ["Sources:", "", *_sources(published[published["table"] == name]), "", "Remarks:", "", *_remarks(rows)]
-    caption = " ".join([f"{comparison.title}.", comparison.text, f"{READING} {legend}.", scale]).strip()
+    caption = " ".join([f"{comparison.title}.", comparison.text, f"{READING} {legend}.", *scales]).strip()
     both = pd.concat([rows, ours], ignore_index=True)
     return {
-        f"{name}.md": "\n".join(lines) + "\n",
-        f"{name}.csv": both.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
-        f"{name}.tex": latex_table(cells, caption=caption, label=f"tab:{name}", leave_out=(), left=4),
+        f"{stem}.md": "\n".join(lines) + "\n",
+        f"{stem}.csv": both.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        f"{stem}.tex": latex_table(cells, caption=caption, label=f"tab:{stem}", leave_out=(), left=4),
     }
-
-
-def _not_comparable(data: StudyData) -> str:
-    name = Path(data.config["data"]["root"]).name
-    if str(data.config["name"]).startswith(("coco", "voc")):
-        return "our run of this setting"
-    return "on generated shapes, not comparable" if name == "shapes" else f"on `{name}`, not comparable"
 
 
 def _sources(numbers: pd.DataFrame) -> list[str]:
@@ -189,18 +190,18 @@ def _name(row: Any) -> str:
     return " ".join(word for word in (row.method, row.backbone, row.schedule) if word)
 
 
-def comparison_files(results_folder: Path, study_files: Path) -> dict[str, str]:
-    """All comparisons by file name.
+def comparison_files(results_folder: Path, study_files: Path, chosen: Collection[str] | None = None) -> dict[str, str]:
+    """All comparisons by file name, with results of ours from the chosen studies, or from all.
 
     Raises:
-        ValueError: if the published numbers or the results of `loss_terms` are malformed.
+        ValueError: if the published numbers or the results of a study that stands in the tables are malformed.
     """
     published = read_published()
-    ran = (results_folder / f"{OURS_STUDY}.csv").exists()
-    data = read_study_data(study_files / f"{OURS_STUDY}.yaml", results_folder) if ran else None
+    ran = study_names(results_folder, chosen)
+    studies = [read_study_data(study_files / f"{name}.yaml", results_folder) for name in OUR_STUDIES if name in ran]
     files: dict[str, str] = {}
     for name in COMPARISONS:
-        files |= table_files(name, published, data)
+        files |= table_files(name, published, studies)
     return files
 
 
@@ -211,9 +212,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
     )
+    add_choice(parser)
     options = parser.parse_args(arguments)
     try:
-        files = comparison_files(options.results, options.study_files)
+        files = comparison_files(options.results, options.study_files, chosen_studies(options))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -27,12 +27,6 @@ def trial_key(record: dict[str, Any]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def is_study(path: Path) -> bool:
-    """Whether a CSV lists trials; another one, such as the edge purity's, is a measurement of its own."""
-    with path.open(newline="") as file:
-        return "trial_key" in next(csv.reader(file), [])
-
-
 def read_trials(study_folder: Path) -> dict[Path, dict[str, Any]]:
     """The record of every trial of a study by its file, failed ones too.
 

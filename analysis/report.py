@@ -3,7 +3,8 @@
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
 `results/comparison/<study>.md`, prints a summary and exits with 1 where results differ from the reference of the same
 recipe. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}`, `plots/<study>_sizes.{png,svg}`,
-`plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from pictures.
+`plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from pictures. All are written, whatever
+there is to show.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis.annotation_time import SOURCES, AnnotationCost
 from analysis.comparison import FAILURES, Comparison, compare
@@ -22,11 +24,11 @@ from analysis.edge_purity import render_markdown as edge_purity_markdown
 from analysis.files import write_text
 from analysis.labels import arm_label
 from analysis.pictures import contrasting_images, picture_columns, pictures_figure
-from analysis.plots import save, styled
+from analysis.plots import empty_figure, save, sizes_figure, styled
 from analysis.presentation import main_figure, study_table, study_verdict, table_files
 from analysis.published_tables import comparison_files
-from analysis.results import read_records, read_results, recipe_of
-from analysis.sizes import sizes_figure
+from analysis.results import finished, read_records, read_results, recipe_of, study_names
+from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables import markdown_table, number
 from analysis.verdict import Verdict
@@ -63,7 +65,7 @@ def report_study(
     table = study_table(data)
     files += _draw(data, table, results_folder)
 
-    recipe = recipe_of(data.records)
+    recipe = recipe_of(data.records.values())
     folder = reference_folder or (Path("reference") / recipe if recipe else None)
     comparison, comparison_text = _compare(data, folder, recipe)
     compared = results_folder / "comparison" / f"{name}.md"
@@ -89,23 +91,27 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
         write_text(results_folder / "tables" / name, text)
 
 
-def study_names(results_folder: Path) -> list[str]:
-    """The studies that have results: every CSV but that of the measurement, which trains nothing."""
-    return sorted(path.stem for path in results_folder.glob("*.csv") if path.stem != MEASUREMENT)
-
-
 def _draw(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
+    """Draw every figure of a study; one for which there is nothing to draw says why."""
     name, plots = data.study.name, results_folder / "plots"
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
     images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
         files = save(main_figure(data, table), plots / name)
-        files += save(sizes_figure(table, data.results, data.study, data.scale), plots / f"{name}_sizes")
-        if data.records:
-            files += save(curves_figure(data.records_by_arm, data.study), plots / f"{name}_curves")
+        sizes, curves, grid = (_nothing_to_draw(data, what) for what in ("results", "records", "pictures"))
+        if len(finished(data.results)):
+            sizes = sizes_figure(table, data.results, data.study, data.scale)
+        if any(data.records_by_arm.values()):
+            curves = curves_figure(data.records_by_arm, data.study)
         if images:
-            files += save(pictures_figure(columns, images, caption=caption), plots / f"{name}_pictures", ("png",))
+            grid = pictures_figure(columns, images, caption=caption)
+        files += save(sizes, plots / f"{name}_sizes") + save(curves, plots / f"{name}_curves")
+        files += save(grid, plots / f"{name}_pictures", ("png",))
     return files
+
+
+def _nothing_to_draw(data: StudyData, what: str) -> Figure:
+    return empty_figure(f"no {what} of the trials" if len(finished(data.results)) else "no finished trial")
 
 
 def _compare(data: StudyData, folder: Path | None, recipe: str | None) -> tuple[Comparison | None, str]:
@@ -144,6 +150,7 @@ def render_comparison(
     lines = [f"Compared with `{folder}`, seed by seed.", "", markdown_table(header, rows), ""]
     lines += [f"- {arm_label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
     lines += [f"- ORDER CHANGED: {change}" for change in comparison.order_changes]
+    lines += [f"- order not judged, no further apart than the tolerance: {pair}" for pair in comparison.close_pairs]
     lines += [""] if lines[-1] else []
     failed = [arm_label(arm.arm) for arm in comparison.arms if arm.verdict in FAILURES]
     unjudged = [arm_label(arm.arm) for arm in comparison.arms if arm.verdict in ("other settings", "no common seed")]
@@ -152,7 +159,8 @@ def render_comparison(
     elif comparison.holds and unjudged:
         lines += [f"Not judged: {', '.join(unjudged)}. What could be judged agrees with the reference."]
     elif comparison.holds:
-        lines += ["The results agree with the reference, and the order of the arms is the same."]
+        order = "what could be judged of the order of the arms" if comparison.close_pairs else "the order of the arms"
+        lines += [f"The results agree with the reference, and {order} is the same."]
     else:
         problem = f" Arms: {', '.join(failed)}." if failed else ""
         lines += [f"The results DO NOT AGREE with the reference.{problem}"]
@@ -165,9 +173,7 @@ def _machines(records: dict[str, dict[str, Any]]) -> str:
     described = []
     for record in records.values():
         versions = record.get("versions") or {}
-        described.append(
-            ", ".join([str(record.get("device", "?")), *(f"{k} {v}" for k, v in sorted(versions.items()))])
-        )
+        described.append(", ".join([record.get("device") or "?", *(f"{k} {v}" for k, v in sorted(versions.items()))]))
     return "; ".join(dict.fromkeys(described)) or "no records"
 
 
@@ -178,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--reference", type=Path, help="folder to compare with; default: reference/<recipe of the trials>"
     )
-    parser.add_argument("--studies", nargs="+", help="names; default: every CSV in the results")
+    add_choice(parser)
     parser.add_argument(
         "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
     )
@@ -196,25 +202,32 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    names = options.studies or study_names(options.results)
     try:
+        names = chosen_studies(options) or study_names(options.results)
         if options.verify:
             return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
         cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
         if not names:
             raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
-        reports = [
-            report_study(options.study_files / f"{name}.yaml", options.results, options.reference, cost)
-            for name in names
-        ]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    reports, errors = [], []
+    for name in names:
+        try:
+            study_file = options.study_files / f"{name}.yaml"
+            reports.append(report_study(study_file, options.results, options.reference, cost))
+        except ValueError as error:  # the other studies are reported all the same
+            errors.append(error)
     for report in reports:
         print(f"{report.text}\n{report.comparison_text}")
     print("Written:")
     for path in (path for report in reports for path in report.files):
         print(f"  {path}")
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    if errors:
+        return 2
     return 0 if all(report.comparison is None or report.comparison.holds for report in reports) else 1
 
 

@@ -1,6 +1,8 @@
 """Read what the pipeline wrote: one CSV for each study, one JSON record for each trial."""
 
+import csv
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,18 @@ METRICS = (
 COLUMNS = ("study", "arm", "seed", "trial_key", *METRICS, "status", "reason")
 TEXT_COLUMNS = ("study", "arm", "trial_key", "status", "reason")
 RECORD_KEYS = ("config", "seed", "curves")
+
+
+def is_study(path: Path) -> bool:
+    """Whether a CSV lists trials; another one, such as the edge purity's, is a measurement of its own."""
+    with path.open(newline="") as file:
+        return "trial_key" in next(csv.reader(file), [])
+
+
+def study_names(results_folder: Path, chosen: Collection[str] | None = None) -> list[str]:
+    """The studies that have results, of the chosen ones or of all, in order of name."""
+    names = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path))
+    return [name for name in names if chosen is None or name in chosen]
 
 
 def read_results(path: str | Path) -> pd.DataFrame:
@@ -106,26 +120,34 @@ def read_record(path: str | Path) -> dict[str, Any]:
 
 
 def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, dict[str, Any]]:
-    """The records of the finished trials by trial key, from `folder/<trial_key>.json`.
+    """The records of the trials by trial key, from `folder/<trial_key>.json`, failed ones where they left one.
 
     Empty where the folder does not exist: a CSV may be kept without its records.
 
     Raises:
-        ValueError: if the folder exists and a finished trial's record is missing or broken.
+        ValueError: if the folder exists and a finished trial's record is missing, or a record is broken.
     """
     folder = Path(folder)
     if not folder.is_dir():
         return {}
-    return {key: read_record(folder / f"{key}.json") for key in finished(results)["trial_key"]}
+    expected = set(finished(results)["trial_key"])
+    paths = {key: folder / f"{key}.json" for key in results["trial_key"]}
+    return {key: read_record(path) for key, path in paths.items() if key in expected or path.exists()}
 
 
-def recipe_of(records: dict[str, dict[str, Any]]) -> str | None:
-    """The recipe that all records share; None without records.
+def recipe_of(records: Iterable[dict[str, Any]]) -> str | None:
+    """The recipe that all records share, and so the name of the reference to compare with; None without records.
+
+    Where the arms are whole recipes, it is the name of the data folder that they share.
 
     Raises:
-        ValueError: if the trials come from more than one recipe; a study compares within one.
+        ValueError: if trials of several recipes do not share their data; nothing could be compared.
     """
-    names = sorted({str(record["config"].get("name")) for record in records.values()})
-    if len(names) > 1:
-        raise ValueError(f"trials of one study come from several recipes: {', '.join(names)}")
-    return names[0] if names else None
+    configs = [record["config"] for record in records]
+    names = sorted({str(config.get("name")) for config in configs})
+    if len(names) < 2:
+        return names[0] if names else None
+    folders = sorted({Path(config.get("data", {}).get("root", "")).name for config in configs})
+    if len(folders) > 1 or not folders[0]:
+        raise ValueError(f"trials of one study come from several recipes, {', '.join(names)}, on different data")
+    return folders[0]

@@ -63,8 +63,8 @@ def share_of_gap(results: pd.DataFrame, arm: str, low_arm: str, high_arm: str, m
     """Summarize which share of the gap between two arms a third one closes, in percent, over the seeds of all three.
 
     Ratio of the mean paired differences, (arm - low) / (high - low); the interval draws seeds, so that numerator and
-    denominator stay paired. NaN and no interval where the gap is not positive. `sd` is NaN: a seed's own ratio may
-    divide by almost nothing.
+    denominator stay paired. NaN where the mean gap is not positive, and no interval where the gap of any seed is not: a
+    draw of such seeds divides by nothing or turns the sign. `sd` is NaN: a seed may divide by almost nothing.
     """
     by_seed = results.pivot_table(index="seed", columns="arm", values=metric, dropna=False)
     by_seed = by_seed[list(dict.fromkeys((low_arm, arm, high_arm)))].dropna()
@@ -75,8 +75,8 @@ def share_of_gap(results: pd.DataFrame, arm: str, low_arm: str, high_arm: str, m
     if n == 0 or gap.mean() <= 0:
         return Summary(nothing, nothing, n, None)
     share = 100 * float(closed.mean() / gap.mean())
-    if n == 1:
-        return Summary(share, nothing, 1, None)
+    if n == 1 or gap.min() <= 0:
+        return Summary(share, nothing, n, None)
     interval = bootstrap(
         (closed, gap),
         lambda closed, gap, axis: 100 * closed.mean(axis=axis) / gap.mean(axis=axis),

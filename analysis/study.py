@@ -1,5 +1,6 @@
-"""What a study asks, read from its study file as plain data: arms, the arm to compare with, the expected order."""
+"""What a study asks, read from its study file as plain data: arms, the arm to compare with, the expected orders."""
 
+import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from analysis.labels import arm_label as arm_label
-
 
 @dataclass(frozen=True)
 class Study:
-    """`expected_order` lists arms of the expectation from low to high mask AP; empty where it names no order."""
+    """Each of `expected_orders` lists arms of the expectation from low to high mask AP.
+
+    `has_words` says that the expectation states more than these orders, which nothing judges.
+    """
 
     name: str
     question: str
@@ -20,23 +22,27 @@ class Study:
     expectation: str
     arms: tuple[str, ...]
     reference_arm: str | None
-    expected_order: tuple[str, ...]
+    expected_orders: tuple[tuple[str, ...], ...]
+    has_words: bool
 
 
-def expected_order(expectation: str, arms: Sequence[str]) -> tuple[str, ...]:
-    """Find the first chain `a < b < c` of arm names in the words of an expectation.
+def read_expectation(expectation: str, arms: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], bool]:
+    """Find every chain `a < b < c` of arm names in an expectation, and whether it says anything beside them.
 
-    An arm may be written with spaces for underscores, and prose may stand before the first and after the last. A `<`
-    beside anything but an arm states no order.
+    An arm may be written with spaces for underscores; prose may stand around a chain. A `<` beside anything but an arm
+    states no order.
     """
-    names = sorted((re.escape(arm.replace("_", " ").lower()) for arm in arms), key=len, reverse=True)
-    if not names:
-        return ()
-    name = rf"(?<!\w)(?:{'|'.join(names)})(?!\w)"
-    plain = expectation.replace("_", " ").replace("`", "").lower()
-    chain = re.search(rf"{name}(?:\s*<\s*{name})+", plain)
     by_words = {arm.replace("_", " ").lower(): arm for arm in arms}
-    return tuple(by_words[part.strip()] for part in chain.group().split("<")) if chain else ()
+    plain = expectation.replace("_", " ").replace("`", "").lower()
+    if not by_words:
+        return (), bool(re.search(r"\w", plain))
+    names = "|".join(re.escape(words) for words in sorted(by_words, key=len, reverse=True))
+    name = rf"(?<!\w)(?:{names})(?!\w|[.,=]\w)"  # `a=0.3` is not `a=0`
+    chain = rf"{name}(?:\s*<\s*{name})+"
+    orders = tuple(
+        tuple(by_words[part.strip()] for part in found.group().split("<")) for found in re.finditer(chain, plain)
+    )
+    return orders, bool(re.search(r"\w", re.sub(chain, "", plain)))
 
 
 def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
@@ -56,11 +62,12 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a mapping, found {type(content).__name__}")
 
-    named = list(content.get("arms") or ())
+    named = list(content.get("arms") or content.get("recipes") or ())
     arms = [arm for arm in named if arm in arms_with_results]
     arms += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
     reference_arm = content.get("reference_arm")
     expectation = " ".join(str(content.get("expectation", "")).split())
+    orders, has_words = read_expectation(expectation, named + arms)
     return Study(
         name=path.stem,
         question=" ".join(str(content.get("question", "")).split()),
@@ -68,5 +75,31 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
         expectation=expectation,
         arms=tuple(arms),
         reference_arm=reference_arm if reference_arm in arms else None,
-        expected_order=expected_order(expectation, named + arms),
+        expected_orders=orders,
+        has_words=has_words,
     )
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Let a command line name the studies that it takes: results of another data set may lie beside them."""
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--studies", nargs="+", help="names; default: every study that has results")
+    choice.add_argument("--params", type=Path, help="the studies that this file lists")
+
+
+def chosen_studies(options: argparse.Namespace) -> list[str] | None:
+    """The studies that the command line names, itself or by its params file; None for all.
+
+    Raises:
+        ValueError: if the file cannot be read, or has no list of names under `studies`.
+    """
+    if options.params is None:
+        return options.studies
+    try:
+        content = yaml.safe_load(options.params.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{options.params}: cannot be read as YAML: {error}") from error
+    names = content.get("studies") if isinstance(content, dict) else None
+    if not isinstance(names, list):
+        raise ValueError(f"{options.params}: studies: expected a list of names, found {names!r}")
+    return [str(name) for name in names]

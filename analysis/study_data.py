@@ -10,15 +10,15 @@ from analysis.annotation_time import AnnotationCost
 from analysis.edge_purity import read_edge_purity
 from analysis.published import read_published
 from analysis.results import finished, read_records, read_results
+from analysis.scale import scale_sentence
 from analysis.study import Study, load_study
-from analysis.tables import scale_sentence
 
 DEFAULT_NEIGHBORHOOD = (3, 2)  # size and dilation of the paper
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """`records` are by trial key; `edge_purity` is that of this data and neighborhood, None where not measured."""
+    """`records` are by trial key, failed trials' too; `edge_purity` is None where it was not measured on their data."""
 
     study: Study
     results: pd.DataFrame
@@ -28,13 +28,18 @@ class StudyData:
     cost: AnnotationCost = field(default_factory=AnnotationCost)
 
     @property
-    def config(self) -> dict[str, Any] | None:
-        """Settings of one trial, for what all trials of the study share."""
-        return next((record["config"] for record in self.records.values()), None)
+    def configs(self) -> dict[str, dict[str, Any]]:
+        """Settings of each arm, of its first trial that left a record; no entry for an arm without any."""
+        of_arm: dict[str, dict[str, Any]] = {}
+        for trial in self.results.itertuples():
+            if trial.trial_key in self.records:
+                of_arm.setdefault(trial.arm, self.records[trial.trial_key]["config"])
+        return of_arm
 
     @property
     def scale(self) -> str:
-        return scale_sentence(next(iter(self.records.values()), None))
+        done = [record for records in self.records_by_arm.values() for record in records]
+        return scale_sentence(done or list(self.records.values()), self.published)
 
     @property
     def records_by_arm(self) -> dict[str, list[dict[str, Any]]]:
@@ -56,7 +61,7 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
     results = read_results(results_folder / f"{name}.csv")
     records = read_records(results, results_folder / name / "trials")
     measured = results_folder / "edge_purity.csv"
-    edge_purity = _of_same_edges(read_edge_purity(measured), records) if measured.exists() else None
+    edge_purity = of_same_edges(read_edge_purity(measured), records) if measured.exists() else None
     return StudyData(
         load_study(study_file, results["arm"].tolist()),
         results,
@@ -67,13 +72,25 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
     )
 
 
-def _of_same_edges(edge_purity: pd.DataFrame, records: dict[str, dict[str, Any]]) -> pd.DataFrame | None:
-    """The rows of the trials' neighborhood, or the paper's without records; None if measured on other data."""
+def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, dict[str, Any]]) -> pd.DataFrame | None:
+    """The rows of the edges that the trials were taught by; None if none were measured.
+
+    The same data (by its digest), short side of the images, color temperature and neighborhood. Without records nothing
+    but the neighborhood is asked, and it is the paper's.
+    """
     record = next(iter(records.values()), {})
-    loss = record.get("config", {}).get("loss", {})
+    config = record.get("config", {})
+    loss, data = config.get("loss", {}), config.get("data", {})
     size, dilation = DEFAULT_NEIGHBORHOOD
-    size, dilation = loss.get("neighborhood_size", size), loss.get("neighborhood_dilation", dilation)
-    same = (edge_purity["neighborhood_size"] == size) & (edge_purity["neighborhood_dilation"] == dilation)
-    if record.get("data_digest") is not None:
-        same &= edge_purity["data_digest"] == record["data_digest"]
+    asked = {
+        "neighborhood_size": loss.get("neighborhood_size", size),
+        "neighborhood_dilation": loss.get("neighborhood_dilation", dilation),
+        "color_temperature": loss.get("color_temperature"),
+        "short_side": data.get("val_short_side"),
+        "data_digest": record.get("data_digest"),
+    }
+    same = pd.Series(True, index=edge_purity.index)
+    for column, value in asked.items():
+        if value is not None:
+            same &= edge_purity[column] == value
     return edge_purity[same] if same.any() else None

@@ -1,8 +1,7 @@
-"""A study's table: one row an arm, our numbers beside the published ones, and a caption that names the scale."""
+"""A study's table: one row an arm, our numbers beside the published ones, each number as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,14 +29,14 @@ def arm_table(
     results: pd.DataFrame,
     study: Study,
     published: pd.DataFrame,
-    config: dict[str, Any] | None = None,
+    configs: Mapping[str, dict[str, Any]] | None = None,
     own_columns: OwnColumns | None = None,
 ) -> pd.DataFrame:
     """Numbers of each arm, unrounded, indexed by arm in the study's order; NaN or empty where there is none.
 
     `share_of_reference` is the arm's mean mask AP in percent of the reference arm's; `difference_*` are paired over
     seeds. `published_*` are others' numbers for the same arm, with their share of their own reference arm;
-    `published_difference` is ours minus theirs where `config`, a trial's, is of the same setting.
+    `published_difference` is ours minus theirs where the arm's settings, in `configs`, are those of the published row.
     `trial_keys` names the trials behind the row, `holes` why trials have no number.
     """
     theirs = published_for(published, study.name, "mask_AP")
@@ -68,6 +67,7 @@ def arm_table(
             row["published_share"] = _share(their_ap, theirs["value"].get(study.reference_arm, float("nan")))
             row["published_status"] = theirs["status"].get(arm, "none")
             row["published_source"] = theirs["source"].get(arm, "")
+            config = (configs or {}).get(arm)
             comparable = config is not None and arm in theirs.index and same_setting(config, theirs.loc[arm])
             row["published_difference"] = mask_ap.mean - their_ap if comparable else float("nan")
         row["trial_keys"] = " ".join(finished(own)["trial_key"])
@@ -79,27 +79,6 @@ def arm_table(
 
 def _share(value: float, reference: float) -> float:
     return 100 * value / reference if reference else float("nan")
-
-
-def scale_sentence(record: dict[str, Any] | None) -> str:
-    """Name recipe, data, network and length of training, and what such a number can be evidence of."""
-    if record is None:
-        return "No trial record was found, so recipe and data are unknown."
-    config = record["config"]
-    backbone, training = config["model"]["backbone"], config["training"]
-    length = f"{training['epochs']} epochs" if training.get("epochs") else f"{training['steps']} steps"
-    start = "from scratch" if backbone.get("weights") is None else "with pretrained weights"
-    sides = config["data"]
-    data = (
-        f"`{Path(sides['root']).name}` (short side {sides['val_short_side']}, long at most {sides['long_side_max']} px)"
-    )
-    setting = (
-        f"Recipe `{config['name']}`: data {data}, {backbone['name']} {start}, {length}, "
-        f"device {record.get('device', 'unknown')}."
-    )
-    if str(config["name"]).startswith("coco"):
-        return f"{setting} The scale is the paper's, so the published numbers may be compared."
-    return f"{setting} Evidence about the order of the arms and their gaps at this scale, NOT a COCO number."
 
 
 def render_markdown(
@@ -193,6 +172,12 @@ def _remark(row: Any, study: Study) -> str:
 
 def number(value: float, digits: int = 1, unit: str = "", sign: str = "") -> str:
     return "-" if pd.isna(value) else f"{value:{sign}.{digits}f}{unit}"
+
+
+def difference_in_words(difference: Summary) -> str:
+    """`+1.2 AP (95 % interval +0.3 to +2.0, n = 3)`."""
+    interval = f"95 % interval {span(*difference.interval, sign='+')}, " if difference.interval else ""
+    return f"{number(difference.mean, sign='+')} AP ({interval}n = {difference.n})"
 
 
 def spread(summary: Summary, sign: str = "") -> str:

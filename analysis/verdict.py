@@ -6,10 +6,9 @@ from itertools import pairwise
 import pandas as pd
 
 from analysis.labels import arm_label
-from analysis.mask_ratio import gap_sentences
 from analysis.statistics import Summary, order_holds, paired_difference, summarize_arm
 from analysis.study import Study
-from analysis.tables import number, span
+from analysis.tables import difference_in_words, number, span
 from analysis.threshold import purity_sentence, thresholds
 
 ONE_SEED = "one seed and so no interval, difference to"
@@ -24,23 +23,25 @@ class Verdict:
 
 
 def verdict(results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None = None) -> Verdict:
-    """Judge the study's expected order; without one, tell which arms differ from the reference arm.
+    """Judge each order that the study expects; without one, tell which arms differ from the reference arm.
 
-    An order holds if the means rise and the 95 % intervals of neighbors in it do not overlap. `color_threshold` is
-    judged by whether τ = 0 is the worst, with `edge_purity` of the same data as a reason if it is not; `mask_ratio`
-    also says which share of the gap between boxes and full masks is closed.
+    An order holds if the means rise and the 95 % intervals of neighbors in it do not overlap, and the expectation if
+    all orders do. `color_threshold` is also judged by whether τ = 0 is the worst, with `edge_purity` of the same data
+    as a reason if it is not. What an expectation says in other words is not judged, and the text says so.
     """
+    judged = [_order_verdict(results, order) for order in study.expected_orders]
+    words = "The part in words is not judged." if study.has_words else ""
     if study.name == "color_threshold" and 0 in thresholds(results).to_numpy():
-        return _threshold_verdict(results, study, edge_purity)
-    if study.expected_order:
-        judged = _order_verdict(results, study.expected_order)
-    elif study.reference_arm is not None:
-        judged = Verdict(_differences(results, study.arms, study.reference_arm), None)
-    else:
-        judged = Verdict("The study expects no order.", None)
-    if study.name == "mask_ratio":
-        judged = Verdict(" ".join([judged.text, *gap_sentences(results)]), judged.holds)
-    return judged
+        judged.insert(0, _threshold_verdict(results, study, edge_purity))
+        words = "What else the expectation says in words is not judged." if study.has_words else ""
+    if judged:
+        outcomes = {judgment.holds for judgment in judged}
+        holds = False if False in outcomes else None if None in outcomes else True
+        return Verdict(" ".join([*(judgment.text for judgment in judged), words]).strip(), holds)
+    text = "The study expects no order; the part in words is not judged." if words else "The study expects no order."
+    if study.reference_arm is not None:
+        text += f" {_differences(results, study.arms, study.reference_arm)}"
+    return Verdict(text, None)
 
 
 def _order_verdict(results: pd.DataFrame, order: tuple[str, ...]) -> Verdict:
@@ -73,20 +74,21 @@ def _overlap(low: Summary, high: Summary) -> bool:
 def _step(results: pd.DataFrame, low_arm: str, high_arm: str) -> str:
     """Difference of two arms in words, with the interval over paired seeds, which says more than the two alone."""
     difference = paired_difference(results, high_arm, low_arm, "mask_AP")
-    return f"{arm_label(high_arm)} is {_above(difference)} {arm_label(low_arm)}"
-
-
-def _above(difference: Summary) -> str:
-    """`+1.2 AP (95 % interval +0.3 to +2.0, n = 3) against`."""
-    interval = f"95 % interval {span(*difference.interval, sign='+')}, " if difference.interval else ""
-    return f"{number(difference.mean, sign='+')} AP ({interval}n = {difference.n}) against"
+    return f"{arm_label(high_arm)} is {difference_in_words(difference)} against {arm_label(low_arm)}"
 
 
 def _differences(results: pd.DataFrame, arms: tuple[str, ...], reference_arm: str) -> str:
-    """Arms by whether the interval of their paired difference to the reference arm leaves out 0."""
+    """Arms by whether the interval of their paired difference to the reference arm leaves out 0.
+
+    The only other arm has a sentence of its own.
+    """
+    others = [arm for arm in arms if arm != reference_arm]
+    if len(others) == 1 and (difference := paired_difference(results, others[0], reference_arm, "mask_AP")).n:
+        side = "" if difference.interval is None else f": by the interval {_side(difference).removesuffix(' from')}"
+        return f"{_step(results, reference_arm, others[0])}{side}."
     groups: dict[str, list[str]] = {side: [] for side in ("above", "below", "not told apart from", ONE_SEED)}
     lacking = []
-    for arm in (arm for arm in arms if arm != reference_arm):
+    for arm in others:
         difference = paired_difference(results, arm, reference_arm, "mask_AP")
         if difference.n == 0:
             lacking.append(arm_label(arm))
@@ -96,7 +98,7 @@ def _differences(results: pd.DataFrame, arms: tuple[str, ...], reference_arm: st
         groups[_side(difference)].append(words)
     sentences = [f"{name} {arm_label(reference_arm)}: {', '.join(words)}" for name, words in groups.items() if words]
     sentences += [f"no result to compare: {', '.join(lacking)}"] if lacking else []
-    return f"The study expects no order. By the 95 % interval of the paired difference, {'; '.join(sentences)}."
+    return f"By the 95 % interval of the paired difference, {'; '.join(sentences)}."
 
 
 def _side(difference: Summary) -> str:
@@ -128,9 +130,9 @@ def _threshold_verdict(results: pd.DataFrame, study: Study, edge_purity: pd.Data
             if one_seed
             else f", with intervals that {'' if _overlap(judged[zero], others[lowest]) else 'do not '}overlap"
         )
-        text = f"It is, {_above(against)} the next worst, {arm_label(lowest)}{clear}."
+        text = f"It is, {difference_in_words(against)} against the next worst, {arm_label(lowest)}{clear}."
     else:
-        text = f"It is NOT: {arm_label(zero)} is {_above(against)} {arm_label(lowest)}."
+        text = f"It is NOT: {arm_label(zero)} is {difference_in_words(against)} against {arm_label(lowest)}."
         text += f" {purity_sentence(edge_purity)}"
     text = f"{subject} {text} Means: {numbers}; best is {arm_label(best)}."
     if one_seed:

@@ -16,7 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis.checksums import check_checksums
-from analysis.rebuild import contradictions, is_study, read_trials, rebuild_csv
+from analysis.rebuild import contradictions, read_trials, rebuild_csv
+from analysis.results import is_study
 
 CONTEXT = 24  # characters of a line that are shown on each side of a difference
 WriteTables = Callable[[Path, Path], None]  # (results folder, study files): writes <results folder>/tables

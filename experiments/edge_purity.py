@@ -20,6 +20,7 @@ from core.config_file import build_config, describe, field_paths, read_yaml
 from core.datasets.coco import load_validation_set
 from core.datasets.digest import data_digest
 from core.edge_purity import EdgeCounts, edge_purity
+from core.imagenet_weights import with_weights
 from core.neighborhood import Neighborhood
 from experiments.consistency import BOX, consistency, photo, write_consistency
 from experiments.params import load_params
@@ -114,14 +115,14 @@ def measure(measurement: Measurement, config: Config, results: Path, *, progress
     """Count on the validation set of `config` and write the table and the photo's arrays; returns their paths.
 
     Raises:
-        ValueError: if the validation set cannot be read or has no masks.
+        ValueError: if the data cannot be read, the validation set has no masks, or a file of weights is missing: the
+            trials' digest tells them too.
     """
     dataset = load_validation_set(config.data)
     temperature = config.loss.color_temperature
     counts = edge_purity(dataset, measurement.thresholds, measurement.neighborhoods, temperature, progress=progress)
-    # Only the validation set counts here: the digest of a data set that holds it and nothing else.
-    alone = {"train_annotations": config.data.val_annotations, "train_images": config.data.val_images}
-    digest = data_digest(config.data.model_copy(update=alone))
+    # As in the records of the trials on this data, so that the report can tell that both are of one data set.
+    digest = with_weights(data_digest(config.data), config.model.backbone.weights)
     text = table(counts, digest=digest, short_side=config.data.val_short_side, temperature=temperature)
 
     arrays, path = results / "edge_purity" / "consistency.npz", results / "edge_purity.csv"
@@ -145,18 +146,22 @@ def _share(part: int, whole: int) -> str:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    """The recipe and data of the params, or the defaults with the file and the view given on the command line."""
+    """The recipe and data of the params, or the defaults with the file and the view given on the command line.
+
+    Such a file is a data set that holds it and nothing else, with a digest of its own.
+    """
     if options.annotations is None:
         return build_config(base_settings(load_params(options.params), str(options.params)), str(options.params))
     data = {
         "root": ".",
-        "val_annotations": str(options.annotations),
-        "val_images": str(options.images),
+        **{f"{split}_annotations": str(options.annotations) for split in ("train", "val")},
+        **{f"{split}_images": str(options.images) for split in ("train", "val")},
         "val_short_side": options.short_side,
         "long_side_max": options.long_side_max,
         "ignored_bottom_rows": options.ignored_bottom_rows,
     }
-    return build_config({"name": options.annotations.stem, "data": data}, "command line")
+    model = {"backbone": {"weights": None}}  # no network is built
+    return build_config({"name": options.annotations.stem, "data": data, "model": model}, "command line")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -193,7 +193,8 @@ STUDIES = {  # arms with what they vary, as the study files name them
 def write_study() -> Callable[..., Path]:
     """Writes CSV, records and study file of a made-up study: {arm: APs of seeds 0, 1, ...}; None is a hole.
 
-    `folder/studies/<name>.yaml` gets `header`; `categories`: {arm: {category: AP}} for the records of all its seeds.
+    `folder/studies/<name>.yaml` gets `header`; the records of all seeds of an arm have its `categories`, {arm:
+    {category: AP}}, and its `num_instances`. Failed trials leave a record only where `failed_records`.
     """
 
     def write(
@@ -203,7 +204,9 @@ def write_study() -> Callable[..., Path]:
         *,
         header: str = "{}",
         categories: dict[str, dict[str, float]] | None = None,
-        num_instances: int | None = None,
+        num_instances: dict[str, int] | None = None,
+        failed_records: bool = False,
+        digest: str = "d1",
         recipe: str = "shapes",
     ) -> Path:
         trials = folder / name / "trials"
@@ -216,10 +219,10 @@ def write_study() -> Callable[..., Path]:
                 row |= {"mask_APs": None if ap is None else 0.6 * ap, "mask_APl": None}
                 cells = {field: "-".join(v) if isinstance(v, list) else v for field, v in varied.items()}
                 rows.append({key: row[key] for key in list(row)[:4]} | cells | {key: row[key] for key in list(row)[4:]})
-                if ap is not None:
-                    record = made_up_record(recipe, seed, ap, varied)
+                if ap is not None or failed_records:
+                    record = made_up_record(recipe, seed, ap, varied) | {"data_digest": digest}
                     record["per_class"] = (categories or {}).get(arm, {})
-                    record |= {"num_train_instances": num_instances} if num_instances else {}
+                    record["num_train_instances"] = (num_instances or {}).get(arm)
                     (trials / f"{row['trial_key']}.json").write_text(json.dumps(record))
         pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
         (folder / "studies").mkdir(exist_ok=True)
@@ -229,7 +232,7 @@ def write_study() -> Callable[..., Path]:
     return write
 
 
-def made_up_record(recipe: str, seed: int, ap: float, varied: dict[str, Any]) -> dict[str, Any]:
+def made_up_record(recipe: str, seed: int, ap: float | None, varied: dict[str, Any]) -> dict[str, Any]:
     """A record of three epochs whose settings are the recipe's with these dotted ones changed."""
     config: dict[str, Any] = {
         "name": recipe,
@@ -249,6 +252,24 @@ def made_up_record(recipe: str, seed: int, ap: float, varied: dict[str, Any]) ->
 
 
 @pytest.fixture
+def coco_config() -> Callable[..., dict[str, Any]]:
+    """Settings of the released R-50 1x model, with what matters to a published number as arguments."""
+
+    def config(
+        name: str = "coco_r50_1x", *, depth: int = 50, steps: int = 90_000, short_side: int = 800, pyramid: str = "fpn"
+    ) -> dict[str, Any]:
+        files = {f"{part}_annotations": f"annotations/instances_{part}2017.json" for part in ("train", "val")}
+        return {
+            "name": name,
+            "data": {"root": "datasets/coco", "val_short_side": short_side, "long_side_max": 1333} | files,
+            "model": {"backbone": {"name": f"resnet{depth}", "weights": "weights/R.pkl"}, "pyramid": pyramid},
+            "training": {"steps": steps, "epochs": None, "batch_size": 16},
+        }
+
+    return config
+
+
+@pytest.fixture
 def write_edge_purity() -> Callable[..., Path]:
     """Writes `folder/edge_purity.csv` for {τ: (share of 1000 edges kept, purity)} of the paper's neighborhood."""
 
@@ -260,6 +281,7 @@ def write_edge_purity() -> Callable[..., Path]:
             rows.append(
                 {"neighborhood_size": 3, "neighborhood_dilation": 2, "color_threshold": tau, "edges": 1000}
                 | {"kept": num_kept, "pure": pure, "different": 1000, "different_kept": num_kept - pure}
+                | {"share_kept": num_kept / 1000, "purity": pure / num_kept if num_kept else None}
                 | {"num_images": 2, "num_instances": 3, "data_digest": digest, "short_side": 160}
                 | {"color_temperature": 2.0}
             )

@@ -2,7 +2,7 @@ import pytest
 
 from analysis.class_split import category_groups, masked_categories, supervision_of
 from analysis.plots import styled
-from analysis.presentation import main_figure, own_columns, study_table
+from analysis.presentation import main_figure, own_columns, study_table, study_verdict
 from analysis.study_data import read_study_data
 
 APS = {"boxes": [40.0, 40.0], "masks_for_two": [44.0, 44.0], "full": [50.0, 50.0]}
@@ -32,12 +32,19 @@ def test_the_table_has_the_ap_of_each_group_and_what_it_learned_from(data):
     assert cells["AP of ellipse, star"].tolist() == ["40.0 ± 0.0 (boxes)", "45.0 ± 0.0 (masks)", "50.0 ± 0.0 (masks)"]
     assert cells["AP of cross"].tolist() == ["40.0 ± 0.0 (boxes)", "42.0 ± 0.0 (boxes)", "50.0 ± 0.0 (masks)"]
     notes = own_columns(data).notes
-    assert notes[1] == (
-        "masks for two categories: +2.0 AP (95 % interval +2.0 to +2.0, n = 2) on the categories without masks "
+    assert "29.6" in notes[1]
+    assert "30.9" in notes[2]
+
+
+def test_the_verdict_says_what_the_categories_without_masks_gain(tmp_path, data, write_study):
+    assert study_verdict(data).text.endswith(
+        " masks for two categories: +2.0 AP (95 % interval +2.0 to +2.0, n = 2) on the categories without masks "
         "(cross), against boxes only."
     )
-    assert "29.6" in notes[2]
-    assert "30.9" in notes[3]
+    path = write_study(tmp_path, "class_split", APS | {"boxes": [None, None]}, categories=CATEGORIES)
+    assert (
+        "gain is not known: no arm of boxes alone has a result." in study_verdict(read_study_data(path, tmp_path)).text
+    )
 
 
 def test_a_panel_a_group(data):

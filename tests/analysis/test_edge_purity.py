@@ -14,17 +14,17 @@ from analysis.edge_purity import (
 from analysis.plots import save, styled
 
 HEADER = (
-    "neighborhood_size,neighborhood_dilation,color_threshold,edges,kept,pure,different,different_kept,"
+    "neighborhood_size,neighborhood_dilation,color_threshold,edges,kept,pure,different,different_kept,share_kept,purity,"
     "num_images,num_instances,data_digest,short_side,color_temperature\n"
 )
 ORIGIN = "3,7,00000000000000a1,160,2\n"
 ROWS = (
-    "3,2,0,200,200,150,50,50," + ORIGIN,
-    "3,2,0.1,200,100,90,50,10," + ORIGIN,
-    "3,2,0.3,200,40,38,50,2," + ORIGIN,
-    "5,1,0,600,600,480,120,120," + ORIGIN,
-    "5,1,0.1,600,300,270,120,30," + ORIGIN,
-    "5,1,0.3,600,0,0,120,0," + ORIGIN,
+    "3,2,0,200,200,150,50,50,1,0.75," + ORIGIN,
+    "3,2,0.1,200,100,90,50,10,0.5,0.9," + ORIGIN,
+    "3,2,0.3,200,40,38,50,2,0.2,0.95," + ORIGIN,
+    "5,1,0,600,600,480,120,120,1,0.8," + ORIGIN,
+    "5,1,0.1,600,300,270,120,30,0.5,0.9," + ORIGIN,
+    "5,1,0.3,600,0,0,120,0,0,," + ORIGIN,
 )
 
 
@@ -58,7 +58,7 @@ def test_the_page_shows_every_threshold_and_every_neighborhood(frame: pd.DataFra
 
 def test_a_fall_of_the_purity_is_told(tmp_path: Path) -> None:
     # 90 % at 0.1, then 36 of 40 and 17 of 20: 90 % and 85 %
-    falling = ("3,2,0.3,200,40,36,50,4," + ORIGIN, "3,2,0.4,200,20,17,50,3," + ORIGIN)
+    falling = ("3,2,0.3,200,40,36,50,4,0.2,0.9," + ORIGIN, "3,2,0.4,200,20,17,50,3,0.1,0.85," + ORIGIN)
     sentence = purity_sentence(edge_purity_table(read_edge_purity(write(tmp_path, *ROWS[:2], *falling, *ROWS[3:]))))
     assert "holds up to τ = 0.3 for every neighborhood" in sentence
     assert "falls at 1 of 1 steps, by at most 5.00 points" in sentence
@@ -71,6 +71,10 @@ def test_a_fall_of_the_purity_is_told(tmp_path: Path) -> None:
         ((ROWS[0], ROWS[0]), "row 3: more than one row for"),
         ((ROWS[1].replace(",90,", ",91,"),), r"row 2: expected pure \+ different_kept = kept"),
         ((ROWS[1].replace(",100,90,", ",x,90,"),), "column kept: expected a number"),
+        ((ROWS[0], ROWS[1].replace(",0.9,", ",0.91,")), "row 3: purity is 0.91, but pure / kept is 0.900000"),
+        ((ROWS[1].replace(",0.5,", ",0.500002,"),), "row 2: share_kept is 0.500002, but kept / edges is 0.500000"),
+        ((ROWS[1].replace(",0.9,", ",,"),), "row 2: purity is nan, but pure / kept is 0.900000"),
+        ((ROWS[5].replace(",0,,", ",0,1.0,"),), "row 2: purity is 1.0, but pure / kept is nan"),
     ],
 )
 def test_malformed_counts_name_file_and_place(tmp_path: Path, rows: tuple[str, ...], message: str) -> None:

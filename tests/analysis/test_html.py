@@ -7,10 +7,24 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from analysis.html import main
+from analysis.html import main, to_html
+from analysis.published_tables import main as published_tables
 from analysis.report import main as report
 
 APS = {"box_mask": [10.0, 10.5], "projection": [30.0, 31.0], "both": [50.0, 51.0], "full": [60.0, None]}
+MARKDOWN = """# Loss terms
+
+What <b>adds</b> `most`?
+
+## Detail
+
+| arm | AP |
+| --- | --: |
+| both | 52.1 |
+| full & more | 58.3 |
+
+- a source
+"""
 
 
 class Page(HTMLParser):
@@ -138,3 +152,87 @@ def test_nothing_to_show_and_a_study_without_its_table_are_errors(tmp_path, monk
     assert (
         "results/tables/loss_terms.md: no such file; `python -m analysis.report` writes it" in capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def two_studies(tmp_path, monkeypatch, write_study, write_edge_purity):
+    """results/ of `color_threshold`, whose τ = 0 does no harm, and of `warmup`, with the purity of the edges."""
+    monkeypatch.chdir(tmp_path)
+    expectation = {"color_threshold": "expectation: 0 is worst", "warmup": "question: How long?"}
+    aps = {
+        "color_threshold": {"color_threshold=0": [51.0, 52.0], "color_threshold=0.3": [50.0, 50.0]},
+        "warmup": {"pairwise_warmup=0": [50.0]},
+    }
+    for name, of_arms in aps.items():
+        write_study(tmp_path / "results", name, of_arms, header=expectation[name])
+    Path("results/studies/main.yaml").write_text("question: How far?\n")
+    write_edge_purity(Path("results"), {0.0: (1.0, 0.975), 0.3: (0.5, 0.99)})
+    monkeypatch.setattr("analysis.report._draw", lambda *arguments: [])
+    assert report(["--study-files", "results/studies"]) == 0
+    assert published_tables(["--study-files", "results/studies"]) == 0
+    Path("results/plots").mkdir()
+    for stem in ("color_threshold", "warmup_curves"):
+        imsave(f"results/plots/{stem}.png", np.zeros((8, 8, 3)))
+
+    def page(*arguments):
+        assert main(["--study-files", "results/studies", *arguments]) == 0
+        return Path("results/report.html").read_text()
+
+    return page
+
+
+def test_the_verdict_of_the_color_threshold_knows_the_purity_of_the_edges(two_studies):
+    assert "at τ = 0 97.5 % of the edges in its boxes join two pixels of one true label" in two_studies()
+
+
+def test_studies_that_are_not_asked_for_are_not_shown_although_their_results_lie_there(two_studies, tmp_path):
+    assert '<section id="warmup">' in two_studies()
+    text = two_studies("--studies", "color_threshold")
+    assert '<section id="color_threshold">' in text
+    assert 'id="warmup' not in text
+    assert len(Page(text).images) == 1
+    assert "Warmup: How long?" in text[text.index("Not run") :]
+    Path("params.yaml").write_text("studies: [color_threshold]\n")
+    assert two_studies("--params", "params.yaml") == text
+
+
+def test_the_published_tables_hide_no_study_that_did_not_run(two_studies):
+    text = two_studies()
+    assert '<section id="published_main">' in text
+    assert '<section id="main">' not in text
+    assert "Main: How far?" in text[text.index("Not run") :]
+
+
+def test_a_params_file_without_studies_is_named(two_studies, capsys):
+    Path("params.yaml").write_text("studies: none\n")
+    assert main(["--params", "params.yaml"]) == 2
+    assert "params.yaml: studies: expected a list of names, found 'none'" in capsys.readouterr().err
+
+
+def test_the_title_is_left_out_and_other_headings_go_down_one_level():
+    page = to_html(MARKDOWN, name="Loss terms", links={})
+    assert "<h1>" not in page
+    assert "Loss terms</h" not in page
+    assert "<h3>Detail</h3>" in page
+
+
+def test_markup_in_the_text_is_escaped():
+    assert "What &lt;b&gt;adds&lt;/b&gt; <code>most</code>?" in to_html(MARKDOWN, name="x", links={})
+
+
+def test_a_table_scrolls_in_a_named_region_of_its_own():
+    page = to_html(MARKDOWN, name='a "name"', links={})
+    assert '<div class="scroll" role="region" tabindex="0" aria-label="Table: a &quot;name&quot;"><table>' in page
+    assert page.count("</table></div>") == 1
+    assert '<th scope="col">arm</th>' in page
+
+
+def test_the_first_cell_of_a_row_leads_to_where_its_numbers_come_from():
+    page = to_html(MARKDOWN, name="x", links={"both": "#study-1", "full & more": "#study-2", "absent": "#study-3"})
+    assert '<th scope="row"><a href="#study-1">both</a></th>' in page
+    assert '<th scope="row"><a href="#study-2">full &amp; more</a></th>' in page
+    assert "study-3" not in page
+
+
+def test_no_text_gives_no_page():
+    assert to_html("", name="x", links={}) == ""

@@ -51,6 +51,28 @@ def test_one_seed_has_a_share_without_interval(read):
     assert "10 % of masks (masks and boxes mixed): 50 % (one seed) of the gap closed." in sentences
 
 
+def test_two_phases_are_compared_with_as_many_masks_in_every_batch(read):
+    # seed 0: 51 - 55, seed 1: 53 - 54
+    sentence = (
+        "10 % of masks, in two phases is -2.5 AP (95 % interval -4.0 to -1.0, n = 2) against 10 % of masks, mixed."
+    )
+    assert sentence in gap_sentences(read({}).results)
+    assert "has no seed in common with" in " ".join(gap_sentences(read({"masks_10": [None, None]}).results))
+
+
+def test_no_interval_is_given_where_a_seed_has_no_gap_and_that_is_said(read):
+    # gaps of 10 and -1: the mean is 4.5, but a draw of the second seed alone divides by -1
+    data = read({"masks_100": [60.0, 51.0]})
+    share = gaps(data.results)["masks_10"]
+    assert (share.mean, share.interval, share.n) == (pytest.approx(100 * 7 / 9), None, 2)
+    said = "no interval: not with every seed are full masks above boxes only"
+    assert f"78 % (n = 2, {said})" in " ".join(gap_sentences(data.results))
+    columns = ratio_columns(data.results, data.study)
+    assert columns.cells["interval of the gap closed"]["masks_10"] == "-"
+    assert said.removeprefix("no interval: ") in columns.notes[1]
+    assert len(ratio_columns(read({}).results, data.study).notes) == 1
+
+
 def test_the_figure_shows_both_baselines_and_the_gap_below(read):
     data = read({})
     with styled():

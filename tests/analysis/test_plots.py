@@ -1,8 +1,9 @@
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.curves import curves_figure
-from analysis.plots import arms_figure, plot_arms, plot_estimates, save, styled
+from analysis.plots import arms_figure, plot_arms, plot_estimates, plot_sizes, save, sizes_figure, styled
 from analysis.published import read_published
 from analysis.results import read_records, read_results
 from analysis.tables import arm_table
@@ -60,3 +61,22 @@ def test_estimates_show_mean_interval_and_each_seed_and_leave_out_holes(results)
     dots = [line for line in others if line.get_markersize() == 3]
     assert [line.get_ydata().tolist() for line in dots] == [[11.0, 13.0]]  # one seed is no spread
     assert [text.get_text() for text in axis.texts] == ["12.0", "30.0"]
+
+
+def test_a_size_without_objects_is_left_out(results, study):
+    axis = Figure().subplots()
+    results = results.assign(mask_APl=float("nan"))
+    assert plot_sizes(axis, arm_table(results, study, read_published()), results, study) is axis
+    assert [label.split(",")[0] for label in axis.get_legend_handles_labels()[1]] == ["small", "medium"]
+
+
+@pytest.mark.parametrize("figure", [sizes_figure, lambda *parts: arms_figure(*parts[:3], read_published(), parts[3])])
+def test_no_text_of_a_legend_leaves_its_figure(results, study, figure):
+    with styled():
+        drawn = figure(arm_table(results, study, read_published()), results, study, "Made up. " * 30)
+        FigureCanvasAgg(drawn).draw()
+        width = drawn.bbox.width
+        (legend,) = drawn.legends
+        for text in (legend.get_title(), *legend.get_texts()):
+            extent = text.get_window_extent()
+            assert 0 <= extent.x0 <= extent.x1 <= width, text.get_text()

@@ -51,3 +51,14 @@ def test_a_study_whose_trials_all_failed_is_shown_with_its_reasons(tmp_path, wri
     assert [text.get_text() for text in main_figure(data, study_table(data)).axes[0].texts] == ["no result"]
     assert "seed 0: ran out of memory" in table_files(data)[f"{name}.md"]
     assert study_verdict(data).holds is None
+
+
+def test_the_mask_ratio_says_whether_ap_rises_and_which_share_of_the_gap_is_closed(tmp_path, write_study):
+    aps = {"masks_0": [50.0, 50.0], "masks_10": [55.0, 56.0], "masks_50": [54.0, 54.0], "masks_100": [60.0, 60.0]}
+    path = write_study(tmp_path, "mask_ratio", aps, header="expectation: masks_0 < masks_10 < masks_100")
+    found = study_verdict(read_study_data(path, tmp_path))
+    assert found.holds is True
+    assert "mean AP does not rise at every step, it falls by 1.5 from 10 % of masks to 50 % of masks." in found.text
+    # (5 + 6) / 2 of 10: 55 %; the two seeds alone give 50 and 60 %
+    share = "55 % (95 % interval 50 to 60 %, n = 2) of the gap closed"
+    assert f"10 % of masks (masks and boxes mixed): {share}." in found.text

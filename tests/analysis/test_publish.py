@@ -70,14 +70,33 @@ def test_tables_are_made_anew_from_the_records(results, tmp_path):
 def test_a_csv_that_is_not_what_its_records_give_is_refused(results, tmp_path, capsys):
     path = results / "loss_terms.csv"
     path.write_text(path.read_text().replace("30.0", "35.0"))
-    assert publish() == 1
+    assert publish() == 2
     error = capsys.readouterr().err
     assert "results is not published" in error
     assert "reference/shapes/loss_terms.csv: arm 'projection', seed 0, column mask_AP" in error
     assert not any((tmp_path / "reference").iterdir())
 
 
+def test_records_of_another_recipe_than_the_reference_are_refused(results, tmp_path, capsys):
+    assert main(["results", "reference/people", "--study-files", "studies"]) == 2
+    error = capsys.readouterr().err
+    assert "results/loss_terms: its trials are of the recipe `shapes`, but the reference is reference/people" in error
+    assert "expected reference/shapes" in error
+    assert not (tmp_path / "reference").exists()
+
+
+def test_only_the_studies_that_are_asked_for_and_the_measurements_are_published(results, tmp_path, write_edge_purity):
+    (results / "warmup.csv").write_text("study,arm,seed,trial_key\n")  # left over from another data set
+    write_edge_purity(results, {0.0: (1.0, 0.9), 0.3: (0.5, 1.0)})
+    for name in ("warmup.svg", "warmup_sizes.svg", "edge_purity.svg", "consistency.svg"):
+        (results / "plots" / name).write_text(name)
+    assert publish("--studies", "loss_terms") == 0
+    names = {path.name for path in (tmp_path / "reference/shapes").rglob("*.*")}
+    assert names >= {"loss_terms.csv", "loss_terms.svg", "edge_purity.csv", "edge_purity.svg", "consistency.svg"}
+    assert not any("warmup" in name for name in names)
+
+
 def test_an_empty_folder_is_refused(results, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert main(["empty", "reference/shapes"]) == 1
+    assert main(["empty", "reference/shapes"]) == 2
     assert "empty: no <study>.csv" in capsys.readouterr().err

@@ -1,7 +1,16 @@
 import pandas as pd
 import pytest
 
-from analysis.published import COLUMNS, PUBLISHED_CSV, STATUS_MEANINGS, published_for, read_published
+from analysis.published import (
+    COLUMNS,
+    PUBLISHED_CSV,
+    STATUS_MEANINGS,
+    network_name,
+    published_for,
+    read_published,
+    same_setting,
+    split_of,
+)
 
 
 def test_every_row_has_a_status_and_a_source_and_no_row_stands_twice():
@@ -63,3 +72,30 @@ def test_a_missing_column_is_named(tmp_path):
     pd.DataFrame(columns=COLUMNS[:-2]).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(ValueError, match="columns missing: source, note"):
         read_published(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ({"backbone": {"name": "resnet50"}}, "R-50"),
+        ({"backbone": {"name": "resnet101", "deformable_interval": 1}, "pyramid": "bifpn"}, "R-101-DCN-BiFPN"),
+        ({"backbone": {"name": "timm:test_resnet"}}, ""),
+        ({}, ""),
+    ],
+)
+def test_networks_are_named_as_in_published_tables(model, name):
+    assert network_name(model) == name
+
+
+def test_a_setting_is_data_size_network_schedule_and_batch(coco_config):
+    row = {"split": "COCO val2017", "backbone": "R-50", "schedule": "1x"}
+    config = coco_config()
+    assert same_setting(config, row)
+    others = {"split": ["COCO test-dev"], "backbone": ["R-101", ""], "schedule": ["3x", ""]}
+    assert not any(same_setting(config, row | {key: other}) for key, values in others.items() for other in values)
+    assert not same_setting(config | {"training": config["training"] | {"batch_size": 8}}, row)
+    scaled = {"steps": 90_000, "batch_size": 2, "accumulation": 2, "schedule_batch_size": 16}
+    assert same_setting(config | {"training": scaled}, row)
+    voc = {"train_annotations": "annotations/instances_train_aug.json", "val_annotations": "a/instances_val.json"}
+    assert split_of({"data": voc}) == "VOC 2012 val"
+    assert split_of({"data": voc | {"train_annotations": "instances_train.json"}}) is None

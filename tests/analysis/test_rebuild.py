@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.rebuild import contradictions, is_study, read_trials, rebuild_csv, trial_key
+from analysis.rebuild import contradictions, read_trials, rebuild_csv, trial_key
 from core.config import Config
 from experiments import store
 
@@ -74,10 +74,3 @@ def test_a_column_that_the_records_lack_is_named(trial):
         rebuild_csv(f"{header}mask_to_box_area,status,reason\n", [trial[1]])
     with pytest.raises(ValueError, match="columns missing: mask_AP"):
         rebuild_csv("study,arm,seed,trial_key,status,reason\n", [trial[1]])
-
-
-def test_a_csv_without_trials_is_no_study(tmp_path):
-    (tmp_path / "a.csv").write_text("study,arm,seed,trial_key\n")
-    (tmp_path / "b.csv").write_text("color_threshold,purity\n")
-    (tmp_path / "c.csv").write_text("")
-    assert [is_study(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")] == [True, False, False]

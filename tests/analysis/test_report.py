@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
+from analysis.plots import empty_figure
 from analysis.report import main, report_study, write_tables
 
 APS = {"box_mask": [12.0], "projection": [30.0], "pairwise": [1.0], "both": [50.0], "full": [60.0]}
@@ -39,6 +40,7 @@ def test_without_a_reference_everything_is_written_and_nothing_fails(
         "plots/loss_terms_sizes.png",
         "plots/loss_terms_sizes.svg",
         "plots/loss_terms_curves.png",
+        "plots/loss_terms_curves.svg",
         "plots/loss_terms_pictures.png",
         "comparison/loss_terms.md",
     }
@@ -55,9 +57,20 @@ def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, wri
     write_results(tmp_path / "results", APS | {"both": [29.0]})
     assert run("--studies", "loss_terms") == 1
     text = (tmp_path / "results/comparison/loss_terms.md").read_text()
-    assert "ORDER CHANGED: projection only < projection + pairwise" in text
+    assert "ORDER CHANGED: projection only < projection + pairwise in the reference (30.0, 50.0), not here" in text
     assert "DO NOT AGREE with the reference. Arms: projection + pairwise." in text
     assert "DO NOT AGREE" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_was_not_judged_of_the_order_is_said(run, tmp_path, write_results, write_records, capsys):
+    for folder in ("results", "reference/shapes"):
+        write_results(tmp_path / folder, APS | {"both": [57.0]})
+        write_records(tmp_path / folder)
+    assert run() == 0
+    said = capsys.readouterr().out
+    assert "order not judged, no further apart than the tolerance: projection + pairwise < full masks" in said
+    assert "and what could be judged of the order of the arms is the same" in said
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -82,7 +95,7 @@ def test_bad_input_is_named_and_ends_with_code_2(run, tmp_path, write_results, c
     assert run() == 2
     assert "results: no <study>.csv" in capsys.readouterr().err
     path = write_results(tmp_path / "results", APS)
-    path.write_text("study,arm\nloss_terms,both\n")
+    path.write_text("study,arm,trial_key\nloss_terms,both,x\n")
     assert run() == 2
     assert "results/loss_terms.csv: columns missing: seed" in capsys.readouterr().err
 
@@ -96,7 +109,48 @@ def test_a_study_with_a_figure_of_its_own_has_the_same_files(run, tmp_path, writ
     assert written == {
         *(f"color_threshold.{kind}" for kind in ("md", "csv", "tex", "png", "svg")),
         *(f"color_threshold_{figure}.{kind}" for figure in ("sizes", "curves") for kind in ("png", "svg")),
+        "color_threshold_pictures.png",
     }
+
+
+def test_a_study_whose_trials_all_failed_has_the_same_files_and_they_say_so(run, tmp_path, write_study, monkeypatch):
+    file = write_study(tmp_path / "results", "color_threshold", {"color_threshold=0": [None]}, failed_records=True)
+    said = []
+    monkeypatch.setattr("analysis.report.empty_figure", lambda text: said.append(text) or empty_figure(text))
+    assert run("--study-files", str(file.parent)) == 0
+    written = {path.name for path in (tmp_path / "results/plots").iterdir()}
+    assert written == {
+        *(f"color_threshold{figure}.{kind}" for figure in ("", "_sizes", "_curves") for kind in ("png", "svg")),
+        "color_threshold_pictures.png",
+    }
+    assert set(said) == {"no finished trial"}
+    assert (tmp_path / "results/comparison/color_threshold.md").exists()
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_an_arm_that_failed_here_on_other_data_is_not_missing(run, tmp_path, write_study):
+    aps = {"dice": [60.0], "redesigned": [60.0]}
+    failed = {arm: [None] for arm in aps}
+    file = write_study(tmp_path / "results", "redesigned_loss", failed, failed_records=True)
+    write_study(tmp_path / "reference/shapes", "redesigned_loss", aps)
+    compared = tmp_path / "results/comparison/redesigned_loss.md"
+    assert run("--study-files", str(file.parent)) == 1
+    assert "Arms: Dice on true masks, projection + pairwise" in compared.read_text()
+    write_study(tmp_path / "results", "redesigned_loss", failed, failed_records=True, digest="another")
+    assert run("--study-files", str(file.parent)) == 0
+    assert "other settings: seed 0: ran out of memory; data digest: d1 -> another" in compared.read_text()
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_malformed_study_keeps_no_other_from_being_written(run, tmp_path, write_study, capsys):
+    for name, arm in (("redesigned_loss", "dice"), ("warmup", "pairwise_warmup=0")):
+        file = write_study(tmp_path / "results", name, {arm: [50.0]})
+    path = tmp_path / "results/redesigned_loss.csv"
+    path.write_text(path.read_text().replace("50.0", "fifty"))
+    assert run("--study-files", str(file.parent)) == 2
+    assert (tmp_path / "results/tables/warmup.md").exists()
+    assert (tmp_path / "results/comparison/warmup.md").exists()
+    assert "redesigned_loss.csv: column mask_AP, row 2: 'fifty' is not a number" in capsys.readouterr().err
 
 
 def test_a_price_that_is_no_number_above_zero_is_refused(run, tmp_path, write_results, capsys):
@@ -111,7 +165,7 @@ def test_all_tables_of_a_folder_are_written_at_once(tmp_path, write_results, wri
     write_edge_purity(tmp_path / "results", {0.0: (1.0, 0.9), 0.3: (0.5, 1.0)})
     write_tables(tmp_path / "results", tmp_path / "studies")
     names = {path.name for path in (tmp_path / "results" / "tables").iterdir()}
-    stems = ("loss_terms", "main", "voc", "zoo", "rivals")
+    stems = ("loss_terms", "published_main", "published_voc", "published_zoo", "published_rivals")
     assert names >= {f"{stem}.{kind}" for stem in stems for kind in ("md", "csv", "tex")}
     assert names >= {"edge_purity.md", "edge_purity.csv"}
 

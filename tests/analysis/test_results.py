@@ -1,7 +1,16 @@
 import pandas as pd
 import pytest
 
-from analysis.results import finished, holes, read_record, read_records, read_results, recipe_of
+from analysis.results import (
+    finished,
+    holes,
+    is_study,
+    read_record,
+    read_records,
+    read_results,
+    recipe_of,
+    study_names,
+)
 
 
 def test_holes_keep_their_reason(tmp_path, write_results):
@@ -51,7 +60,7 @@ def test_records_are_found_by_the_keys_of_finished_trials(tmp_path, write_result
     write_records(tmp_path)
     records = read_records(results, tmp_path / "loss_terms" / "trials")
     assert list(records) == ["both0"]
-    assert recipe_of(records) == "shapes"
+    assert recipe_of(records.values()) == "shapes"
     (tmp_path / "loss_terms" / "trials" / "both0.json").unlink()
     with pytest.raises(ValueError, match=r"both0\.json: cannot be read"):
         read_records(results, tmp_path / "loss_terms" / "trials")
@@ -67,6 +76,35 @@ def test_a_broken_record_is_named(tmp_path):
         read_record(path)
 
 
-def test_trials_of_two_recipes_are_refused():
-    with pytest.raises(ValueError, match="people, shapes"):
-        recipe_of({"a": {"config": {"name": "shapes"}}, "b": {"config": {"name": "people"}}})
+def test_a_failed_trial_s_record_is_read_where_it_left_one(tmp_path, write_study):
+    aps = {"dice": [50.0, None], "redesigned": [51.0, None]}
+    write_study(tmp_path, "redesigned_loss", aps, failed_records=True)
+    results = read_results(tmp_path / "redesigned_loss.csv")
+    (tmp_path / "redesigned_loss/trials/dice1.json").unlink()
+    assert set(read_records(results, tmp_path / "redesigned_loss/trials")) == {"dice0", "redesigned0", "redesigned1"}
+
+
+def recipe(name: str, root: str | None = None) -> dict:
+    return {"config": {"name": name} | ({"data": {"root": root}} if root else {})}
+
+
+def test_arms_that_are_recipes_share_the_name_of_their_data():
+    assert recipe_of([recipe("coco_r50_1x", "datasets/coco"), recipe("coco_r101_3x", "datasets/coco")]) == "coco"
+    assert recipe_of([recipe("coco_r50_1x", "datasets/coco")]) == "coco_r50_1x"
+    assert recipe_of([]) is None
+
+
+@pytest.mark.parametrize("roots", [(None, None), ("data/shapes", "datasets/people")])
+def test_trials_of_two_recipes_on_different_data_are_refused(roots):
+    with pytest.raises(ValueError, match="people, shapes, on different data"):
+        recipe_of([recipe("shapes", roots[0]), recipe("people", roots[1])])
+
+
+def test_a_csv_without_trials_is_no_study(tmp_path):
+    (tmp_path / "a.csv").write_text("study,arm,seed,trial_key\n")
+    (tmp_path / "b.csv").write_text("color_threshold,purity\n")
+    (tmp_path / "c.csv").write_text("")
+    assert [is_study(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")] == [True, False, False]
+    (tmp_path / "d.csv").write_text("trial_key\n")
+    assert study_names(tmp_path) == ["a", "d"]
+    assert study_names(tmp_path, ["d", "b", "e"]) == ["d"]

@@ -84,6 +84,10 @@ def test_the_share_of_a_gap_keeps_numerator_and_denominator_of_a_seed_together()
     assert share.mean == pytest.approx(100 / 3)
     assert share.n == 2
     assert share.interval == pytest.approx((25.0, 50.0))
+    # seed 2 with a gap of 0: 5 + 5 + 5 of 10 + 20 + 0, and no interval
+    flat = results.assign(mask_AP=[10.0, 20.0, 30.0, 15.0, 25.0, 35.0, 20.0, 40.0, 30.0])
+    assert share_of_gap(flat, "arm", "low", "high", "mask_AP").interval is None
+    assert share_of_gap(flat, "arm", "low", "high", "mask_AP").mean == pytest.approx(50.0)
     one = share_of_gap(results[results["seed"] == 0], "arm", "low", "high", "mask_AP")
     assert (one.mean, one.interval) == (50.0, None)
     assert math.isnan(share_of_gap(results, "arm", "high", "low", "mask_AP").mean)  # no gap to close

@@ -1,30 +1,59 @@
 import pytest
 
-from analysis.study import expected_order, load_study
+from analysis.study import load_study, read_expectation
+from core.config_file import read_yaml
+from experiments.study import STUDIES, StudyFile, expand
 
 ARMS = ("box_mask", "projection", "pairwise", "both", "full")
 
 
 @pytest.mark.parametrize(
-    ("expectation", "order"),
+    ("expectation", "orders", "has_words"),
     [
         (
             "box_mask < projection < both < full. Pairwise alone degenerates.",
-            ("box_mask", "projection", "both", "full"),
+            (("box_mask", "projection", "both", "full"),),
+            True,
         ),
-        ("We expect box mask < both in mask AP", ("box_mask", "both")),
-        ("pairwise only degenerates", ()),
-        ("the loss falls (p < 0.05)", ()),
-        ("fully < both", ()),
+        ("box_mask < both", (("box_mask", "both"),), False),
+        ("We expect box mask < both in mask AP", (("box_mask", "both"),), True),
+        (
+            "`pairwise < both`, but projection < both < full.",
+            (("pairwise", "both"), ("projection", "both", "full")),
+            True,
+        ),
+        ("pairwise only degenerates", (), True),
+        ("the loss falls (p < 0.05)", (), True),
+        ("fully < both", (), True),
+        ("", (), False),
     ],
 )
-def test_the_expected_order_is_read_from_the_words(expectation, order):
-    assert expected_order(expectation, ARMS) == order
+def test_every_expected_order_is_read_from_the_words(expectation, orders, has_words):
+    assert read_expectation(expectation, ARMS) == (orders, has_words)
 
 
-def test_arms_of_a_grid_are_ordered_too():
-    arms = ("color_threshold=0.0", "color_threshold=0.1")
-    assert expected_order("color_threshold=0.0 < color_threshold=0.1", arms) == arms
+def test_arms_of_a_grid_are_ordered_too_and_told_from_those_that_begin_alike():
+    arms = ("color_threshold=0", "color_threshold=0.1", "color_threshold=0.3")
+    assert read_expectation("color_threshold=0 < color_threshold=0.1", arms) == ((arms[:2],), False)
+    assert read_expectation("color_threshold=0.2 < color_threshold=0.1", arms) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("name", "orders"),
+    [
+        ("warmup", [["pairwise_warmup=0", "pairwise_warmup=0.3"]]),
+        (
+            "neighborhood",
+            [["neighborhood_size=3,neighborhood_dilation=1", "neighborhood_size=3,neighborhood_dilation=2"]],
+        ),
+        ("mask_ratio", [["masks_0", "masks_10", "masks_50", "masks_100"]]),
+        ("voc", [["boxinst_r50", "boxinst_r101"]]),
+    ],
+)
+def test_the_orders_that_this_project_s_studies_expect_are_read(name, orders):
+    file = STUDIES / f"{name}.yaml"
+    study = load_study(file, list(expand(StudyFile.model_validate(read_yaml(file)))))
+    assert [list(order) for order in study.expected_orders] == orders
 
 
 def test_arms_follow_the_file_and_unknown_ones_come_last(tmp_path):
@@ -38,7 +67,7 @@ def test_arms_follow_the_file_and_unknown_ones_come_last(tmp_path):
 
 def test_a_study_without_a_file_is_described_by_its_results(tmp_path):
     study = load_study(tmp_path / "x.yaml", ["b", "a", "b"])
-    assert (study.arms, study.reference_arm, study.expected_order) == (("b", "a"), None, ())
+    assert (study.arms, study.reference_arm, study.expected_orders) == (("b", "a"), None, ())
 
 
 def test_a_file_that_is_no_mapping_is_named(tmp_path):

@@ -1,3 +1,6 @@
+import json
+
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -27,6 +30,19 @@ def test_purity_and_share_kept_stand_beside_each_arm_where_they_were_measured(tm
 def test_purity_of_other_data_is_not_used(tmp_path, read, write_edge_purity):
     write_edge_purity(tmp_path, {0.0: (1.0, 0.9)}, digest="other")
     assert read().edge_purity is None
+
+
+@pytest.mark.parametrize(("column", "other"), [("short_side", 320), ("color_temperature", 1.0)])
+def test_purity_of_another_view_of_the_data_is_not_used(tmp_path, write_study, write_edge_purity, column, other):
+    path = write_study(tmp_path, "color_threshold", APS)
+    for record in (tmp_path / "color_threshold/trials").iterdir():
+        content = json.loads(record.read_text())
+        content["config"]["loss"]["color_temperature"] = 2.0
+        record.write_text(json.dumps(content))
+    csv = write_edge_purity(tmp_path, {0.0: (1.0, 0.9)})
+    assert len(read_study_data(path, tmp_path).edge_purity) == 1
+    pd.read_csv(csv, dtype={"data_digest": str}).assign(**{column: other}).to_csv(csv, index=False)
+    assert read_study_data(path, tmp_path).edge_purity is None
 
 
 def test_the_figure_has_a_second_panel_where_purity_was_measured(tmp_path, read, write_edge_purity):

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
 
-from analysis.embedding import embed
+from analysis.figures import embed, owner
 
 
 def content(uri: str) -> bytes:
@@ -40,3 +40,11 @@ def test_a_broken_file_is_named(tmp_path, name):
     (tmp_path / name).write_text("<html></html>")
     with pytest.raises(ValueError, match=name):
         embed(tmp_path / name)
+
+
+def test_a_plot_belongs_to_the_longest_name_that_it_starts_with():
+    names = ["loss_terms", "loss_terms_wide", "edge_purity"]
+    assert owner("loss_terms_sizes", names) == "loss_terms"
+    assert owner("loss_terms_wide_sizes", names) == owner("loss_terms_wide", names) == "loss_terms_wide"
+    assert owner("consistency", names) == "edge_purity"
+    assert owner("loss_termss", names) is None

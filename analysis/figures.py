@@ -1,0 +1,111 @@
+"""Figures as part of a page: which of the plots belong to a section, each as a data URI with no file beside it."""
+
+import base64
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from PIL import Image
+
+MAX_WIDTH = 1600  # px; a grid of five columns stays sharp on a screen of twice the usual density
+JPEG_QUALITY = 82
+PHOTO_KINDS = ("_pictures",)  # ends of the names of figures that are made of photos
+CAPTIONS = {  # by the end of a figure's name
+    "": "Main result",
+    "_curves": "Training curves",
+    "_sizes": "Mask AP by object size",
+    "_pictures": "Validation images, successes and failures, one column an arm",
+    "consistency": "What a box tells on one photo: its projections, and which neighbors have similar colors",
+}
+ORDER_OF_FIGURES = ("", "_sizes", "_pictures", "_curves")
+OWNERS = {"consistency": "edge_purity"}  # figures that do not bear their section's name
+
+
+@dataclass(frozen=True)
+class Picture:
+    uri: str
+    width: int  # px of the page
+    height: int
+
+
+@dataclass(frozen=True)
+class Figure:
+    caption: str
+    alternative: str  # for readers who do not see it
+    picture: Picture
+
+
+def figures_of(name: str, plots: Path, names: Collection[str]) -> tuple[Figure, ...]:
+    """The plots of one section, each as SVG where there is one; `names` are all sections, to tell whose a plot is.
+
+    Raises:
+        ValueError: for a file that is no picture; names it.
+    """
+    paths = sorted(plots.glob("*.png")) + sorted(plots.glob("*.svg"))
+    by_stem = {path.stem: path for path in paths}  # the SVG where there are both
+    own = [stem for stem in by_stem if name == owner(stem, names)]
+    figures = []
+    for stem in sorted(own, key=lambda stem: _place(stem.removeprefix(name))):
+        caption = caption_of(stem.removeprefix(name))
+        alternative = f"{caption}: {title(name).lower()}. The numbers stand in the table above."
+        figures.append(Figure(caption, alternative, embed(by_stem[stem])))
+    return tuple(figures)
+
+
+def owner(stem: str, names: Collection[str]) -> str | None:
+    """The section that a plot belongs to: the longest name that its own name starts with."""
+    fitting = [name for name in names if stem == name or stem.startswith(f"{name}_")]
+    return OWNERS.get(stem) or max(fitting, key=len, default=None)
+
+
+def _place(end: str) -> tuple[int, str]:
+    return (ORDER_OF_FIGURES.index(end) if end in ORDER_OF_FIGURES else len(ORDER_OF_FIGURES), end)
+
+
+def caption_of(end: str) -> str:
+    return CAPTIONS.get(end) or title(end.strip("_"))
+
+
+def title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def embed(path: Path) -> Picture:
+    """Embed a plot as the SVG or PNG it is, and a grid of photos as a JPEG of bounded width.
+
+    Raises:
+        ValueError: for a file that is no picture; names it.
+    """
+    if path.suffix == ".svg":
+        return _embed_svg(path)
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if path.stem.endswith(PHOTO_KINDS):
+                return _embed_photos(image.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"{path}: not a picture that can be read ({error})") from error
+    return Picture(_uri("image/png", path.read_bytes()), width // 2, height // 2)  # plots are saved at 200 dots an inch
+
+
+def _embed_svg(path: Path) -> Picture:
+    try:
+        root = ElementTree.parse(path).getroot()
+        width, height = (round(float(root.attrib[side].removesuffix("pt")) * 4 / 3) for side in ("width", "height"))
+    except (ElementTree.ParseError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: expected an SVG with a width and a height in points, found {error}") from error
+    return Picture(_uri("image/svg+xml", path.read_bytes()), width, height)  # 72 points are 96 px
+
+
+def _embed_photos(image: Image.Image) -> Picture:
+    if image.width > MAX_WIDTH:
+        image = image.resize((MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return Picture(_uri("image/jpeg", file.getvalue()), image.width // 2, image.height // 2)
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,52 @@
+import pytest
+
+from analysis.published import read_published
+from analysis.scale import beside_published, scale_sentence
+
+PEOPLE = {
+    "name": "people",
+    "data": {"root": "/home/someone/people", "val_short_side": 256, "long_side_max": 256},
+    "model": {"backbone": {"name": "resnet18", "weights": "file"}},
+    "training": {"epochs": 15},
+}
+
+
+def sentence(*configs, device="cpu"):
+    return scale_sentence([{"config": config, "device": device} for config in configs], read_published())
+
+
+def test_the_sentence_names_the_scale_and_hides_where_the_data_lies():
+    assert sentence(PEOPLE) == (
+        "Recipe `people`: data `people` (short side 256, long at most 256 px), R-18 with pretrained weights, 15 "
+        "epochs, device cpu. Evidence about the order of the arms and their gaps at this scale, NOT a COCO number."
+    )
+    assert "unknown" in scale_sentence([], read_published())
+
+
+@pytest.mark.parametrize("name", ["coco_r50_1x", "mine"])
+def test_the_settings_decide_whether_published_numbers_compare_not_the_recipe_s_name(coco_config, name):
+    assert "the published numbers may be compared" in sentence(coco_config(name=name))
+    for other in (coco_config(name=name, steps=10), coco_config(name=name, short_side=160)):
+        assert "NOT comparable with them" in sentence(other)
+    assert "NOT a COCO number" in sentence(PEOPLE | {"name": name})
+    assert "NOT comparable with them" in sentence(coco_config(name=name), coco_config(name=name, steps=10))
+
+
+def test_arms_that_are_recipes_are_all_named(coco_config):
+    text = sentence(coco_config(), coco_config(name="coco_r101_3x", depth=101, steps=270_000))
+    assert text.startswith("Recipes `coco_r50_1x`, `coco_r101_3x`: data `coco` (short side 800, long at most 1333 px)")
+    assert "R-50 with pretrained weights, R-101 with pretrained weights, 90000 steps, 270000 steps, device cpu" in text
+    assert "may be compared" in text
+
+
+def test_a_trial_whose_process_died_has_an_unknown_device():
+    assert "device unknown." in sentence(PEOPLE, device=None)
+
+
+def test_what_ours_are_among_published_numbers_follows_from_the_settings(coco_config):
+    published = read_published()
+    shapes = PEOPLE | {"name": "coco_like", "data": PEOPLE["data"] | {"root": "data/shapes"}}
+    assert beside_published([coco_config(name="mine")], published) == "our run of a published setting"
+    assert "that no published number states, not comparable" in beside_published([coco_config(steps=10)], published)
+    assert beside_published([shapes], published) == "on generated shapes, not comparable"
+    assert beside_published([PEOPLE], published) == "on `people`, not comparable"
