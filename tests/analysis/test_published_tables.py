@@ -9,7 +9,7 @@ from analysis.published import read_published
 from analysis.published_tables import COMPARISONS, comparison_files, main, published_rows, table_files
 from analysis.report import main as report
 from analysis.study_data import read_study_data
-from tests.analysis.conftest import trial_row
+from tests.analysis.made_up import trial_row
 
 
 def test_a_row_holds_all_metrics_of_a_model_with_their_status():

@@ -168,6 +168,11 @@ def test_malformed_files_and_a_csv_without_records_fail_in_words(reference, caps
     assert (code, "so no number can be traced" in said) == (1, True)
 
 
+def test_one_recipe_s_folder_is_verified_alone_without_its_tables(reference, capsys):
+    assert report(["--verify", "--reference", str(reference), "--study-files", "studies"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_nothing_to_verify_is_an_error(reference, tmp_path, capsys):
     assert report(["--verify", "--reference", str(tmp_path / "nowhere"), "--study-files", "studies"]) == 2
     assert "nowhere: no folder with a <study>.csv" in capsys.readouterr().err
