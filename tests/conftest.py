@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: golden values, one thread; those marked `gpu` or `full_size` where they can run."""
+"""Fixtures shared by all tests: golden values, one thread; those marked `gpu`, `full_size` or `slow` where asked for."""
 
 import os
 from collections.abc import Callable
@@ -30,7 +30,11 @@ def golden() -> Callable[[str], dict[str, np.ndarray]]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the tests out whose marker asks for what is not there, and count them as deselected."""
-    is_there = {"gpu": torch.cuda.is_available(), "full_size": "COCO_DIR" in os.environ}
+    is_there = {
+        "gpu": torch.cuda.is_available(),
+        "full_size": "COCO_DIR" in os.environ,
+        "slow": "RUN_SLOW" in os.environ,
+    }
     lacking = [marker for marker, there in is_there.items() if not there]
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in lacking)]
     config.hook.pytest_deselected(items=left_out)
