@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: golden values, one thread; those marked `gpu`, `full_size` or `slow` where asked for."""
+"""Fixtures shared by all tests: golden values, one thread; `gpu`, `full_size`, `slow` tests run where asked for."""
 
 import os
 from collections.abc import Callable
