@@ -16,6 +16,9 @@ from core.config_file import build_config
 from core.identity import differences, training_identity
 from core.tensor_file import read_torch_file
 
+# In the folder of a training:
+CHECKPOINT = "checkpoint.pt"
+TEACHER = "teacher"  # the folder of the teacher's training, where there is one
 FORMAT = 1
 PARTS = ("config", "seed", "data_digest", "state")
 

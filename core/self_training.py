@@ -26,9 +26,16 @@ log = logging.getLogger(__name__)
 
 
 def without_pseudo_masks(config: Config) -> Config:
-    """The config of the teacher: the student's, on the masks and boxes that are annotated."""
-    supervision = config.supervision.model_copy(update={"pseudo_masks": None})
-    return config.model_copy(update={"supervision": supervision})
+    """The config of the teacher: the student's, on the masks and boxes that are annotated.
+
+    Where no mask is annotated, the terms that learn from masks are off. They would be 0; without them the teacher is
+    the same training as one on boxes alone, which need not be run twice.
+    """
+    parts = {"supervision": config.supervision.model_copy(update={"pseudo_masks": None})}
+    if config.supervision.mask_ratio == 0:
+        no_masks = {"dice": 0.0, "mask_projection": 0.0, "mask_pairwise": 0.0}
+        parts["loss"] = config.loss.model_copy(update=no_masks)
+    return config.model_copy(update=parts)
 
 
 @torch.inference_mode()

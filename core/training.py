@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.checkpoint import load_checkpoint, save_checkpoint
+from core.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.coco_metrics import read_truth
 from core.config import Config
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
@@ -105,7 +105,7 @@ def train(
 
     model = initial_model(config, training_set.num_classes, seed, device=device, workers=workers)
     optimizer = build_optimizer(model, config.training)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     belonging = {"images_per_step": images_per_step, "identity": identity}
     curves = resume(checkpoint, model, optimizer, epochs=epochs, **belonging, **process)
     report = on_epoch if on_epoch is not None and workers.writes else (lambda numbers: None)
@@ -227,7 +227,7 @@ def mask_every_instance(
             make, seconds = partial(grabcut_masks, share), 0.0
         else:
             teacher_config = without_pseudo_masks(config)
-            teacher = train(teacher_config, seed, folder=folder / "teacher", digest=digest, **process)
+            teacher = train(teacher_config, seed, folder=folder / TEACHER, digest=digest, **process)
             make = partial(teacher_masks, teacher.model, share, config, device=process["device"])
             seconds = teacher.seconds
         started = time.perf_counter()

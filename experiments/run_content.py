@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from core.checkpoint import CHECKPOINT
 from core.recipe import leaves
 from experiments.driver import this_driver
 from experiments.store import without_nan
@@ -51,7 +52,7 @@ def tags_at_end(record: dict[str, Any], folder: Path) -> dict[str, str]:
         "status": record["status"],
         "reason": record["reason"][:LONGEST_TAG],
         "device": record["device"] or "unknown",
-        "checkpoint": str(folder / "checkpoint.pt"),
+        "checkpoint": str(folder / CHECKPOINT),
         GIT_COMMIT: record["git_revision"] or "none",
         "git_dirty": str(record["git_dirty"]),
     }

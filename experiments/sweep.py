@@ -1,15 +1,18 @@
 """Which trials of some studies are still to run, one of them run into the store, and all of them run one by one."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from core.checkpoint import load_checkpoint, save_checkpoint
+from core.atomic_file import replaced
+from core.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
 from core.imagenet_weights import with_weights
 from core.preconditions import check_same_categories, check_something_to_learn
+from core.self_training import without_pseudo_masks
 from experiments.check import check_folder
 from experiments.params import Resources
 from experiments.provenance import Provenance
@@ -123,6 +126,7 @@ def run_job(
         if finished is not None:
             return finished
         store.forget_failure(job.key)
+        _lend_teacher(job, store)
         folder = store.folder(job.key)
         record = run_trial(
             job.trial,
@@ -138,7 +142,7 @@ def run_job(
         )
         store.write(record)
         if record["status"] == "ok":
-            _drop_optimizer(job, folder / "checkpoint.pt")
+            _drop_optimizer(job, folder / CHECKPOINT)
         return record
 
 
@@ -172,6 +176,19 @@ def run_one_by_one(
         record = run_job(job, store, resources, on_epoch, progress=progress)
         for observer in observers:
             observer.ended(job, record)
+
+
+def _lend_teacher(job: Job, store: Store) -> None:
+    """Give self-training its teacher where that is a finished trial of the store: `train` then trains none."""
+    config = job.trial.config
+    own = store.folder(job.key) / TEACHER / CHECKPOINT
+    if config.supervision.pseudo_masks != "teacher" or own.exists():
+        return
+    key = trial_key(without_pseudo_masks(config), job.trial.seed, data_digest=job.data_digest, code=job.provenance.code)
+    if store.finished(key) is not None:
+        own.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(own) as partial:
+            shutil.copyfile(store.folder(key) / CHECKPOINT, partial)
 
 
 def _drop_optimizer(job: Job, path: Path) -> None:

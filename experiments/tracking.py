@@ -154,7 +154,10 @@ class Tracking:
         run = self._find("sweep_keys", keys)
         if run is None:
             recipe = next(iter(self.jobs.values())).trial.config.name
-            name, tags = f"{self.study.name} on {recipe}", {"sweep_keys": keys, "recipe": recipe} | SOURCE
+            name, tags = (
+                f"{self.study.name} on {recipe}",
+                {"sweep_keys": keys, "recipe": recipe, "driver": this_driver()} | SOURCE,
+            )
             run = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
         self.client.set_tag(run.info.run_id, "driver", this_driver())
         self.client.update_run(run.info.run_id, status="RUNNING")
@@ -175,14 +178,22 @@ class Tracking:
 
     def _start(self, job: Job) -> None:
         self._monitor_system()
-        run = self._find("trial_key", job.key)
+        run = self._run_of(job)
         if run is not None and run.info.status == "FINISHED":
             self.client.delete_run(run.info.run_id)
             run = None
         self._open(job, run)
 
+    def _run_of(self, job: Job) -> Run | None:
+        """The run of a trial; one named after an arm that was renamed since is removed, for parameters stay."""
+        run = self._find("trial_key", job.key)
+        if run is not None and run.info.run_name != job.trial.name:
+            self.client.delete_run(run.info.run_id)
+            return None
+        return run
+
     def _complete(self, key: str, record: dict[str, Any]) -> str:
-        run = self._find("trial_key", key)
+        run = self._run_of(self.jobs[key])
         if run is None or run.info.status != ("FINISHED" if record["status"] == "ok" else "FAILED"):
             run_id = self._open(self.jobs[key], run)
             self._log_record(self.jobs[key], record)
@@ -193,7 +204,7 @@ class Tracking:
 
     def _open(self, job: Job, run: Run | None) -> str:
         if run is None:
-            tags = {"trial_key": job.key} | SOURCE
+            tags = {"trial_key": job.key} | tags_at_start(job, self.parent_id) | SOURCE
             run = self.client.create_run(self.experiment_id, tags=tags, run_name=job.trial.name)
         run_id = run.info.run_id
         missing = [Param(*setting) for setting in parameters(job).items() if setting[0] not in run.data.params]

@@ -33,6 +33,8 @@ from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annota
 SIZE_DIVISOR = 32  # batches are padded to a multiple of this: the stride of the deepest level the mask branch reads
 SMALLEST_SIDE = 1.0  # px; a box that the view leaves narrower is no training target
 
+PIXELS_KEPT = 2**26  # of decoded images, 3 bytes each: a small data set is read from its files once
+
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +72,8 @@ class CocoDataset(Dataset):
         self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
         self.semantic_labels = semantic_labels
         self.epoch = 0
+        self.decoded: dict[int, Image.Image] = {}  # by place in `records`
+        self.pixels_decoded = 0
 
         file = read_annotation_file(annotation_path, image_folder)
         file.raise_problems()
@@ -108,9 +112,15 @@ class CocoDataset(Dataset):
         return self.epoch_length
 
     def load_image(self, index: int) -> Image.Image:
-        """The RGB image of the file, untransformed (see `open_rgb`)."""
+        """The RGB image of the file, untransformed (see `open_rgb`); not to be drawn on, for it may be given again."""
+        if index in self.decoded:
+            return self.decoded[index]
         record = self.records[index]
-        return open_rgb(self.image_folder / record.file_name, record.width, record.height)
+        image = open_rgb(self.image_folder / record.file_name, record.width, record.height)
+        if self.pixels_decoded + record.width * record.height <= PIXELS_KEPT:
+            self.decoded[index] = image
+            self.pixels_decoded += record.width * record.height
+        return image
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):

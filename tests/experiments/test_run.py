@@ -112,6 +112,12 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
     assert not (here / "results").exists()
 
 
+def test_an_interrupt_leaves_no_failure_of_a_sweep_before(study: Study, here: Path, monkeypatch, fake_training) -> None:
+    assert run(failing(study)) == 1
+    monkeypatch.setattr(run_module, "run_one_by_one", lambda *arguments, **named: None)
+    assert run(failing(study)) == INTERRUPTED
+
+
 def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, monkeypatch) -> None:
     def broken(*arguments, **named) -> None:
         raise RuntimeError("the node timed out")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from core import training
+from core.epoch import run_epoch
 from experiments.params import Resources
 from experiments.progress import Progress, as_duration, seconds_left
 from experiments.provenance import Provenance
@@ -58,6 +60,31 @@ def test_trials_of_one_key_run_once(
     assert [job.key for job in waiting(jobs + again, store)] == [job.key for job in jobs]
     run(jobs + again, store)
     assert fake_training == ["0", "2"]
+
+
+def test_self_training_takes_a_teacher_that_has_finished(
+    study: Study, store: Store, tmp_path: Path, made_from: Provenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = study.trials[0]
+    config = boxes.config.model_copy(
+        update={"supervision": boxes.config.supervision.model_copy(update={"mask_ratio": 0.0})}
+    )
+    masked = {
+        "supervision": config.supervision.model_copy(update={"pseudo_masks": "teacher"}),
+        "loss": config.loss.model_copy(update={"dice": 1.0}),
+    }
+    trials = (replace(boxes, config=config), replace(boxes, arm="self", config=config.model_copy(update=masked)))
+    teacher, student = list_jobs(replace(study, trials=trials), made_from)
+    alone = Store(tmp_path / "alone")
+    run([student], alone)
+    run([teacher], store)
+    epochs: list[int] = []
+    monkeypatch.setattr(training, "run_epoch", lambda *a, **k: epochs.append(k["epoch"]) or run_epoch(*a, **k))
+    run([student], store)
+    assert epochs == [0, 1]  # the student's
+    expected, found = alone.finished(student.key), store.finished(student.key)
+    assert found["metrics"] == expected["metrics"]
+    assert [numbers["loss/total"] for numbers in found["curves"]] == [n["loss/total"] for n in expected["curves"]]
 
 
 def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: Store, fake_training: list) -> None:

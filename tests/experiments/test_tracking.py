@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,21 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
         ("FAILED", "the process died: killed"),
         ("KILLED", None),
     ]
+
+
+def test_a_renamed_arm_is_shown_under_its_new_name_alone(
+    study: Study, jobs: list[Job], tmp_path: Path, fake_training: list
+) -> None:
+    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    run_one_by_one(jobs, store, Resources(), [], progress=False)
+    records = {job.key: store.finished(job.key) for job in jobs}
+    Tracking(study, jobs, store, tmp_path).complete(records)
+    renamed = [replace(jobs[0], trial=replace(jobs[0].trial, arm="c")), jobs[1]]
+    log = Tracking(study, renamed, store, tmp_path)
+    log.complete(records)
+    log.close(records)
+    children = server.runs()[1]
+    assert [(run.info.run_name, run.data.params["arm"]) for run in children] == [("b-seed0", "b"), ("c-seed0", "c")]
 
 
 def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(

@@ -8,6 +8,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from core.config import DataConfig, SupervisionConfig
+from core.datasets import coco
 from core.datasets.coco import CocoDataset, collate, load_training_set, load_validation_set
 from core.datasets.transforms import View
 from core.structures import BACKGROUND
@@ -199,6 +200,19 @@ def test_images_of_any_mode_become_rgb(write, mode):
     root = write([annotation()])
     Image.new("RGB", (WIDTH, HEIGHT), (153, 153, 153)).convert(mode).save(root / "train" / "7.png")
     assert training_set(root)[0].image.unique().tolist() == [153]
+
+
+def test_a_small_data_set_is_read_from_its_files_once(write, monkeypatch):
+    root = write([annotation()])
+    kept, read_again = training_set(root), training_set(root)
+    monkeypatch.setattr(coco, "PIXELS_KEPT", WIDTH * HEIGHT - 1)
+    read_again[0]
+    monkeypatch.setattr(coco, "PIXELS_KEPT", WIDTH * HEIGHT)
+    first = kept[0].image
+    (root / "train" / "7.png").unlink()
+    assert torch.equal(kept[0].image, first)  # nothing was done to the kept one
+    with pytest.raises(ValueError, match=r"7\.png: cannot be read"):
+        read_again[0]
 
 
 def test_exif_orientation_counts_only_where_the_annotated_size_asks_for_it(write):
