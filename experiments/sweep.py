@@ -20,6 +20,8 @@ from experiments.store import Store, trial_key
 from experiments.study import Study, Trial
 from experiments.trial import describe_trial, run_trial
 
+WAY_OUT = "take the arm out of the study, or leave it a hole: allow_holes in params.yaml"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -73,8 +75,15 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
         content = "".join(part.model_dump_json() for part in (config.data, config.supervision, config.loss))
         if content not in seen:
             seen.add(content)
-            training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             validation_set = load_validation_set(config.data)
+            if unknown := set(config.supervision.mask_categories or ()) - set(validation_set.categories):
+                if allow_holes:
+                    continue  # the trial will say so
+                raise ValueError(
+                    f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories names {sorted(unknown)}, the "
+                    f"data has {validation_set.categories}; name some of these, or {WAY_OUT}"
+                )
+            training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             check_same_categories(training_set, validation_set)
             if not validation_set.has_masks:
                 raise ValueError(
@@ -90,8 +99,7 @@ def check_learnable(job: Job, training_set: CocoDataset) -> None:
     try:
         check_something_to_learn(training_set, job.trial.config)
     except ValueError as error:
-        advice = "take the arm out of the study, or leave it a hole: allow_holes in params.yaml"
-        raise ValueError(f"{job.trial.study}: arm '{job.trial.arm}': {error}; {advice}") from error
+        raise ValueError(f"{job.trial.study}: arm '{job.trial.arm}': {error}; {WAY_OUT}") from error
 
 
 def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:

@@ -26,21 +26,25 @@ source: s
 expectation: a < b
 reference_arm: full
 arms:
+  wide: {model.pyramid_channels: 1024, training.epochs: 1} # 1.5 GB more than the others
   box_mask: {loss.box_mask: 1, loss.dice: 0, loss.projection: 0, loss.pairwise: 0}
   both: {loss.dice: 0}
   full: {supervision.mask_ratio: 1, loss.projection: 0, loss.pairwise: 0}
 """
-EPOCHS = 10
+EPOCHS = 10  # of all arms but `wide`
+MEMORY_GB = "2"  # enough for the others
 SWEEP = f"""
 import argparse, sys
 from pathlib import Path
-from experiments.params import DataSet, Params
+from experiments.params import DataSet, Params, Resources
 from experiments.recipe import base_settings
 from experiments.run import run_studies
 from experiments.study import load_study
 data = DataSet(recipe="smoke", root=sys.argv[1])
 settings = {{"training": {{"steps": None, "epochs": {EPOCHS}}}}}
-params = Params(data=data, studies=("faults",), settings=settings)
+memory = sys.argv[sys.argv.index("--memory") + 1] if "--memory" in sys.argv else None
+resources = Resources(parallel_trials=2, memory_per_trial_gb=memory)
+params = Params(data=data, studies=("faults",), settings=settings, resources=resources)
 study = load_study("faults", base_settings(params, "params"), (0,), Path())
 flags = argparse.Namespace(fresh=False, allow_holes=False, in_process="--in-process" in sys.argv, dry_run=False)
 sys.exit(run_studies([study], params, flags))
@@ -152,14 +156,18 @@ def sweeps(shapes: Path, tmp_path: Path) -> Iterator[tuple[Sweep, Sweep]]:
 def test_a_sweep_that_is_killed_interrupted_and_hurt_ends_as_an_undisturbed_one(sweeps: tuple[Sweep, Sweep]) -> None:
     undisturbed, hurt = sweeps
     assert undisturbed.run("--in-process") == 0
-    first = hurt.folder / ".store" / undisturbed.rows()[0]["trial_key"]
-    first.mkdir(parents=True)
+    folders = {row["arm"]: hurt.folder / ".store" / row["trial_key"] for row in undisturbed.rows()}
+    damaged = folders["box_mask"] / "checkpoint.pt"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"damaged")
 
-    # a trial raises, the driver is killed when the others have come to 30 %
-    (first / "checkpoint.pt").write_bytes(b"damaged")
-    assert hurt.run(until=share_reported(0.3), do=kill) == -signal.SIGKILL
-    assert "checkpoint.pt" in json.loads((first / "failed.json").read_text())["reason"]
-    (first / "checkpoint.pt").unlink()
+    # a trial raises, another needs more than its memory, the driver is killed when the rest have come to 30 %
+    limit = "--memory", MEMORY_GB
+    assert hurt.run(*limit, until=share_reported(0.3), do=kill) == -signal.SIGKILL
+    reasons = {arm: json.loads((folders[arm] / "failed.json").read_text())["reason"] for arm in ("wide", "box_mask")}
+    assert "checkpoint.pt" in reasons["box_mask"]
+    assert reasons["wide"].startswith("out of memory at the limit of 2 GB (resources.memory_per_trial_gb)")
+    damaged.unlink()
 
     assert hurt.run(until=share_reported(0.7), do=kill) == -signal.SIGKILL
     assert hurt.run(until=share_reported(0.8), do=press_control_c) == INTERRUPTED
@@ -178,6 +186,7 @@ def test_a_sweep_that_is_killed_interrupted_and_hurt_ends_as_an_undisturbed_one(
             ("both-seed0", "FINISHED"),
             ("box_mask-seed0", "FINISHED"),
             ("full-seed0", "FINISHED"),
+            ("wide-seed0", "FINISHED"),
         ]
         epochs = [sweep.epochs(run) for run in children]
-        assert epochs == [list(range(1, EPOCHS + 1))] * 3  # none twice, none missing
+        assert epochs == [list(range(1, EPOCHS + 1))] * 3 + [[1]]  # none twice, none missing

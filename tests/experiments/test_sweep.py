@@ -163,6 +163,17 @@ def test_a_bad_annotation_stops_the_sweep_before_it_starts(
         check_data(list_jobs(broken, made_from))
 
 
+def test_categories_of_other_data_are_named_before_the_sweep_starts(study: Study, made_from: Provenance) -> None:
+    trial = study.trials[0]
+    supervision = trial.config.supervision.model_copy(update={"mask_ratio": 1.0, "mask_categories": ("star", "cat")})
+    config = trial.config.model_copy(update={"supervision": supervision})
+    jobs = list_jobs(replace(study, trials=(replace(trial, config=config),)), made_from)
+    message = r"pair: arm 'a': supervision\.mask_categories names \['cat'\], the data has \[.*'star'.*\]; name some of"
+    with pytest.raises(ValueError, match=message):
+        check_data(jobs)
+    check_data(jobs, allow_holes=True)
+
+
 def test_without_a_terminal_every_report_is_a_line(jobs: list[Job]) -> None:
     stream = io.StringIO()
     progress = Progress(jobs, parallel=2, stream=stream)
