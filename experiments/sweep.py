@@ -80,8 +80,8 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
                 if allow_holes:
                     continue  # the trial will say so
                 raise ValueError(
-                    f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories names {sorted(unknown)}, the "
-                    f"data has {validation_set.categories}; name some of these, or {WAY_OUT}"
+                    f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories names {sorted(unknown)}, "
+                    f"the data has {validation_set.categories}; name some of these, or {WAY_OUT}"
                 )
             training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             check_same_categories(training_set, validation_set)
