@@ -1,6 +1,5 @@
 """What a box says of one free photo: its two projections, and the color similarity of each pixel with its neighbors."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from skimage import data
 
+from core.atomic_file import replaced
 from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE
 from core.targets.box_mask import box_masks
@@ -57,9 +57,7 @@ def consistency(
 
 
 def write_consistency(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Write the arrays beside their place and rename them; equal arrays give equal bytes."""
+    """Write the arrays, whole or not at all; equal arrays give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as file:
+    with replaced(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(temporary, path)

@@ -6,7 +6,6 @@ Writes `results/edge_purity.csv`, and in `results/edge_purity/` the arrays behin
 import argparse
 import csv
 import io
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from core.atomic_file import replaced
 from core.config import Config, Fraction, Frozen
 from core.config_file import build_config, describe, field_paths, read_yaml
 from core.datasets.coco import load_validation_set
@@ -128,9 +128,8 @@ def measure(measurement: Measurement, config: Config, results: Path, *, progress
     arrays, path = results / "edge_purity" / "consistency.npz", results / "edge_purity.csv"
     path.unlink(missing_ok=True)  # never new arrays beside an old table
     write_consistency(consistency(photo(), BOX, Neighborhood(), temperature), arrays)
-    temporary = results / ".edge_purity.csv.partial"
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with replaced(path) as partial:
+        partial.write_text(text)
     count = next(iter(counts.values()))
     print(
         f"read {dataset.annotation_path}: {count.num_images} images, {count.num_instances} instances with a mask, "

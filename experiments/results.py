@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.atomic_file import replaced
 from core.datasets.coco import load_validation_set
 from experiments.pictures import draw_annotations
 from experiments.store import Store, write_json
@@ -63,9 +64,8 @@ def write_results(
     path.unlink(missing_ok=True)  # never a new folder beside an old table
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
-    temporary = root / f".{study.name}.csv.partial"
-    temporary.write_text(table(study, jobs, records))
-    os.replace(temporary, path)
+    with replaced(path) as whole:
+        whole.write_text(table(study, jobs, records))
     return path
 
 

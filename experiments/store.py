@@ -8,13 +8,13 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from core.atomic_file import replaced
 from core.config import Config
 
 RECORD_KEYS = ("key", "status", "reason", "config", "seed", "data_digest", "code", "curves", "metrics", "pictures")
@@ -89,14 +89,10 @@ class Store:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write strict JSON (NaN becomes null) beside its place and rename it."""
+    """Write strict JSON (NaN becomes null); the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w") as file:
-        json.dump(without_nan(content), file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(without_nan(content), indent=1, allow_nan=False))
 
 
 def without_nan(content: Any) -> Any:
