@@ -11,6 +11,8 @@ TESTS = Path(__file__).parent
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", TESTS / "golden"))
 SOURCES = [path for path in TESTS.rglob("*.py") if path != Path(__file__)]
 RECORDS = [".npz", ".json", ".yaml"]
+EXPLAINED = [".md", ".py"]  # what no test need read
+FILES = [p for p in sorted(GOLDEN_DIR.iterdir()) if p.is_file() and p.suffix not in EXPLAINED and p.name[0] != "."]
 
 
 def literals(tree: ast.AST) -> set[str]:
@@ -37,6 +39,6 @@ def named() -> set[str]:
     return {text.removesuffix(Path(text).suffix) if Path(text).suffix in RECORDS else text for text in found}
 
 
-@pytest.mark.parametrize("path", [p for p in sorted(GOLDEN_DIR.iterdir()) if p.suffix in RECORDS], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
 def test_every_file_is_read_by_some_golden_test(path: Path, named: set[str]) -> None:
     assert path.stem in named

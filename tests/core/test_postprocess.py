@@ -360,7 +360,7 @@ def test_golden_survivors_of_nms(golden: Callable, image: int) -> None:
     )
     np.testing.assert_allclose(found.scores, arrays[f"nms_scores_im{image}"], atol=1e-6)
     if f"nms_boxes_im{image}" in arrays:
-        np.testing.assert_allclose(found.boxes, arrays[f"nms_boxes_im{image}"], atol=1e-4)
+        np.testing.assert_allclose(found.boxes, arrays[f"nms_boxes_im{image}"], atol=1e-4, rtol=1e-6)
 
 
 @pytest.mark.parametrize("image", [0, 1])
@@ -370,8 +370,8 @@ def test_golden_detections_in_the_frame_of_the_file(golden: Callable, image: int
     found = detect(network, batch, **settings)[image]
     np.testing.assert_array_equal(found.labels, arrays[f"final_classes_im{image}"])
     np.testing.assert_allclose(found.scores, arrays[f"final_scores_im{image}"], atol=1e-6)
-    np.testing.assert_allclose(found.boxes, arrays[f"final_boxes_im{image}"], atol=1e-4)
+    np.testing.assert_allclose(found.boxes, arrays[f"final_boxes_im{image}"], atol=1e-4, rtol=1e-6)
     shape = arrays[f"final_masks_shape_im{image}"]
     expected = np.unpackbits(arrays[f"final_masks_packed_im{image}"])[: np.prod(shape)].reshape(shape)
     # Rounding decides pixels whose probability is 0.5 to seven digits: 0 and 1 of a million and more were measured.
-    assert (decode(found.masks) != expected).mean() < 1e-5
+    assert (decode(found.masks) != expected).sum() <= max(2, 1e-5 * expected.size)

@@ -22,7 +22,6 @@ from core.structures import Annotations, Batch
 from core.training_step import compute_losses
 from tests.core.released_networks import GOLDEN_DIR, NUM_CLASSES, config_of, synthetic_tensors
 
-HEIGHT, WIDTH = 96, 128  # padded size of the golden images
 TRAINED = ["boxinst_stride1x1", "boxinst_stride3x3", "condinst_stride1x1", "condinst_stride3x3"]
 NETWORKS = [*TRAINED, "boxinst_r101", "boxinst_r50_bifpn", "boxinst_r101_bifpn_dcn"]
 Arrays = dict[str, np.ndarray]
@@ -37,6 +36,9 @@ TOLERANCE = 2e-5
 # convolutions multiply errors. From float32 to float64 our own network moves by up to 3e-4 there, 3e-6 elsewhere, tried
 # on nine sets of weights.
 DEFORMABLE_TOLERANCE = 3e-3
+# Share of the detections that may be others: a score or an overlap within the error of its limit decides for one or
+# another, and with each the next in line comes in or falls out.
+SWAPPED, DEFORMABLE_SWAPPED = 0.01, 0.05
 LOSS_TOLERANCE = 1e-5  # relative: means over locations, in which the errors of the logits partly cancel
 # Relative: a ReLU or a maximum within the error of a tie sends its gradient elsewhere, and on maps of 12x16 cells one
 # such switch shows. Other orders of summation move norms by up to 3e-3, tried on four sets of weights.
@@ -74,10 +76,16 @@ def loaded(name: str, path: Path) -> CondInst:
     return model
 
 
+def padded_size(bgr: list[np.ndarray]) -> tuple[int, int]:
+    """AdelaiDet's: the largest height and width, rounded up to a multiple of 32."""
+    height, width = (-(-max(sides) // 32) * 32 for sides in zip(*(image.shape[1:] for image in bgr), strict=True))
+    return height, width
+
+
 def batch_of(bgr: list[np.ndarray], annotations: list[Annotations], originals: list[tuple[int, int]]) -> Batch:
     """Golden images as one batch; `originals` are the sizes of their files, whose lowest 10 rows are ignored."""
     sizes = [image.shape[1:] for image in bgr]
-    images = torch.zeros(len(sizes), 3, HEIGHT, WIDTH, dtype=torch.uint8)
+    images = torch.zeros(len(sizes), 3, *padded_size(bgr), dtype=torch.uint8)
     for padded, image, (height, width) in zip(images, bgr, sizes, strict=True):
         padded[:, :height, :width] = torch.as_tensor(image).flip(0)
     ignored = [int(10 * height / original) for (height, _), (original, _) in zip(sizes, originals, strict=True)]
@@ -94,7 +102,8 @@ def assert_near(ours: Tensor, theirs: np.ndarray, what: str, tolerance: float = 
 @torch.no_grad()
 def test_inference_is_adelaidets_golden(golden: Read, checkpoint: Written, name: str) -> None:
     arrays = golden(f"k_full_infer_{name}")
-    tolerance = DEFORMABLE_TOLERANCE if name.endswith("dcn") else TOLERANCE
+    deformable = name.endswith("dcn")
+    tolerance = DEFORMABLE_TOLERANCE if deformable else TOLERANCE
     near = partial(assert_near, tolerance=tolerance)
     model = loaded(name, checkpoint(name.partition("_stride")[0])).eval()
     batch = batch_of([arrays["image_bgr_uint8"]], [], [tuple(arrays["output_size"].tolist())])
@@ -125,14 +134,18 @@ def test_inference_is_adelaidets_golden(golden: Read, checkpoint: Written, name:
     near(predictions.mask_features, arrays["mask_feats"], "mask features")
 
     (found,) = detect(model, batch, **InferenceConfig().model_dump(exclude={"batch_size"}))
-    distance = torch.cdist(found.boxes, torch.as_tensor(arrays["boxes"]), p=torch.inf)
+    boxes = torch.as_tensor(arrays["boxes"])
+    distance = torch.cdist(found.boxes, boxes, p=torch.inf)
     distance[found.labels[:, None] != torch.as_tensor(arrays["classes"])] = torch.inf
-    partner = distance.argmin(1)  # of each of ours: the nearest of theirs of its class
-    assert sorted(partner.tolist()) == list(range(len(arrays["scores"])))
-    near(found.boxes, arrays["boxes"][partner], "boxes")
-    near(found.scores, arrays["scores"][partner], "scores")
+    nearest, partner = distance.min(1)  # of each of ours: the nearest of theirs of its class
+    (same,) = (nearest <= tolerance * boxes.max()).nonzero(as_tuple=True)
+    partner = partner[same]
+    assert len(partner.unique()) == len(same)
+    swapped = max(len(found.boxes), len(boxes)) - len(same)
+    assert swapped <= (DEFORMABLE_SWAPPED if deformable else SWAPPED) * len(boxes)
+    near(found.scores[same], arrays["scores"][partner], "scores")
     masks = np.unpackbits(arrays["masks_packed"])[: arrays["masks_shape"].prod()].reshape(arrays["masks_shape"])
-    ours = np.stack([coco_mask.decode(mask) for mask in found.masks])
+    ours = np.stack([coco_mask.decode(found.masks[index]) for index in same.tolist()])
     assert (ours != masks[partner]).mean() <= tolerance
 
 
@@ -141,13 +154,13 @@ def test_every_recorded_network_is_compared_golden() -> None:
     assert recorded == {f"k_full_infer_{name}" for name in NETWORKS} | {f"k_full_train_{name}" for name in TRAINED}
 
 
-def training_annotations(arrays: Arrays, image: int, *, with_masks: bool) -> Annotations:
+def training_annotations(arrays: Arrays, image: int, size: tuple[int, int], *, with_masks: bool) -> Annotations:
     boxes = torch.as_tensor(arrays[f"boxes{image}"])
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    full = torch.zeros(len(boxes), HEIGHT, WIDTH, dtype=torch.uint8)
+    full = torch.zeros(len(boxes), *size, dtype=torch.uint8)
     if with_masks:
         polygons = [arrays[f"train_poly_im{image}_gt{i}"].tolist() for i in range(len(boxes))]
-        full = decode([encode([polygon], HEIGHT, WIDTH) for polygon in polygons], HEIGHT, WIDTH)
+        full = decode([encode([polygon], *size) for polygon in polygons], *size)
         centers = centers_of_mass(full, centers)
     has_mask = torch.full((len(boxes),), with_masks)
     return Annotations(boxes, torch.as_tensor(arrays[f"classes{image}"]), has_mask, sample_cell_centers(full), centers)
@@ -160,7 +173,8 @@ def test_training_step_is_adelaidets_golden(
     arrays = golden(f"k_full_train_{name}")
     model = loaded(name, checkpoint(name.partition("_stride")[0])).train()
     images = [arrays[f"image{i}_bgr_uint8"] for i in (0, 1)]
-    annotations = [training_annotations(arrays, i, with_masks=name.startswith("condinst")) for i in (0, 1)]
+    size, with_masks = padded_size(images), name.startswith("condinst")
+    annotations = [training_annotations(arrays, i, size, with_masks=with_masks) for i in (0, 1)]
     originals = [(int(height), image.shape[2]) for height, image in zip(arrays["orig_heights"], images, strict=True)]
     batch = batch_of(images, annotations, originals)
     step = int(arrays["iters_done_before"])  # of 90,000, the first 10,000 of which warm the pairwise term up

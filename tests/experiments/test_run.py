@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments import ray_sweep
 from experiments import run as run_module
 from experiments.params import DataSet, Params, Resources
 from experiments.plan import print_plan
-from experiments.run import INTERRUPTED, check_resources, main, run_studies
+from experiments.ray_sweep import check_resources
+from experiments.run import INTERRUPTED, main, run_studies
 from experiments.store import Store
 from experiments.study import Study
 
@@ -124,7 +126,7 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
 
     closed = []
     monkeypatch.setattr(Silence, "close", lambda self, records: closed.append(records), raising=False)
-    monkeypatch.setattr(run_module.ray, "init", broken)
+    monkeypatch.setattr(ray_sweep.ray, "init", broken)
     with pytest.raises(RuntimeError, match="timed out"):
         run(study, in_process=False)
     assert closed == [{}]
@@ -155,12 +157,12 @@ def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
 
 
 def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(run_module.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
+    monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
     check_resources(Resources(cpus_per_trial=4))
     with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU a trial, the largest node has 0"):
         check_resources(Resources(gpus_per_trial=0.5))
     node = {"Alive": True, "Resources": {"CPU": 4.0, "memory": 10.5 * 2**30}}
-    monkeypatch.setattr(run_module.ray, "nodes", lambda: [node])
+    monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [node])
     check_resources(Resources(memory_per_trial_gb=10))
     with pytest.raises(ValueError, match=r"resources ask for 11 GB of memory a trial, the largest node has 10\.5"):
         check_resources(Resources(memory_per_trial_gb=11))

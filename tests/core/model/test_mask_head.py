@@ -123,7 +123,9 @@ def test_golden_logits_and_gradients(golden, name, channels, dtype, suffix):
     (logits * values["grad_weighting"][:, 0].to(dtype)).sum().backward()
 
     tolerance = {"rtol": 0, "atol": 5e-6 if dtype == torch.float32 else 1e-12}
-    torch.testing.assert_close(logits, values[f"logits_stride4{suffix}"][:, 0], **tolerance)
+    expected = values[f"logits_stride4{suffix}"][:, 0]
+    scale = expected.abs().max().clamp(min=8) / 8  # rounding goes by the largest logit; some 5 are recorded
+    torch.testing.assert_close(logits / scale, expected / scale, **tolerance)
     for gradient, key in ((features.grad, "grad_feats"), (params.grad, "grad_params")):
         expected = values[f"{key}{suffix}"]
         scale = expected.abs().max()

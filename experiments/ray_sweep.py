@@ -1,0 +1,137 @@
+"""Run trials side by side by Ray Tune. The only file that imports Ray.
+
+Tune starts the trials and restarts those whose process died; what a trial computes goes to the store, not through Tune.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from experiments.memory import GIGABYTE, count_kernel_kills
+from experiments.params import Resources
+from experiments.progress import Progress
+from experiments.store import Store
+from experiments.sweep import Job, Observer, crashed, run_job
+
+LOW_ON_MEMORY = "running low on memory"  # said by Ray where it kills a process before the kernel does
+# glibc hands freed memory back to the system and takes it anew at every training step, which costs a small network on
+# the CPU a sixth of its time. With these, a process keeps up to 2 GB that it has freed.
+KEEP_FREED_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # bytes; the largest that glibc takes
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
+CRASHES_FORGIVEN = 1  # times that a trial whose process died (not: raised) is started again, from its checkpoint
+
+
+class Relay(tune.Callback):
+    """Passes what Tune tells the driver on to the observers of the sweep."""
+
+    def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
+        self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
+        self.kills_before = count_kernel_kills()
+
+    def __getstate__(self) -> dict:
+        """Nothing: Tune keeps its callbacks on disk for `Tuner.restore`, which the store makes needless here."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        for observer in self.observers:
+            observer.started(self.jobs[trial.config["job"]])
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        for observer in self.observers:
+            observer.epoch(self.jobs[trial.config["job"]], result["numbers"])
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        job = self.jobs[trial.config["job"]]
+        record = self.store.finished(job.key) or self.store.failed(job.key)
+        for observer in self.observers if record else ():
+            observer.ended(job, record)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """The trial's process died for good. Tune's results would not say which, if it was before the first report."""
+        job = self.jobs[trial.config["job"]]
+        message = Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]  # the last one's
+        memory_ran_out = LOW_ON_MEMORY in message or count_kernel_kills() > self.kills_before
+        record = crashed(job, self.store, message, out_of_memory=memory_ran_out)
+        for observer in self.observers:
+            observer.ended(job, record)
+
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        self.progress.tick()
+
+
+def run_with_ray(
+    jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], progress: Progress
+) -> None:
+    """Run jobs side by side, as many as `resources` allows; each leaves its record in the store.
+
+    An interrupt ends this normally, with jobs that have no record.
+
+    Raises:
+        ValueError: if no node has what one trial asks for.
+    """
+    folder = Path.cwd()
+    sweep = folder / ".ray" / f"sweep-{os.getpid()}"  # Tune's own notes: the results are in the store
+
+    def trainable(settings: dict, jobs: Sequence[Job]) -> None:
+        os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
+        run_job(jobs[settings["job"]], store, resources, lambda numbers: tune.report({"numbers": numbers}))
+
+    try:
+        start_ray(resources)
+        check_resources(resources)
+        tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(trainable, jobs=list(jobs)),
+                asked_per_trial(resources),
+            ),
+            param_space={"job": tune.grid_search(list(range(len(jobs))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=resources.parallel_trials),
+            run_config=tune.RunConfig(
+                name=sweep.name,
+                storage_path=str(sweep.parent),
+                failure_config=tune.FailureConfig(max_failures=CRASHES_FORGIVEN),
+                callbacks=[Relay(jobs, store, observers, progress)],
+                verbose=0,
+            ),
+        ).fit()
+    finally:
+        ray.shutdown()
+        shutil.rmtree(sweep, ignore_errors=True)
+
+
+def start_ray(resources: Resources) -> None:
+    """Join the cluster of `RAY_ADDRESS`, or start Ray on this machine for the time of the sweep."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # curves are in the records
+    os.environ |= KEEP_FREED_MEMORY | os.environ  # inherited by the processes that Ray starts on this machine
+    common = {"log_to_driver": False, "logging_level": "ERROR"}
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(**common)
+        return
+    num_cpus = resources.parallel_trials * resources.cpus_per_trial
+    ray.init(num_cpus=num_cpus, include_dashboard=False, **common)
+
+
+def asked_per_trial(resources: Resources) -> dict[str, float]:
+    """What Ray sets aside for a trial: so many run at once as fit; memory in bytes."""
+    memory = {"memory": resources.memory_per_trial_gb * GIGABYTE} if resources.memory_per_trial_gb else {}
+    return {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial, **memory}
+
+
+def check_resources(resources: Resources) -> None:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    names = {"cpu": ("CPU", 1, "CPU"), "gpu": ("GPU", 1, "GPU"), "memory": ("memory", GIGABYTE, "GB of memory")}
+    for kind, asked in asked_per_trial(resources).items():
+        name, unit, words = names[kind]
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if asked > most:
+            raise ValueError(
+                f"params: resources ask for {asked / unit:g} {words} a trial, the largest node has {most / unit:.3g}"
+            )
