@@ -31,12 +31,14 @@ class View:
 def resized_shape(height: int, width: int, short_side: int, long_side_max: int) -> tuple[int, int]:
     """Height and width once the short side is `short_side`, or the long side `long_side_max` where it would exceed it.
 
-    Rounding is that of detectron2's ResizeShortestEdge.
+    Rounding is that of detectron2's ResizeShortestEdge, to the pixel: it scales twice where the limit binds.
     """
     scale = short_side / min(height, width)
-    if scale * max(height, width) > long_side_max:
-        scale *= long_side_max / (scale * max(height, width))
-    return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
+    sides = (short_side, scale * width) if height < width else (scale * height, short_side)
+    if max(sides) > long_side_max:
+        shrink = long_side_max / max(sides)
+        sides = (shrink * sides[0], shrink * sides[1])
+    return max(int(sides[0] + 0.5), 1), max(int(sides[1] + 0.5), 1)
 
 
 def fixed_view(height: int, width: int, epoch: int, index: int, *, short_side: int, long_side_max: int) -> View:

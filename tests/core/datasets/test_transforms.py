@@ -25,6 +25,12 @@ def test_resized_shapes_match_golden(golden):
         assert resized_shape(height, width, short, long) == tuple(expected)
 
 
+def test_the_limit_of_the_long_side_rounds_as_detectron2_does() -> None:
+    # 672 / 450 * 1116 = 1666.56; 672 * (1333 / 1666.56) lies just under 537.5, while 450 * (1333 / 1116) is 537.5
+    assert resized_shape(1116, 450, 672, 1333) == (1333, 537)
+    assert resized_shape(450, 1116, 672, 1333) == (537, 1333)
+
+
 def test_resized_pixels_match_golden(golden):
     values = golden("p_resize")
     image = Image.fromarray(values["image_uint8"])
