@@ -5,6 +5,7 @@ from itertools import pairwise
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import page_trend_test
 
 from analysis.labels import arm_label
 from analysis.plots import OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
@@ -70,6 +71,7 @@ def gap_sentences(results: pd.DataFrame) -> list[str]:
     ]
     rises = f"does not rise at every step, it falls {', '.join(falls)}" if falls else "rises at every step"
     sentences = [f"With the share of masks, mean AP {rises}."] if len(means) > 1 else []
+    sentences += _trend_sentences(results, [arm for arm, _ in means])
     sentences += _phase_sentences(results, arms)
     shares = gaps(results)
     for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
@@ -82,6 +84,18 @@ def gap_sentences(results: pd.DataFrame) -> list[str]:
     elif all(pd.isna(share.mean) for share in shares.values()):
         sentences.append("Full masks are not above boxes only here, so there is no gap to close.")
     return sentences
+
+
+def _trend_sentences(results: pd.DataFrame, arms: list[str]) -> list[str]:
+    """Page's test of whether AP rises over these arms, in their order, from seed to seed."""
+    by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP").reindex(columns=arms).dropna()
+    if len(by_seed) < 2 or len(arms) < 3:
+        return []
+    p = page_trend_test(by_seed.to_numpy()).pvalue
+    size = f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+    found = "is more than chance" if p < 0.05 else "may be chance"
+    shown = f"Page's test over {len(arms)} shares of masks and {len(by_seed)} seeds: {size}"
+    return [f"That AP rises with the share as a whole {found} ({shown})."]
 
 
 def _phase_sentences(results: pd.DataFrame, arms: pd.DataFrame) -> list[str]:

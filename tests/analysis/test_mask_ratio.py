@@ -51,6 +51,15 @@ def test_one_seed_has_a_share_without_interval(read):
     assert "10 % of masks (masks and boxes mixed): 50 % (one seed) of the gap closed." in sentences
 
 
+def test_the_rise_as_a_whole_is_tested(read):
+    # both seeds rise over all three shares, the one order of six: (1 / 6) ** 2
+    found = "is more than chance (Page's test over 3 shares of masks and 2 seeds: p = 0.028)"
+    assert f"That AP rises with the share as a whole {found}." in gap_sentences(read({}).results)
+    results = read({"masks_10": [49.0, 54.0]}).results
+    assert "may be chance" in " ".join(gap_sentences(results))
+    assert "as a whole" not in " ".join(gap_sentences(results[results["seed"] == 0]))
+
+
 def test_two_phases_are_compared_with_as_many_masks_in_every_batch(read):
     # seed 0: 51 - 55, seed 1: 53 - 54
     sentence = (
