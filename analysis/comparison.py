@@ -13,9 +13,11 @@ from analysis.study import Study
 
 # The same trial on the same type of CPU with the same versions is equal to the bit. Another CPU rounds float32 and
 # bfloat16 sums in another order, and a training run amplifies that until it is as different as another seed would be.
-# On `shapes` the standard deviation over three seeds is 1.4 AP or less in every arm (reference/shapes), so two seeds
-# differ by sqrt(2) times that: twice as much, 4 AP, covers about 95 % of honest reproductions.
+# Two seeds differ with sqrt(2) times the arm's standard deviation over seeds: an arm may move by three times as much,
+# so that with tens of arms few honest reproductions fail. At least 4 AP: what few seeds give as deviation may be small
+# by chance, and one seed gives none.
 TOLERANCE_AP = 4.0
+DEVIATIONS = 3 * 2**0.5
 
 Verdict = Literal["equal", "within tolerance", "differs", "missing", "other settings", "no common seed"]
 FAILURES = ("differs", "missing")
@@ -32,6 +34,7 @@ class ArmComparison:
     largest_gap: float
     seeds: tuple[int, ...]
     detail: str
+    tolerance: float  # AP
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def compare(
 ) -> Comparison:
     """Judge each arm of the reference seed by seed, then the order of the arms.
 
-    `equal` means every metric; the tolerance is for mask AP, in percent points, the largest difference of one seed.
+    `equal` means every metric; the tolerance is for mask AP, in percent points, the largest difference of one seed. It
+    is `tolerance`, or more for an arm whose seeds spread in the reference.
     An arm that was run with other settings or other data than the reference (by the records, where both have one) is
     reported and not judged, also where its trials failed. Trials that fail here and finished there with the same
     settings are `missing`.
@@ -68,7 +72,7 @@ def compare(
     compared = tuple(
         _compare_arm(arm, results, reference, records, reference_records, tolerance=tolerance) for arm in arms
     )
-    changes, close = _order_changes(compared, study.expected_orders, tolerance)
+    changes, close = _order_changes(compared, study.expected_orders)
     return Comparison(compared, tuple(changes), tuple(close))
 
 
@@ -83,12 +87,14 @@ def _compare_arm(
 ) -> ArmComparison:
     theirs = reference[reference["arm"] == arm].set_index("seed")
     theirs = theirs[theirs["mask_AP"].notna()]
+    if len(theirs) > 1:
+        tolerance = max(tolerance, DEVIATIONS * float(theirs["mask_AP"].std()))
     ours = results[results["arm"] == arm].set_index("seed")
     common = sorted(set(theirs.index) & set(ours.index))
     if ours.empty:
-        return _unjudged(arm, "missing", theirs, "the arm was not run")
+        return _unjudged(arm, "missing", theirs, "the arm was not run", tolerance)
     if not common:
-        return _unjudged(arm, "no common seed", theirs, f"seeds here {sorted(ours.index)}")
+        return _unjudged(arm, "no common seed", theirs, f"seeds here {sorted(ours.index)}", tolerance)
     ours, theirs = ours.loc[common], theirs.loc[common]
     changes: list[str] = []
     for seed in common:
@@ -102,7 +108,7 @@ def _compare_arm(
         if pd.isna(ours["mask_AP"][seed]):
             verdict = "other settings" if changes else "missing"
             detail = "; ".join(dict.fromkeys([f"seed {seed}: {ours['reason'][seed]}", *changes]))
-            return _unjudged(arm, verdict, theirs, detail)
+            return _unjudged(arm, verdict, theirs, detail, tolerance)
 
     gap = float((ours["mask_AP"] - theirs["mask_AP"]).abs().max())
     unequal = [
@@ -117,15 +123,15 @@ def _compare_arm(
     else:
         verdict, detail = (
             ("within tolerance" if gap <= tolerance else "differs"),
-            f"largest gap {gap:.2f} mask AP, tolerance {tolerance:g}; unequal: {', '.join(unequal)}",
+            f"largest gap {gap:.2f} mask AP, tolerance {tolerance:.1f}; unequal: {', '.join(unequal)}",
         )
     means = float(ours["mask_AP"].mean()), float(theirs["mask_AP"].mean())
-    return ArmComparison(arm, verdict, *means, gap, tuple(common), detail)
+    return ArmComparison(arm, verdict, *means, gap, tuple(common), detail, tolerance)
 
 
-def _unjudged(arm: str, verdict: Verdict, theirs: pd.DataFrame, detail: str) -> ArmComparison:
-    nothing = float("nan")
-    return ArmComparison(arm, verdict, nothing, float(theirs["mask_AP"].mean()), nothing, tuple(theirs.index), detail)
+def _unjudged(arm: str, verdict: Verdict, theirs: pd.DataFrame, detail: str, tolerance: float) -> ArmComparison:
+    nothing, mean = float("nan"), float(theirs["mask_AP"].mean())
+    return ArmComparison(arm, verdict, nothing, mean, nothing, tuple(theirs.index), detail, tolerance)
 
 
 def differing_settings(record: dict[str, Any], reference: dict[str, Any]) -> list[str]:
@@ -152,12 +158,12 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _order_changes(
-    arms: tuple[ArmComparison, ...], expected: tuple[tuple[str, ...], ...], tolerance: float
+    arms: tuple[ArmComparison, ...], expected: tuple[tuple[str, ...], ...]
 ) -> tuple[list[str], list[str]]:
     """Pairs of judged arms that changed places, and pairs of an expected order that are too close to be judged.
 
-    A pair is judged where the reference holds it further apart than the tolerance: each arm may move by as much and
-    still agree, so that two arms at one level (such as two degenerate ones) change places by chance.
+    A pair is judged where the reference holds it further apart than the larger of the two tolerances: each arm may move
+    by as much and still agree, so that two arms at one level (such as two degenerate ones) change places by chance.
     """
     judged = [arm for arm in arms if arm.verdict in ("equal", "within tolerance", "differs")]
     changes, close = [], []
@@ -165,7 +171,7 @@ def _order_changes(
         low, high = sorted((one, other), key=lambda arm: arm.reference)
         numbers = f"({low.reference:.1f}, {high.reference:.1f})"
         there = f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference {numbers}"
-        if high.reference - low.reference > tolerance:
+        if high.reference - low.reference > max(low.tolerance, high.tolerance):
             if low.ours >= high.ours:
                 changes.append(f"{there}, not here ({low.ours:.1f}, {high.ours:.1f})")
         elif any({low.arm, high.arm} <= set(order) for order in expected):

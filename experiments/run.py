@@ -47,7 +47,9 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     to_run = waiting(jobs, store)
     for job in to_run:
         store.forget_failure(job.key)  # of a sweep before this one: whether it still fails is to be seen
-    print(f"{len(jobs)} trials, {len(jobs) - len(to_run)} of them finished before, {len(to_run)} to run", flush=True)
+    distinct = len({job.key for job in jobs})
+    shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
+    print(f"{distinct} trials{shared}, {distinct - len(to_run)} finished before, {len(to_run)} to run", flush=True)
     check_data(to_run, allow_holes=arguments.allow_holes or params.allow_holes)
     tracking = [Tracking(study, jobs_of[study.name], store, Path.cwd()) for study in studies]
     if to_run:

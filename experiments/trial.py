@@ -57,6 +57,7 @@ def run_trial(
                 folder=folder,
                 digest=data_digest,
                 on_epoch=remember,
+                loader_processes=loader_processes(device, threads),
                 progress=progress,
             )
             validation_set = load_validation_set(trial.config.data)
@@ -124,6 +125,11 @@ def device_name(device: str) -> str:
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def loader_processes(device: str, cores: int) -> int:
+    """How many processes read images beside a training: on a GPU all cores of the trial but one, on a CPU none."""
+    return max(cores - 1, 0) if torch.device(device).type == "cuda" else 0
 
 
 @contextmanager

@@ -50,6 +50,18 @@ def test_a_difference_beyond_the_tolerance_fails(compared):
     assert not comparison.holds
 
 
+def test_an_arm_whose_seeds_spread_in_the_reference_may_move_by_more(compared):
+    # standard deviation 2: two seeds of it differ with 2 * sqrt(2), three times that is 8.49
+    reference = REFERENCE | {"both": [48.0, 50.0, 52.0]}
+    assert verdicts(compared({"both": [48.0, 50.0, 60.4]}, reference))["both"] == "within tolerance"
+    comparison = compared({"both": [48.0, 50.0, 60.5]}, reference)
+    assert verdicts(comparison)["both"] == "differs"
+    assert comparison.arms[3].detail.startswith("largest gap 8.50 mask AP, tolerance 8.5;")
+    # full masks, 10 above, are further away than that; projection, 8 below, is not
+    comparison = compared({"both": [55.0] * 3, "projection": [56.0]}, reference | {"projection": [42.0]})
+    assert [pair.split(" in ")[0] for pair in comparison.close_pairs] == ["projection only < projection + pairwise"]
+
+
 def test_seeds_are_compared_one_by_one(compared):
     # The means are equal, 50; each seed is 5 off.
     comparison = compared({"both": [45.0, 55.0]}, REFERENCE | {"both": [50.0, 50.0]})

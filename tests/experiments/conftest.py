@@ -74,7 +74,15 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
 
     def train(
-        config: Config, seed: int, *, device: str, folder: Path, digest: str, on_epoch, progress: bool
+        config: Config,
+        seed: int,
+        *,
+        device: str,
+        folder: Path,
+        digest: str,
+        on_epoch,
+        loader_processes: int,
+        progress: bool,
     ) -> SimpleNamespace:
         calls.append(f"{config.loss.dice:g}")
         curves = []

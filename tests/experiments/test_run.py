@@ -68,7 +68,7 @@ def test_a_study_is_run_once_and_then_collected(study: Study, here: Path, fake_t
     assert run(study) == 0
     assert (here / "results" / "pair.csv").read_bytes() == first
     assert fake_training == ["0", "2"]
-    assert "2 trials, 2 of them finished before, 0 to run" in capsys.readouterr().out
+    assert "2 trials, 2 finished before, 0 to run" in capsys.readouterr().out
 
 
 def test_fresh_runs_everything_again(study: Study, here: Path, fake_training: list) -> None:
@@ -87,9 +87,10 @@ def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_trainin
     assert fake_training == ["0"]
 
 
-def test_studies_share_the_trials_they_have_in_common(study: Study, here: Path, fake_training: list) -> None:
+def test_studies_share_the_trials_they_have_in_common(study: Study, here: Path, fake_training: list, capsys) -> None:
     assert run(study, replace(study, name="other")) == 0
     assert fake_training == ["0", "2"]
+    assert "2 trials (4 in the studies, which share some), 0 finished before, 2 to run" in capsys.readouterr().out
     first, second = rows(here / "results" / "pair.csv"), rows(here / "results" / "other.csv")
     assert [row["trial_key"] for row in first] == [row["trial_key"] for row in second]
 

@@ -9,7 +9,7 @@ from experiments.pictures import NUM_PICTURES
 from experiments.provenance import Provenance
 from experiments.store import Store, trial_key
 from experiments.study import Study, Trial
-from experiments.trial import run_trial
+from experiments.trial import loader_processes, run_trial
 
 METRICS = {f"{kind}_AP{suffix}" for kind in ("mask", "box") for suffix in ("", "50", "75", "s", "m", "l")}
 
@@ -69,6 +69,10 @@ def test_every_trial_draws_the_same_images(
     first, second = (run(trial, tmp_path, made_from) for trial in study.trials)
     assert first["pictures"] == second["pictures"]
     assert len(first["pictures"]) >= 6
+
+
+def test_beside_a_gpu_the_other_cores_read_images() -> None:
+    assert [loader_processes("cuda", 4), loader_processes("cuda:1", 1), loader_processes("cpu", 4)] == [3, 0, 0]
 
 
 def test_a_trial_uses_its_number_of_threads_and_gives_them_back(
