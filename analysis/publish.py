@@ -1,10 +1,10 @@
 """Publish results as the reference of their recipe: CSVs, trial records, tables, plots and the checksums of all.
 
 `python -m analysis.publish results reference/shapes` replaces what the reference holds of the studies in `results/`,
-keeps the rest and makes all tables anew; it refuses a CSV that is not what its records give, and records of a recipe
-that the reference is not named after: they would never be compared with it. Grids of pictures show the
-data set's photos: they are left out unless `--pictures` is given, for data that may be published. `--html` writes the
-page of the whole reference too. No checkpoint is copied.
+keeps the rest, makes all tables and the studies' plots anew; it refuses a CSV that is not what its records give, and
+records of a recipe that the reference is not named after: they would never be compared with it. Grids of pictures
+show the data set's photos: they are left out unless `--pictures` is given, for data that may be published. `--html`
+writes the page of the whole reference too. No checkpoint is copied.
 """
 
 import argparse
@@ -18,10 +18,12 @@ from analysis.checksums import write_checksums
 from analysis.figures import owner
 from analysis.files import write_text
 from analysis.html import render
+from analysis.presentation import study_table
 from analysis.rebuild import read_trials
-from analysis.report import write_tables
+from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
+from analysis.study_data import read_study_data
 from analysis.verify import verify_folder
 
 PICTURES = "*_pictures.*"
@@ -50,6 +52,9 @@ def publish(
         raise ValueError(f"{results}: no <study>.csv; has a study run?")
     for name in studies:
         _check_recipe(results / name, reference)
+    for name in studies:  # else plots of results that have changed since would be published
+        data = read_study_data(study_files / f"{name}.yaml", results)
+        draw_study(data, study_table(data), results)
     partial = reference.with_name(f".{reference.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     if reference.exists():

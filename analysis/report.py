@@ -63,7 +63,7 @@ def report_study(
     for path, text in zip(files, texts.values(), strict=True):
         write_text(path, text)
     table = study_table(data)
-    files += _draw(data, table, results_folder)
+    files += draw_study(data, table, results_folder)
 
     recipe = recipe_of(data.records.values())
     folder = reference_folder or (Path("reference") / recipe if recipe else None)
@@ -91,14 +91,14 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
         write_text(results_folder / "tables" / name, text)
 
 
-def _draw(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
+def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
     """Draw every figure of a study; one for which there is nothing to draw says why."""
     name, plots = data.study.name, results_folder / "plots"
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
     images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
         files = save(main_figure(data, table), plots / name)
-        sizes, curves, grid = (_nothing_to_draw(data, what) for what in ("results", "records", "pictures"))
+        sizes, curves, grid = (_nothing_todraw_study(data, what) for what in ("results", "records", "pictures"))
         if len(finished(data.results)):
             sizes = sizes_figure(table, data.results, data.study, data.scale)
         if any(data.records_by_arm.values()):
@@ -110,7 +110,7 @@ def _draw(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Pa
     return files
 
 
-def _nothing_to_draw(data: StudyData, what: str) -> Figure:
+def _nothing_todraw_study(data: StudyData, what: str) -> Figure:
     return empty_figure(f"no {what} of the trials" if len(finished(data.results)) else "no finished trial")
 
 

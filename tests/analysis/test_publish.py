@@ -26,6 +26,7 @@ def test_records_tables_and_plots_are_published_without_pictures_of_the_data(res
     reference = tmp_path / "reference/shapes"
     names = {path.relative_to(reference).as_posix() for path in reference.rglob("*") if path.is_file()}
     assert names >= {"loss_terms.csv", "tables/loss_terms.md", "plots/loss_terms.svg", "SHA256SUMS"}
+    assert "<svg" in (reference / "plots/loss_terms.svg").read_text()  # drawn anew: what lay there was older
     assert len(list((reference / "loss_terms/trials").glob("*.json"))) == 4
     assert not any("pictures" in name for name in names)
     assert check_checksums(reference) == []
