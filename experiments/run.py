@@ -27,6 +27,7 @@ from experiments.sweep import (
     check_data,
     collect,
     list_jobs,
+    longest_first,
     run_one_by_one,
     waiting,
 )
@@ -44,7 +45,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     if arguments.fresh:
         for job in jobs:
             store.forget(job.key)
-    to_run = waiting(jobs, store)
+    to_run = longest_first(waiting(jobs, store))
     for job in to_run:
         store.forget_failure(job.key)  # of a sweep before this one: whether it still fails is to be seen
     distinct = len({job.key for job in jobs})

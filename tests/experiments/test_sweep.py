@@ -16,7 +16,7 @@ from experiments.provenance import Provenance
 from experiments.results import table, write_results
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job, check_data, crashed, list_jobs, run_one_by_one, waiting
+from experiments.sweep import Job, check_data, crashed, list_jobs, longest_first, run_one_by_one, waiting
 
 
 @pytest.fixture
@@ -51,6 +51,13 @@ def test_finished_trials_do_not_run_again(jobs: list[Job], store: Store, fake_tr
     run(jobs, store)
     assert fake_training == ["0", "2"]
     assert waiting(jobs, store) == []
+
+
+def test_mask_rcnn_starts_first(jobs: list[Job]) -> None:
+    trial = jobs[1].trial
+    model = trial.config.model.model_copy(update={"architecture": "mask_rcnn"})
+    slow = replace(jobs[1], trial=replace(trial, config=trial.config.model_copy(update={"model": model})))
+    assert longest_first([jobs[0], jobs[1], slow]) == [slow, jobs[0], jobs[1]]
 
 
 def test_trials_of_one_key_run_once(
