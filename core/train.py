@@ -6,6 +6,7 @@ in `--folder`. Studies of many trainings are run by `python -m experiments.run`.
 
 import argparse
 import logging
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     parser.add_argument("--threads", type=int, help="threads of each worker on a CPU; default: torch's choice")
-    parser.add_argument("--loader-processes", type=int, default=4, help="that read images, per worker (%(default)s)")
+    processes = min(4, os.cpu_count() or 1)
+    parser.add_argument(
+        "--loader-processes", type=int, default=processes, help="that read images, per worker; here %(default)s"
+    )
     return parser.parse_args(arguments)
 
 
