@@ -167,7 +167,7 @@ def two_studies(tmp_path, monkeypatch, write_study, write_edge_purity):
         write_study(tmp_path / "results", name, of_arms, header=expectation[name])
     Path("results/studies/main.yaml").write_text("question: How far?\n")
     write_edge_purity(Path("results"), {0.0: (1.0, 0.975), 0.3: (0.5, 0.99)})
-    monkeypatch.setattr("analysis.report._draw", lambda *arguments: [])
+    monkeypatch.setattr("analysis.report.draw_study", lambda *arguments: [])
     assert report(["--study-files", "results/studies"]) == 0
     assert published_tables(["--study-files", "results/studies"]) == 0
     Path("results/plots").mkdir()

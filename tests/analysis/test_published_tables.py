@@ -87,7 +87,7 @@ def test_each_arm_of_the_studies_main_and_voc_stands_in_the_table_of_its_data(tm
 
 def test_a_study_of_recipes_is_reported_beside_the_published_tables(tmp_path, monkeypatch, write_recipes):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("analysis.report._draw", lambda *arguments: [])
+    monkeypatch.setattr("analysis.report.draw_study", lambda *arguments: [])
     write_recipes("main", {"boxinst_r50_1x": (30.5, 50), "boxinst_r101_1x": (32.0, 101)})
     assert report(["--results", ".", "--study-files", "."]) == 0
     assert main(["--results", ".", "--study-files", "."]) == 0

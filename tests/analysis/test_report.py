@@ -18,7 +18,7 @@ def run(tmp_path, monkeypatch, study):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Leaves the figures out, which take most of a report's time."""
-    monkeypatch.setattr("analysis.report._draw", lambda *arguments: [])
+    monkeypatch.setattr("analysis.report.draw_study", lambda *arguments: [])
 
 
 def test_without_a_reference_everything_is_written_and_nothing_fails(
