@@ -98,7 +98,7 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
     images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
         files = save(main_figure(data, table), plots / name)
-        sizes, curves, grid = (_nothing_todraw_study(data, what) for what in ("results", "records", "pictures"))
+        sizes, curves, grid = (_nothing_to_draw(data, what) for what in ("results", "records", "pictures"))
         if len(finished(data.results)):
             sizes = sizes_figure(table, data.results, data.study, data.scale)
         if any(data.records_by_arm.values()):
@@ -110,7 +110,7 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
     return files
 
 
-def _nothing_todraw_study(data: StudyData, what: str) -> Figure:
+def _nothing_to_draw(data: StudyData, what: str) -> Figure:
     return empty_figure(f"no {what} of the trials" if len(finished(data.results)) else "no finished trial")
 
 

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from core.checkpoint import load_trained
 from core.config import Config
-from core.datasets.coco import CocoDataset, collate
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
 from core.detection import coco_results
 from core.device import check_device

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core.config import InferenceConfig
-from core.datasets.coco import CocoDataset, collate
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
 from core.postprocess import detect
 from core.structures import Detections
 from core.workers import ALONE, Workers

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from core.datasets.coco import CocoDataset, collate
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
 from core.neighborhood import Neighborhood
 from core.structures import Batch
 from core.targets.box_mask import box_masks

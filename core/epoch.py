@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from core.config import Config, TrainingConfig
-from core.datasets.coco import CocoDataset, collate
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
 from core.effective_batch import effective_batch
 from core.losses.criterion import Losses
 from core.model.condinst import CondInst

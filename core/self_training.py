@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from core.config import Config, DataConfig
 from core.datasets.annotation_file import ImageRecord
-from core.datasets.coco import CocoDataset, collate, view_annotations
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset, view_annotations
 from core.datasets.photo import open_rgb
 from core.datasets.transforms import apply_view, fixed_view
 from core.postprocess import paste_masks

@@ -141,7 +141,6 @@ def run_job(
         finished = store.finished(job.key)  # meanwhile, by a worker that outlived its driver
         if finished is not None:
             return finished
-        store.forget_failure(job.key)
         _lend_teacher(job, store)
         folder = store.folder(job.key)
         record = run_trial(

@@ -154,11 +154,9 @@ class Tracking:
         run = self._find("sweep_keys", keys)
         if run is None:
             recipe = next(iter(self.jobs.values())).trial.config.name
-            name, tags = (
-                f"{self.study.name} on {recipe}",
-                {"sweep_keys": keys, "recipe": recipe, "driver": this_driver()} | SOURCE,
-            )
-            run = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+            tags = {"sweep_keys": keys, "recipe": recipe, "driver": this_driver()} | SOURCE
+            name = f"{self.study.name} on {recipe}"
+            return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id
         self.client.set_tag(run.info.run_id, "driver", this_driver())
         self.client.update_run(run.info.run_id, status="RUNNING")
         return run.info.run_id

@@ -1,7 +1,6 @@
-"""Images and annotations in COCO format: a data set of samples, and batches of them."""
+"""Images and annotations in COCO format: a data set of samples."""
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch.nn.functional import pad
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -28,9 +26,8 @@ from core.datasets.transforms import (
     fixed_view,
     random_view,
 )
-from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annotations, Batch, Sample, grid_size
+from core.structures import Annotations, Sample, grid_size
 
-SIZE_DIVISOR = 32  # batches are padded to a multiple of this: the stride of the deepest level the mask branch reads
 SMALLEST_SIDE = 1.0  # px; a box that the view leaves narrower is no training target
 
 PIXELS_KEPT = 2**26  # of decoded images, 3 bytes each: a small data set is read from its files once
@@ -187,36 +184,6 @@ def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[
     if encoded:
         full[encoded] = apply_view(masks.decode([masks.encode(segmentations[i], *size) for i in encoded], *size), view)
     return full
-
-
-def collate(samples: list[Sample]) -> Batch:
-    """A batch of samples, padded at the right and the bottom: images with 0, masks with false, classes with none."""
-    height, width = (
-        math.ceil(max(sample.image.shape[axis] for sample in samples) / SIZE_DIVISOR) * SIZE_DIVISOR for axis in (1, 2)
-    )
-    images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
-    for image, sample in zip(images, samples, strict=True):
-        image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
-    return Batch(
-        images=images,
-        annotations=[_padded(sample.annotations, height, width) for sample in samples],
-        image_sizes=[tuple(sample.image.shape[1:]) for sample in samples],
-        image_ids=[sample.image_id for sample in samples],
-        original_sizes=[sample.original_size for sample in samples],
-        ignored_bottom_rows=[sample.ignored_bottom_rows for sample in samples],
-    )
-
-
-def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
-    """The annotations of an image that is padded to this size."""
-    grids = annotations.masks
-    missing = (0, width // MASK_STRIDE - grids.shape[2], 0, height // MASK_STRIDE - grids.shape[1])
-    classes = annotations.semantic_labels
-    if classes is not None:
-        stride = MASK_FEATURE_STRIDE
-        classes_missing = (0, width // stride - classes.shape[1], 0, height // stride - classes.shape[0])
-        classes = pad(classes, classes_missing, value=BACKGROUND)
-    return replace(annotations, masks=pad(grids, missing), semantic_labels=classes)
 
 
 def load_training_set(

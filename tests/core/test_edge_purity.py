@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core.datasets.coco import CocoDataset, collate
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
 from core.edge_purity import EdgeCounts, edge_purity
 from core.losses.pairwise import supervised_edges

@@ -7,7 +7,8 @@ import torch
 
 from core.config import Config
 from core.config_file import build_config
-from core.datasets.coco import collate, load_training_set
+from core.datasets.batch import collate
+from core.datasets.coco import load_training_set
 from core.datasets.shapes import generate
 from core.losses.pairwise import pairwise_loss, supervised_edges
 from core.model.condinst import build_model

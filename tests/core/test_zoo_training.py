@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from core.config_file import build_config
-from core.datasets.coco import collate, load_training_set
+from core.datasets.batch import collate
+from core.datasets.coco import load_training_set
 from core.model.condinst import build_model
 from core.optimizer import build_optimizer
 from core.preconditions import check_something_to_learn

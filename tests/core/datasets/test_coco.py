@@ -9,7 +9,8 @@ from pycocotools import mask as coco_mask
 
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import coco
-from core.datasets.coco import CocoDataset, collate, load_training_set, load_validation_set
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.transforms import View
 from core.structures import BACKGROUND
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation

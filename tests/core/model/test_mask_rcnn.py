@@ -12,7 +12,8 @@ from torchvision.models.detection.image_list import ImageList
 from core.annotate import annotate
 from core.config import Config, InferenceConfig
 from core.config_file import build_config
-from core.datasets.coco import CocoDataset, collate, load_training_set
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset, load_training_set
 from core.datasets.shapes import generate
 from core.datasets.transforms import fixed_view
 from core.evaluation import evaluate

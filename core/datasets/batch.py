@@ -1,0 +1,41 @@
+"""Samples of several sizes as one batch."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch.nn.functional import pad
+
+from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annotations, Batch, Sample
+
+SIZE_DIVISOR = 32  # batches are padded to a multiple of this: the stride of the deepest level the mask branch reads
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """A batch of samples, padded at the right and the bottom: images with 0, masks with false, classes with none."""
+    height, width = (
+        math.ceil(max(sample.image.shape[axis] for sample in samples) / SIZE_DIVISOR) * SIZE_DIVISOR for axis in (1, 2)
+    )
+    images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
+    for image, sample in zip(images, samples, strict=True):
+        image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
+    return Batch(
+        images=images,
+        annotations=[_padded(sample.annotations, height, width) for sample in samples],
+        image_sizes=[tuple(sample.image.shape[1:]) for sample in samples],
+        image_ids=[sample.image_id for sample in samples],
+        original_sizes=[sample.original_size for sample in samples],
+        ignored_bottom_rows=[sample.ignored_bottom_rows for sample in samples],
+    )
+
+
+def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
+    """The annotations of an image that is padded to this size."""
+    grids = annotations.masks
+    missing = (0, width // MASK_STRIDE - grids.shape[2], 0, height // MASK_STRIDE - grids.shape[1])
+    classes = annotations.semantic_labels
+    if classes is not None:
+        stride = MASK_FEATURE_STRIDE
+        classes_missing = (0, width // stride - classes.shape[1], 0, height // stride - classes.shape[0])
+        classes = pad(classes, classes_missing, value=BACKGROUND)
+    return replace(annotations, masks=pad(grids, missing), semantic_labels=classes)
