@@ -8,6 +8,7 @@ import yaml
 
 from analysis.comparison import flatten
 from analysis.labels import arm_label
+from analysis.scale import machine
 from analysis.study import Study
 
 UNKNOWN = "not recorded"
@@ -89,7 +90,7 @@ def _trial(row: Any, record: dict[str, Any], study: Study) -> TrialOrigin:
         record_path=f"{study.name}/trials/{row.trial_key}.json" if record else "",
         mlflow_run=record.get("mlflow_run_id") or "",
         seconds=UNKNOWN if seconds is None else f"{seconds:.0f}",
-        device=record.get("device") or UNKNOWN,
+        device=machine(record),
         data_digest=record.get("data_digest") or UNKNOWN,
         code=record.get("code") or UNKNOWN,
         git_revision=(revision[:10] + ("+" if record.get("git_dirty") else "")) if revision else UNKNOWN,

@@ -28,6 +28,7 @@ from analysis.plots import empty_figure, save, sizes_figure, styled
 from analysis.presentation import main_figure, study_table, study_verdict, table_files
 from analysis.published_tables import comparison_files
 from analysis.results import finished, read_records, read_results, recipe_of, study_names
+from analysis.scale import machine
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables import markdown_table, number
@@ -173,7 +174,7 @@ def _machines(records: dict[str, dict[str, Any]]) -> str:
     described = []
     for record in records.values():
         versions = record.get("versions") or {}
-        described.append(", ".join([record.get("device") or "?", *(f"{k} {v}" for k, v in sorted(versions.items()))]))
+        described.append(", ".join([machine(record), *(f"{k} {v}" for k, v in sorted(versions.items()))]))
     return "; ".join(dict.fromkeys(described)) or "no records"
 
 

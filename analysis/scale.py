@@ -22,7 +22,7 @@ def scale_sentence(records: Sequence[dict[str, Any]], published: pd.DataFrame) -
         f"Recipe{'s' if len(recipes) > 1 else ''} {', '.join(recipes)}: data {_each(_data, configs)}",
         _each(lambda config: _network(config["model"]), configs),
         _each(lambda config: training_length(config["training"]), configs),
-        f"device {_each(lambda record: record.get('device') or 'unknown', records)}",
+        f"device {_each(machine, records)}",
     ]
     if comparable(configs, published):
         meaning = "The scale is the paper's, so the published numbers may be compared."
@@ -31,6 +31,12 @@ def scale_sentence(records: Sequence[dict[str, Any]], published: pd.DataFrame) -
     else:
         meaning = "Evidence about the order of the arms and their gaps at this scale, NOT a COCO number."
     return f"{', '.join(parts)}. {meaning}"
+
+
+def machine(record: dict[str, Any]) -> str:
+    """The device of a trial and the precision in which its network computed there, as far as the record tells."""
+    device, precision = record.get("device") or "not recorded", record.get("precision")
+    return f"{device} in {precision}" if precision else device
 
 
 def comparable(configs: Sequence[dict[str, Any]], published: pd.DataFrame) -> bool:

@@ -27,7 +27,7 @@ from core.drawing import draw_instances
 from core.model.condinst import CondInst, build_model
 from core.model.mask_rcnn import MaskRcnn
 from core.postprocess import detect
-from core.training_step import autocast
+from core.precision import autocast
 
 LIST_OF_PHOTOS = "annotations.json"
 

@@ -1,7 +1,7 @@
 """Detection on a whole data set: every image through the network, shared among workers, in COCO's results format."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,9 +9,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core.config import InferenceConfig
+from core.config.values import Precision
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
 from core.postprocess import detect
+from core.precision import autocast
 from core.structures import Detections
 from core.workers import ALONE, Workers
 
@@ -22,7 +24,7 @@ def detect_images(
     inference: InferenceConfig,
     *,
     device: torch.device | str,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Precision = "float32",
     workers: Workers = ALONE,
     loader_processes: int = 0,
     limit: int | None = None,
@@ -30,9 +32,9 @@ def detect_images(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Box results and mask results of every image of the data set, of the first `limit` if that is given.
 
-    Runs in eval mode and puts every module back into the mode it came in. `precision` bfloat16 runs the network under
-    autocast; scores, NMS and masks are float32 either way. Each of the `workers` takes a share of the images and gets
-    the results of all. `loader_processes` read images; 0: this one.
+    Runs in eval mode and puts every module back into the mode it came in. The network computes in
+    `network_precision`; scores, NMS and masks are float32 either way. Each of the `workers` takes a share of the images
+    and gets the results of all. `loader_processes` read images; 0: this one.
     """
     loader = DataLoader(
         dataset,
@@ -43,14 +45,13 @@ def detect_images(
         generator=torch.Generator(),  # else each pass would draw a number from the global generator
     )
     thresholds = inference.model_dump(exclude={"batch_size"})
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
     results_of: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}  # by image id
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.inference_mode():
             for batch in tqdm(loader, desc="evaluate", leave=False, disable=not progress):
-                with autocast:
+                with autocast(precision, device):
                     detections = detect(model, batch.to(device), **thresholds)
                 for image_id, found in zip(batch.image_ids, detections, strict=True):
                     results_of[image_id] = coco_results(found, image_id, dataset.category_ids)

@@ -18,6 +18,7 @@ from torch import nn
 from core.coco_metrics import coco_metrics, read_truth
 from core.command import run_command
 from core.config import Config, InferenceConfig
+from core.config.values import Precision
 from core.config_file import build_config, merge
 from core.datasets.coco import CocoDataset
 from core.detection import detect_images
@@ -53,7 +54,7 @@ def evaluate(
     inference: InferenceConfig,
     *,
     device: torch.device | str,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Precision = "float32",
     workers: Workers = ALONE,
     loader_processes: int = 0,
     limit: int | None = None,

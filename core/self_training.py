@@ -18,10 +18,10 @@ from core.datasets.coco import CocoDataset, view_annotations
 from core.datasets.photo import open_rgb
 from core.datasets.transforms import apply_view, fixed_view
 from core.postprocess import paste_masks
+from core.precision import autocast
 from core.pseudo_masks import encode_mask, filled_box, instances_without_mask
 from core.structures import Batch, Predictions, Sample
 from core.targets.assignment import assign_locations, select_positives
-from core.training_step import autocast
 
 log = logging.getLogger(__name__)
 

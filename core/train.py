@@ -17,6 +17,7 @@ from core.command import run_command
 from core.config_file import build_config, merge
 from core.imagenet_weights import require_weights
 from core.metrics_table import metrics_table
+from core.precision import network_precision
 from core.recipe import changes_of, load_recipe
 from core.results_file import write_metrics, write_results
 from core.training import train
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
         settings = merge(settings, {"data": {"root": options.data_root}})
     config = build_config(settings, f"recipe {options.recipe}")
     require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
+    logging.info(f"{device}, the network computes in {network_precision(config.training.precision, device)}")
     result = train(
         config,
         options.seed,

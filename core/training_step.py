@@ -1,28 +1,22 @@
 """One training step: predict, assign, choose the locations that get a mask, score, average over workers, update."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 
 from core.config import Config
+from core.config.values import Precision
 from core.losses.criterion import Losses, criterion
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.neighborhood import Neighborhood
 from core.optimizer import learning_rate
+from core.precision import autocast
 from core.structures import Batch
 from core.targets.assignment import assign_locations, select_positives
 from core.targets.mask_targets import build_mask_targets
 from core.workers import ALONE, Workers
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager:
-    """Context in which the network computes: bfloat16 where the recipe says so."""
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
 def compute_losses(
@@ -41,7 +35,7 @@ def compute_losses(
     """
     if isinstance(model, MaskRcnn):
         return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
-    with autocast(config.training.precision, str(batch.images.device)):
+    with autocast(config.training.precision, batch.images.device):
         predictions = model(batch.images, batch.image_sizes)
     neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
     with torch.no_grad():
@@ -70,7 +64,7 @@ def compute_losses(
             config.loss.color_temperature,
             needs_edges=config.loss.pairwise > 0,
         )
-    with autocast(config.training.precision, str(batch.images.device)):
+    with autocast(config.training.precision, batch.images.device):
         mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
     return criterion(
         predictions,
@@ -95,12 +89,12 @@ def compute_losses(
     )
 
 
-def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: str, batch_seed: int) -> Losses:
+def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: Precision, batch_seed: int) -> Losses:
     """Named losses of one batch; torchvision samples with torch's global generators, seeded here."""
     device = batch.images.device
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        autocast(precision, str(device)),
+        autocast(precision, device),
     ):
         torch.manual_seed(batch_seed)
         terms = model.losses(batch.images, batch.image_sizes, batch.annotations)

@@ -52,6 +52,7 @@ def tags_at_end(record: dict[str, Any], folder: Path) -> dict[str, str]:
         "status": record["status"],
         "reason": record["reason"][:LONGEST_TAG],
         "device": record["device"] or "unknown",
+        "precision": record["precision"] or "unknown",
         "checkpoint": str(folder / CHECKPOINT),
         GIT_COMMIT: record["git_revision"] or "none",
         "git_dirty": str(record["git_dirty"]),

@@ -12,6 +12,7 @@ import torch
 
 from core.coco_metrics import found_annotations
 from core.datasets.coco import load_validation_set
+from core.precision import network_precision
 from core.training import train
 from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
 from experiments.pictures import draw_detections
@@ -39,7 +40,8 @@ def run_trial(
     The record of a failed trial has status `failed`, the reason in one line, the traceback and the curves so far.
     """
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
-    record |= {"device": device_name(device), "threads": threads}
+    precision = network_precision(trial.config.training.precision, device)
+    record |= {"device": device_name(device), "threads": threads, "precision": precision}
     curves: list[dict[str, float]] = []
 
     def remember(numbers: dict[str, float]) -> None:
@@ -102,6 +104,7 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         "git_dirty": provenance.git_dirty,
         "versions": provenance.versions,
         "device": None,
+        "precision": None,
         "threads": None,
         "metrics": {},
         "per_class": {},

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, increasing, odd
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, increasing, odd
 
 
 class AssignmentConfig(Frozen):
@@ -77,7 +77,8 @@ class TrainingConfig(Frozen):
     drops: Annotated[tuple[Fraction, ...], AfterValidator(increasing)] = (60 / 90, 80 / 90)
     warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the rate rises
     clip_gradient_norm: Positive | None = None  # AdelaiDet does not clip
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast of the network, losses in float32
+    # bfloat16: autocast of the network, losses in float32; float32 on a device without instructions for bfloat16
+    precision: Precision = "float32"
     evaluate_every: Count | None = None  # epochs; None: only at the end
 
     @model_validator(mode="after")

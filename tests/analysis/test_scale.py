@@ -39,8 +39,16 @@ def test_arms_that_are_recipes_are_all_named(coco_config):
     assert "may be compared" in text
 
 
-def test_a_trial_whose_process_died_has_an_unknown_device():
-    assert "device unknown." in sentence(PEOPLE, device=None)
+def test_a_trial_whose_process_died_has_no_device():
+    assert "device not recorded." in sentence(PEOPLE, device=None)
+
+
+def test_the_precision_in_which_the_network_computed_stands_with_the_device():
+    records = [
+        {"config": PEOPLE, "device": "cpu x86_64 AVX2", "precision": precision} for precision in ("float32", "bfloat16")
+    ]
+    text = scale_sentence(records, read_published())
+    assert "device cpu x86_64 AVX2 in float32, cpu x86_64 AVX2 in bfloat16." in text
 
 
 def test_what_ours_are_among_published_numbers_follows_from_the_settings(coco_config):
