@@ -23,12 +23,13 @@ help:
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    renew requirements.txt from requirements.in"
 
-# uv installs the lock in a fraction of pip's time; it comes from the same registry.
+# uv installs the lock in a fraction of pip's time; it comes from the same registry. Bytecode is written at once: where
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch anew, some 10 s a trial.
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet uv==0.13.9
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
 # The generated data set, from the folder of this repository that holds it.
