@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from core.device import keep_freed_memory
 from core.workers import Workers, torchrun_workers
 
 
@@ -13,6 +14,7 @@ def run_command(work: Callable[[Workers, str], None], device: str) -> int:
     What was given wrongly (ValueError), cannot be read or written (OSError) or diverges (FloatingPointError) is told
     on stderr, and is status 2. What several workers meet, one of them tells.
     """
+    keep_freed_memory()
     try:
         with torchrun_workers(device) as (workers, own_device):
             try:

@@ -19,13 +19,6 @@ from experiments.store import Store
 from experiments.sweep import Job, Observer, crashed, run_job
 
 LOW_ON_MEMORY = "running low on memory"  # said by Ray where it kills a process before the kernel does
-# glibc hands freed memory back to the system and takes it anew at every training step, which costs a small network on
-# the CPU a sixth of its time. With these, a process keeps up to 2 GB that it has freed.
-KEEP_FREED_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # bytes; the largest that glibc takes
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    "MALLOC_TOP_PAD_": str(2**26),
-}
 CRASHES_FORGIVEN = 1  # times that a trial whose process died (not: raised) is started again, from its checkpoint
 
 
@@ -110,7 +103,6 @@ def run_with_ray(
 def start_ray(resources: Resources) -> None:
     """Join the cluster of `RAY_ADDRESS`, or start Ray on this machine for the time of the sweep."""
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # curves are in the records
-    os.environ |= KEEP_FREED_MEMORY | os.environ  # inherited by the processes that Ray starts on this machine
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if "RAY_ADDRESS" in os.environ:
         ray.init(**common)

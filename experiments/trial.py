@@ -12,6 +12,7 @@ import torch
 
 from core.coco_metrics import found_annotations
 from core.datasets.coco import load_validation_set
+from core.device import keep_freed_memory
 from core.precision import network_precision
 from core.training import train
 from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
@@ -39,6 +40,7 @@ def run_trial(
     Beside the checkpoint it leaves pictures/ and found.json, the result of `found_annotations`.
     The record of a failed trial has status `failed`, the reason in one line, the traceback and the curves so far.
     """
+    keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
     precision = network_precision(trial.config.training.precision, device)
     record |= {"device": device_name(device), "threads": threads, "precision": precision}

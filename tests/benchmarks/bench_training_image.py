@@ -13,6 +13,7 @@ import torch
 from core import training_step
 from core.config_file import build_config, read_yaml
 from core.datasets.coco import load_training_set
+from core.device import keep_freed_memory
 from core.epoch import epoch_batches, total_steps
 from core.model.condinst import build_model
 from core.optimizer import build_optimizer
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="timed optimizer steps (default: %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     settings = read_yaml(RECIPE)
     settings["data"]["root"] = arguments.root
     config = build_config(settings, str(RECIPE))
