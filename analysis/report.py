@@ -8,6 +8,8 @@ there is to show.
 """
 
 import argparse
+import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,7 @@ def report_study(
     folder = reference_folder or (Path("reference") / recipe if recipe else None)
     comparison, comparison_text = _compare(data, folder, recipe)
     compared = results_folder / "comparison" / f"{name}.md"
-    write_text(compared, f"# Comparison with the reference\n\n{comparison_text}")
+    write_text(compared, f"# Comparison with the reference\n\n{comparison_text}\n{_records_line(data.records)}\n")
     return StudyReport(texts[f"{name}.md"], comparison, comparison_text, (*files, compared), study_verdict(data), table)
 
 
@@ -109,6 +111,12 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
         files += save(sizes, plots / f"{name}_sizes") + save(curves, plots / f"{name}_curves")
         files += save(grid, plots / f"{name}_pictures", ("png",))
     return files
+
+
+def _records_line(records: dict[str, dict[str, Any]]) -> str:
+    """What changes with every record, MLflow's run ids included: DVC then makes the page anew, which names them."""
+    content = json.dumps(records, sort_keys=True).encode()
+    return f"Made from {len(records)} trial records, SHA-256 of all {hashlib.sha256(content).hexdigest()[:16]}."
 
 
 def _nothing_to_draw(data: StudyData, what: str) -> Figure:

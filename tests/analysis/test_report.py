@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from matplotlib.image import imsave
@@ -60,6 +62,19 @@ def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, wri
     assert "ORDER CHANGED: projection only < projection + pairwise in the reference (30.0, 50.0), not here" in text
     assert "DO NOT AGREE with the reference. Arms: projection + pairwise." in text
     assert "DO NOT AGREE" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_new_run_id_changes_the_comparison_so_that_the_page_is_made_anew(run, tmp_path, write_results, write_records):
+    write_results(tmp_path / "results", APS)
+    write_records(tmp_path / "results")
+    texts = []
+    for run_id in ("a", "b", "a"):
+        for path in (tmp_path / "results/loss_terms/trials").iterdir():
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"mlflow_run_id": run_id}))
+        run()
+        texts.append((tmp_path / "results/comparison/loss_terms.md").read_text())
+    assert texts[0] == texts[2] != texts[1]
 
 
 @pytest.mark.usefixtures("no_figures")
