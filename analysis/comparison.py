@@ -1,5 +1,6 @@
 """Compare a study's results with the committed reference of the same recipe."""
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -162,8 +163,8 @@ def _order_changes(
 ) -> tuple[list[str], list[str]]:
     """Pairs of judged arms that changed places, and pairs of an expected order that are too close to be judged.
 
-    A pair is judged where the reference holds it further apart than the larger of the two tolerances: each arm may move
-    by as much and still agree, so that two arms at one level (such as two degenerate ones) change places by chance.
+    A pair is judged where the reference holds it further apart than the two tolerances give together, as deviations of
+    independent numbers: each arm may move by its own and still agree.
     """
     judged = [arm for arm in arms if arm.verdict in ("equal", "within tolerance", "differs")]
     changes, close = [], []
@@ -171,7 +172,7 @@ def _order_changes(
         low, high = sorted((one, other), key=lambda arm: arm.reference)
         numbers = f"({low.reference:.1f}, {high.reference:.1f})"
         there = f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference {numbers}"
-        if high.reference - low.reference > max(low.tolerance, high.tolerance):
+        if high.reference - low.reference > math.hypot(low.tolerance, high.tolerance):
             if low.ours >= high.ours:
                 changes.append(f"{there}, not here ({low.ours:.1f}, {high.ours:.1f})")
         elif any({low.arm, high.arm} <= set(order) for order in expected):

@@ -49,7 +49,9 @@ def figures_of(name: str, plots: Path, names: Collection[str]) -> tuple[Figure, 
     figures = []
     for stem in sorted(own, key=lambda stem: _place(stem.removeprefix(name))):
         caption = caption_of(stem.removeprefix(name))
-        alternative = f"{caption}: {title(name).lower()}. The numbers stand in the table above."
+        alternative = f"{caption}: {title(name).lower()}."
+        if stem in (name, f"{name}_sizes"):
+            alternative += " The numbers stand in the table above."
         figures.append(Figure(caption, alternative, embed(by_stem[stem])))
     return tuple(figures)
 

@@ -76,7 +76,9 @@ def study_section(study_file: Path, results_folder: Path, names: list[str]) -> S
     links = {arm.label: f"#{arm.anchor}" for arm in arms}
     judged = study_verdict(data)
     shown_above = (study.question, judged.text)
-    table = "\n".join(line for line in _read_table(results_folder, name).splitlines() if line not in shown_above)
+    table = "\n".join(
+        line for line in _read_table(results_folder, name).splitlines() if not line or line not in shown_above
+    )
     compared = results_folder / "comparison" / f"{name}.md"
     return StudySection(
         name=name,

@@ -15,7 +15,7 @@ from analysis.tables import OwnColumns, difference_in_words, number, span
 
 RATIO = "supervision.mask_ratio"
 NAMED_RATIO = 0.1  # the ratio whose share of the gap is said in words
-NO_INTERVAL = "not with every seed are full masks above boxes only"
+NO_INTERVAL = "the 95 % interval of the gap itself holds 0"
 KINDS = {  # how the images with masks are used -> color and marker
     "masks and boxes mixed": (OURS, "o"),
     "boxes first, then masks": (THEIRS, "s"),
@@ -81,6 +81,8 @@ def gap_sentences(results: pd.DataFrame) -> list[str]:
             )
     if not shares:
         sentences.append("The gap to full masks is not known: an end of it, boxes only or all masks, has no result.")
+    elif all(share.n == 0 for share in shares.values()):
+        sentences.append("The gap to full masks is not known: its two ends have no seed in common.")
     elif all(pd.isna(share.mean) for share in shares.values()):
         sentences.append("Full masks are not above boxes only here, so there is no gap to close.")
     return sentences
@@ -146,7 +148,7 @@ def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
     low, high = (arm_label(arm) for arm in ends(results))
     note = (
         f"Gap closed: mean difference to {low} in percent of the mean difference between {high} and {low}, seeds "
-        "paired; its interval draws seeds, so that both differences move together."
+        "paired; its interval is Fieller's, for the ratio of two paired means."
     )
     lacking = any(share.n > 1 and share.interval is None and not pd.isna(share.mean) for share in shares.values())
     notes = (note, f"A gap closed stands without interval: {NO_INTERVAL}.") if lacking else (note,)

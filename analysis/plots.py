@@ -163,7 +163,7 @@ def seed_count(table: pd.DataFrame) -> str:
     if counts == [1]:
         return "one seed"
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"mean of {seeds} seeds, each seed as a dot, 95 % bootstrap interval (narrow for few)"
+    return f"mean of {seeds} seeds, each seed as a dot, 95 % interval"
 
 
 def plot_estimates(
@@ -184,6 +184,8 @@ def plot_estimates(
     """
     summaries = {arm: summarize_arm(results, arm, metric) for arm in dict(places)}
     shown = [arm for arm in summaries if summaries[arm].n]
+    if not shown:  # an empty line that may leave the axes makes the layout collapse
+        return axis
     x, means = [places[arm] for arm in shown], [summaries[arm].mean for arm in shown]
     style = {"color": color, "marker": marker, "markersize": 6.5, "linestyle": "-" if line else "none"}
     axis.plot(x, means, label=label, zorder=2.5, clip_on=False, **style)

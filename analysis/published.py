@@ -25,10 +25,11 @@ COLUMNS = (
 STATUS_MEANINGS = {
     "V": "verified in the source named",
     "V2": "a third party quoting the paper",
-    "D": "derived by arithmetic from verified numbers",
+    "D": "derived by arithmetic from numbers of status V or V2",
     "M": "recalled from memory, not confirmed in any text; do not rely on it",
     "none": "no published number known",
 }
+RELEASED = "adelaidet_"  # begins the rows of AdelaiDet's models
 SCHEDULE_STEPS = {"1x": 90_000, "3x": 270_000}
 SPLIT_FILES = {  # training and validation annotations
     "COCO val2017": ("instances_train2017.json", "instances_val2017.json"),
@@ -76,6 +77,25 @@ def published_for(published: pd.DataFrame, study: str, metric: str) -> pd.DataFr
     """The rows of one study and metric, indexed by arm; empty where nothing is published."""
     chosen = published[(published["table"] == study) & (published["metric"] == metric)]
     return chosen.set_index("row")
+
+
+def with_released_models(published: pd.DataFrame, study: str, configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The published numbers, with AdelaiDet's model of an arm's name in the study's table where it compares better.
+
+    That is where the arm's trials, by `configs`, have the setting of the model's row and not of the study's own: the
+    paper's main table is of COCO test-dev, the released models' numbers are of val2017.
+    """
+    is_same = pd.Series(
+        [same_setting(configs.get(row["row"].removeprefix(RELEASED), {}), row) for row in published.to_dict("records")],
+        index=published.index,
+        dtype=bool,
+    )
+    own = published["table"] == study
+    released = is_same & (published["table"] == "zoo") & published["row"].str.startswith(RELEASED)
+    models = published[released]
+    models = models.assign(table=study, row=models["row"].str.removeprefix(RELEASED))
+    models = models[~models["row"].isin(published.loc[own & is_same, "row"])]
+    return pd.concat([published[~(own & published["row"].isin(models["row"]))], models], ignore_index=True)
 
 
 def network_name(model: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.annotation_time import AnnotationCost
 from analysis.edge_purity import read_edge_purity
-from analysis.published import read_published
+from analysis.published import read_published, with_released_models
 from analysis.results import finished, read_records, read_results
 from analysis.scale import scale_sentence
 from analysis.study import Study, load_study
@@ -29,12 +29,7 @@ class StudyData:
 
     @property
     def configs(self) -> dict[str, dict[str, Any]]:
-        """Settings of each arm, of its first trial that left a record; no entry for an arm without any."""
-        of_arm: dict[str, dict[str, Any]] = {}
-        for trial in self.results.itertuples():
-            if trial.trial_key in self.records:
-                of_arm.setdefault(trial.arm, self.records[trial.trial_key]["config"])
-        return of_arm
+        return configs_of(self.results, self.records)
 
     @property
     def scale(self) -> str:
@@ -49,6 +44,15 @@ class StudyData:
             if trial.trial_key in self.records:
                 by_arm[trial.arm].append(self.records[trial.trial_key])
         return by_arm
+
+
+def configs_of(results: pd.DataFrame, records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings of each arm, of its first trial that left a record; no entry for an arm without any."""
+    of_arm: dict[str, dict[str, Any]] = {}
+    for trial in results.itertuples():
+        if trial.trial_key in records:
+            of_arm.setdefault(trial.arm, records[trial.trial_key]["config"])
+    return of_arm
 
 
 def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost | None = None) -> StudyData:
@@ -66,7 +70,7 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
         load_study(study_file, results["arm"].tolist()),
         results,
         records,
-        read_published(),
+        with_released_models(read_published(), name, configs_of(results, records)),
         edge_purity,
         cost or AnnotationCost(),
     )

@@ -143,8 +143,8 @@ def reading_note(table: pd.DataFrame) -> str:
     sizes = {"mask_APs": "small", "mask_APm": "medium", "mask_APl": "large"}
     empty = [word for column, word in sizes.items() if table.loc[table["n"] > 0, column].isna().all()]
     note = (
-        "AP in percent. n counts seeds; ± is the standard deviation over seeds, and the interval a bootstrap of the "
-        "mean over seeds (narrow for few seeds); both are left out for n = 1. Differences are paired by seed."
+        "AP in percent. n counts seeds; ± is the standard deviation over seeds, and the 95 % interval is "
+        "Student's, of the mean over seeds; both are left out for n = 1. Differences are paired by seed."
     )
     return f"{note} The validation images hold no {' and no '.join(empty)} objects." if empty else note
 
@@ -167,7 +167,9 @@ def _published_note(table: pd.DataFrame, study: Study, published: pd.DataFrame) 
 
 
 def _remark(row: Any, study: Study) -> str:
-    return row.note if row.Index in study.arms else f"{row.value:g} ({row.status}), {row.note}"
+    """The note, after the number where no row of the table shows it."""
+    shown = row.Index in study.arms or pd.isna(row.value)
+    return row.note if shown else f"{row.value:g} ({row.status}), {row.note}"
 
 
 def number(value: float, digits: int = 1, unit: str = "", sign: str = "") -> str:

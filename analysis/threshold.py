@@ -80,7 +80,7 @@ def plot_threshold(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study
     low, high = axis.dataLim.intervaly
     room = max(1.0, 0.25 * (high - low))
     axis.set_ylim(max(0.0, low - room), high + room)
-    for threshold, label in ((PAPER_THRESHOLD, "best in the paper"), (RELEASED_THRESHOLD, "released code")):
+    for threshold, label in ((PAPER_THRESHOLD, "best in the paper, as quoted"), (RELEASED_THRESHOLD, "released code")):
         axis.axvline(threshold, color=REFERENCE, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0.5)
         axis.annotate(label, (threshold, 0.02), (3, 0), xycoords=("data", "axes fraction"),
                       textcoords="offset points", rotation=90, va="bottom", fontsize=8, color=REFERENCE)  # fmt: skip

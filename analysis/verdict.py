@@ -16,7 +16,10 @@ ONE_SEED = "one seed and so no interval, difference to"
 
 @dataclass(frozen=True)
 class Verdict:
-    """`holds` is None where the results cannot tell: no expectation, one seed, a hole, or intervals that overlap."""
+    """`holds` is None where the results cannot tell: no expectation, one seed, a hole, or intervals that overlap.
+
+    Either way: what is expected neither holds nor fails by means alone.
+    """
 
     text: str
     holds: bool | None
@@ -25,9 +28,10 @@ class Verdict:
 def verdict(results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None = None) -> Verdict:
     """Judge each order that the study expects; without one, tell which arms differ from the reference arm.
 
-    An order holds if the means rise and the 95 % intervals of neighbors in it do not overlap, and the expectation if
-    all orders do. `color_threshold` is also judged by whether τ = 0 is the worst, with `edge_purity` of the same data
-    as a reason if it is not. What an expectation says in other words is not judged, and the text says so.
+    An order holds if the means rise and the 95 % intervals of neighbors in it do not overlap; it does not where the
+    means of two neighbors fall and theirs do not overlap; the expectation holds if all orders do. `color_threshold` is
+    also judged by whether τ = 0 is the worst, with `edge_purity` of the same data as a reason if it is not. What an
+    expectation says in other words is not judged, and the text says so.
     """
     judged = [_order_verdict(results, order) for order in study.expected_orders]
     words = "The part in words is not judged." if study.has_words else ""
@@ -56,18 +60,23 @@ def _order_verdict(results: pd.DataFrame, order: tuple[str, ...]) -> Verdict:
     numbers = f"({means}; in {seeds} of {len(by_seed)} seeds)"
     steps = list(zip(pairwise(order), pairwise(summaries), strict=True))
     wrong = [_step(results, *arms) for arms, (low, high) in steps if not low.mean < high.mean]
+    fails = any(high.mean < low.mean and not _overlap(high, low) for _, (low, high) in steps)
     unclear = [_step(results, *arms) for arms, (low, high) in steps if _overlap(low, high)]
     if any(summary.interval is None for summary in summaries):
         state = f"does not hold, {'; '.join(wrong)}" if wrong else "holds"
         return Verdict(f"{subject} cannot be judged with one seed; in the means it {state} {numbers}.", None)
-    if wrong:
+    if fails:
         return Verdict(f"{subject} DOES NOT HOLD {numbers}: {'; '.join(wrong)}.", False)
+    if wrong:
+        state = f"does not hold in the means {numbers}, but intervals overlap"
+        return Verdict(f"{subject} {state}: {'; '.join(wrong)}.", None)
     if unclear:
         return Verdict(f"{subject} holds in the means {numbers}, but intervals overlap: {'; '.join(unclear)}.", None)
     return Verdict(f"{subject} holds, and the 95 % intervals do not overlap {numbers}.", True)
 
 
 def _overlap(low: Summary, high: Summary) -> bool:
+    """Whether the intervals of two arms overlap, of which `low` has the lower mean."""
     return low.interval is not None and high.interval is not None and low.interval[1] >= high.interval[0]
 
 
@@ -83,6 +92,10 @@ def _differences(results: pd.DataFrame, arms: tuple[str, ...], reference_arm: st
     The only other arm has a sentence of its own.
     """
     others = [arm for arm in arms if arm != reference_arm]
+    if not others:
+        return f"There is no arm beside {arm_label(reference_arm)}."
+    if not summarize_arm(results, reference_arm, "mask_AP").n:
+        return f"{arm_label(reference_arm)}, with which the others are compared, has no result."
     if len(others) == 1 and (difference := paired_difference(results, others[0], reference_arm, "mask_AP")).n:
         side = "" if difference.interval is None else f": by the interval {_side(difference).removesuffix(' from')}"
         return f"{_step(results, reference_arm, others[0])}{side}."
@@ -122,21 +135,20 @@ def _threshold_verdict(results: pd.DataFrame, study: Study, edge_purity: pd.Data
     lowest = min(others, key=lambda arm: others[arm].mean)
     worst = judged[zero].mean < others[lowest].mean
     best = max(judged, key=lambda arm: judged[arm].mean)
-    against = paired_difference(results, zero, lowest, "mask_AP")
+    difference = paired_difference(results, zero, lowest, "mask_AP")
+    against = difference_in_words(difference)
+    if not difference.n:
+        against = f"{number(judged[zero].mean - others[lowest].mean, sign='+')} AP (means; no seed in common)"
     one_seed = judged[zero].interval is None or others[lowest].interval is None
+    pair = (judged[zero], others[lowest]) if worst else (others[lowest], judged[zero])
+    overlap = _overlap(*pair)
+    clear = "" if one_seed else f", with intervals that {'' if overlap else 'do not '}overlap"
     if worst:
-        clear = (
-            ""
-            if one_seed
-            else f", with intervals that {'' if _overlap(judged[zero], others[lowest]) else 'do not '}overlap"
-        )
-        text = f"It is, {difference_in_words(against)} against the next worst, {arm_label(lowest)}{clear}."
+        text = f"It is, {against} against the next worst, {arm_label(lowest)}{clear}."
     else:
-        text = f"It is NOT: {arm_label(zero)} is {difference_in_words(against)} against {arm_label(lowest)}."
+        text = f"It is NOT: {arm_label(zero)} is {against} against {arm_label(lowest)}{clear}."
         text += f" {purity_sentence(edge_purity)}"
     text = f"{subject} {text} Means: {numbers}; best is {arm_label(best)}."
     if one_seed:
         return Verdict(f"{text} One seed, so this is no judgment.", None)
-    if worst and _overlap(judged[zero], others[lowest]):
-        return Verdict(text, None)
-    return Verdict(text, worst)
+    return Verdict(text, None if overlap else worst)

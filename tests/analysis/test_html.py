@@ -84,6 +84,8 @@ def test_every_picture_is_embedded_and_described_and_nothing_is_fetched(text):
     assert page.loads == []
     assert len(page.images) == 6  # main result, sizes, pictures, curves; edge purity with the photo's figure
     assert all(image["src"].startswith("data:image/") and image["alt"] for image in page.images)
+    pointing = [image["alt"].split(":")[0] for image in page.images if "in the table above" in image["alt"]]
+    assert pointing == ["Main result", "Mask AP by object size", "Main result"]  # curves and photos have no table
     assert "url(" not in text
     assert "@import" not in text
 
@@ -141,6 +143,15 @@ def test_a_hole_is_shown_with_its_reason_and_text_is_escaped(text):
 def test_equal_results_give_an_equal_page(text, folder):
     assert main(["--study-files", "studies", "--out", "again.html"]) == 0
     assert (folder / "again.html").read_text() == text
+
+
+def test_a_study_without_a_question_keeps_its_table_apart_from_the_text(tmp_path, monkeypatch, write_traced):
+    monkeypatch.chdir(tmp_path)
+    write_traced(Path("results"), {"both": [50.0], "full": [60.0]})
+    report(["--study-files", "studies"])  # there is no study file
+    assert main(["--study-files", "studies"]) == 0
+    page = Path("results/report.html").read_text()
+    assert "<p>AP in percent" in page  # not the end of the list or the table before it
 
 
 def test_nothing_to_show_and_a_study_without_its_table_are_errors(tmp_path, monkeypatch, write_traced, capsys):

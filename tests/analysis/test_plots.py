@@ -63,6 +63,11 @@ def test_estimates_show_mean_interval_and_each_seed_and_leave_out_holes(results)
     assert [text.get_text() for text in axis.texts] == ["12.0", "30.0"]
 
 
+def test_arms_without_any_number_draw_nothing(results):
+    axis = plot_estimates(Figure().subplots(), {"nobody": 0.0}, results, "mask_AP", color="black", label="gone")
+    assert not axis.lines  # an empty line would leave a legend entry without marks
+
+
 def test_a_size_without_objects_is_left_out(results, study):
     axis = Figure().subplots()
     results = results.assign(mask_APl=float("nan"))

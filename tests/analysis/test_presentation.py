@@ -54,11 +54,11 @@ def test_a_study_whose_trials_all_failed_is_shown_with_its_reasons(tmp_path, wri
 
 
 def test_the_mask_ratio_says_whether_ap_rises_and_which_share_of_the_gap_is_closed(tmp_path, write_study):
-    aps = {"masks_0": [50.0, 50.0], "masks_10": [55.0, 56.0], "masks_50": [54.0, 54.0], "masks_100": [60.0, 60.0]}
+    aps = {"masks_0": [50.0] * 3, "masks_10": [55.0, 56.0, 55.5], "masks_50": [54.0] * 3, "masks_100": [60.0] * 3}
     path = write_study(tmp_path, "mask_ratio", aps, header="expectation: masks_0 < masks_10 < masks_100")
     found = study_verdict(read_study_data(path, tmp_path))
     assert found.holds is True
     assert "mean AP does not rise at every step, it falls by 1.5 from 10 % of masks to 50 % of masks." in found.text
-    # (5 + 6) / 2 of 10: 55 %; the two seeds alone give 50 and 60 %
-    share = "55 % (95 % interval 50 to 60 %, n = 2) of the gap closed"
+    # 5.5 ± 4.303 * 0.5 / sqrt(3) of 10
+    share = "55 % (95 % interval 43 to 67 %, n = 3) of the gap closed"
     assert f"10 % of masks (masks and boxes mixed): {share}." in found.text

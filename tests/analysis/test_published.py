@@ -10,6 +10,7 @@ from analysis.published import (
     read_published,
     same_setting,
     split_of,
+    with_released_models,
 )
 
 
@@ -44,6 +45,16 @@ def test_rows_of_the_grids_are_named_like_their_arms():
     published = read_published()
     assert published_for(published, "color_threshold", "mask_AP").index[1] == "color_threshold=0.1"
     assert "neighborhood_size=3,neighborhood_dilation=2" in published_for(published, "neighborhood", "mask_AP").index
+
+
+def test_a_run_of_the_released_setting_stands_beside_the_released_model_not_beside_test_dev(coco_config):
+    published = read_published()
+    configs = {"boxinst_r50_3x": coco_config(steps=270_000), "boxinst_r101_3x": coco_config(depth=101, steps=10)}
+    theirs = published_for(with_released_models(published, "main", configs), "main", "mask_AP")
+    assert (theirs["split"]["boxinst_r50_3x"], theirs["value"]["boxinst_r50_3x"]) == ("COCO val2017", 31.8)
+    assert same_setting(configs["boxinst_r50_3x"], theirs.loc["boxinst_r50_3x"])
+    assert theirs["split"]["boxinst_r101_3x"] == "COCO test-dev"  # another schedule: the study's own
+    pd.testing.assert_frame_equal(with_released_models(published, "main", {}), published)
 
 
 def test_nothing_is_published_for_a_new_study():

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,17 +15,19 @@ def test_mean_and_standard_deviation_agree_with_hand_computation():
     assert summary.n == 3
 
 
-def test_interval_of_two_seeds_spans_both():
-    # A resample of {1, 3} has mean 1, 2 or 3 with probability 1/4, 1/2, 1/4: its 2.5 % and 97.5 % points are 1 and 3.
-    assert summarize([1.0, 3.0]).interval == (1.0, 3.0)
+def test_interval_agrees_with_hand_computation():
+    # Student's t of the tables, two-sided 95 %: 12.706 for one degree of freedom, 4.3027 for two.
+    # {1, 3}: mean 2, sd sqrt(2), so ± 12.706 * sqrt(2) / sqrt(2)
+    assert summarize([1.0, 3.0]).interval == pytest.approx((2 - 12.706, 2 + 12.706), abs=1e-3)
+    # {0, 3, 6}: mean 3, sd 3, so ± 4.3027 * 3 / sqrt(3)
+    assert summarize([0.0, 3.0, 6.0]).interval == pytest.approx((3 - 7.4525, 3 + 7.4525), abs=1e-3)
+    assert summarize([5.0, 5.0, 5.0]).interval == (5.0, 5.0)
 
 
-def test_interval_of_three_seeds_agrees_with_hand_computation():
-    # 27 equally likely resamples of {0, 3, 6}. The mean is 0 in 1 of 27 (3.7 % > 2.5 %) and 6 in 1 of 27.
-    assert summarize([0.0, 3.0, 6.0]).interval == (0.0, 6.0)
-    # Five equal values and one other: the mean is 0 unless the other is drawn, (5/6)^6 = 33 %, so the low end is 0.
-    # P(other drawn k times of 6) = .33 .40 .20 .054 .008: the 97.5 % point is k = 3, mean 3 * 6 / 6 = 3.
-    assert summarize([0.0, 0.0, 0.0, 0.0, 0.0, 6.0]).interval == (0.0, 3.0)
+def test_the_interval_holds_the_mean_in_95_of_100_draws_of_three_seeds():
+    draws = np.random.default_rng(0).normal(50, 2, size=(4000, 3))
+    held = [low <= 50 <= high for low, high in (summarize(draw).interval for draw in draws)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.012)  # 3.5 standard deviations of such a share
 
 
 def test_one_seed_has_no_interval_and_no_deviation():
@@ -83,7 +86,7 @@ def test_the_share_of_a_gap_keeps_numerator_and_denominator_of_a_seed_together()
     share = share_of_gap(results, "arm", "low", "high", "mask_AP")
     assert share.mean == pytest.approx(100 / 3)
     assert share.n == 2
-    assert share.interval == pytest.approx((25.0, 50.0))
+    assert share.interval is None  # gap 15 ± 64: two seeds do not tell it from 0
     # seed 2 with a gap of 0: 5 + 5 + 5 of 10 + 20 + 0, and no interval
     flat = results.assign(mask_AP=[10.0, 20.0, 30.0, 15.0, 25.0, 35.0, 20.0, 40.0, 30.0])
     assert share_of_gap(flat, "arm", "low", "high", "mask_AP").interval is None
@@ -91,3 +94,18 @@ def test_the_share_of_a_gap_keeps_numerator_and_denominator_of_a_seed_together()
     one = share_of_gap(results[results["seed"] == 0], "arm", "low", "high", "mask_AP")
     assert (one.mean, one.interval) == (50.0, None)
     assert math.isnan(share_of_gap(results, "arm", "high", "low", "mask_AP").mean)  # no gap to close
+
+
+def test_the_interval_of_a_share_agrees_with_hand_computation_and_covers():
+    def share_of(closed, gap):
+        rows = [("low", i, 0.0) for i in range(len(gap))] + [("arm", i, ap) for i, ap in enumerate(closed)]
+        results = pd.DataFrame([*rows, *(("high", i, ap) for i, ap in enumerate(gap))], columns=["arm", "seed", "AP"])
+        return share_of_gap(results, "arm", "low", "high", "AP")
+
+    # closed {4, 5, 6}, gap {10, 10, 10}: the gap is known, so Student's interval of closed, 5 ± 2.4841, over 10
+    assert share_of([4.0, 5.0, 6.0], [10.0, 10.0, 10.0]).interval == pytest.approx((25.159, 74.841), abs=1e-2)
+    # closed is half of the gap in every seed: the share is known
+    assert share_of([4.0, 5.0, 6.0], [8.0, 10.0, 12.0]).interval == pytest.approx((50.0, 50.0))
+    draws = np.random.default_rng(0).normal((3, 10), (1, 1), size=(2000, 3, 2))
+    held = [low <= 30 <= high for low, high in (share_of(*draw.T).interval for draw in draws)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.017)

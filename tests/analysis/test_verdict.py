@@ -8,11 +8,11 @@ from analysis.study import load_study
 from analysis.verdict import verdict
 
 APS = {
-    "box_mask": [11.0, 13.0],
-    "projection": [30.0, 32.0],
-    "pairwise": [1.0, 1.0],
-    "both": [48.0, 51.0],
-    "full": [60.0, 61.0],
+    "box_mask": [11.0, 12.0, 13.0],  # Student's t for 2 degrees of freedom is 4.303: ± 4.303 / sqrt(3) = 2.48
+    "projection": [30.0, 31.0, 32.0],
+    "pairwise": [1.0, 1.0, 1.0],
+    "both": [48.5, 49.5, 50.5],
+    "full": [59.5, 60.5, 61.5],
 }
 
 
@@ -26,7 +26,7 @@ def test_an_order_holds_where_the_intervals_of_neighbors_do_not_overlap(judge):
     assert found.holds is True
     assert found.text == (
         "Expected order of mask AP, box as mask < projection only < projection + pairwise < full masks: holds, and the "
-        "95 % intervals do not overlap (12.0, 31.0, 49.5, 60.5; in 2 of 2 seeds). The part in words is not judged."
+        "95 % intervals do not overlap (12.0, 31.0, 49.5, 60.5; in 3 of 3 seeds). The part in words is not judged."
     )
 
 
@@ -39,23 +39,27 @@ def test_every_order_of_an_expectation_is_judged(tmp_path, write_results, study)
     assert "pairwise only < projection + pairwise: holds" in two.text
     assert "projection + pairwise < projection only: DOES NOT HOLD" in two.text
     assert "in words" not in two.text
-    results.loc[(results["arm"] == "full") & (results["seed"] == 0), "mask_AP"] = 31.0  # touches the interval below
+    results.loc[(results["arm"] == "full") & (results["seed"] == 0), "mask_AP"] = 31.0  # 51 ± 43
     assert verdict(results, replace(study, expected_orders=(right, open_))).holds is None
     assert verdict(results, replace(study, expected_orders=(right,))).holds is True
 
 
 def test_overlapping_intervals_leave_it_open_and_the_paired_difference_is_said(judge):
-    # Two seeds' interval spans both: 48 to 60 and 59 to 61 overlap. Seed by seed full is 11 and 1 above.
-    found = judge({"both": [48.0, 60.0], "full": [59.0, 61.0]})
+    # 54 ± 14.9 and 60 ± 2.5 overlap. Seed by seed full is 11, 6 and 1 above: 6 ± 12.4
+    found = judge({"both": [48.0, 54.0, 60.0], "full": [59.0, 60.0, 61.0]})
     assert found.holds is None
-    assert "holds in the means (12.0, 31.0, 54.0, 60.0; in 2 of 2 seeds), but intervals overlap" in found.text
-    assert "full masks is +6.0 AP (95 % interval +1.0 to +11.0, n = 2) against projection + pairwise" in found.text
+    assert "holds in the means (12.0, 31.0, 54.0, 60.0; in 3 of 3 seeds), but intervals overlap" in found.text
+    assert "full masks is +6.0 AP (95 % interval -6.4 to +18.4, n = 3) against projection + pairwise" in found.text
 
 
-def test_means_in_another_order_do_not_hold(judge):
-    found = judge({"both": [70.0, 61.0]})
+def test_means_in_another_order_do_not_hold_where_their_intervals_are_apart(judge):
+    found = judge({"both": [69.5, 70.5, 71.5]})
     assert found.holds is False
-    assert "DOES NOT HOLD (12.0, 31.0, 65.5, 60.5; in 0 of 2 seeds): full masks is -5.0 AP" in found.text
+    assert "DOES NOT HOLD (12.0, 31.0, 70.5, 60.5; in 0 of 3 seeds): full masks is -10.0 AP" in found.text
+    close = judge({"both": [61.5, 62.5, 63.5]})  # 60.0 to 65.0, and full 58.0 to 63.0
+    assert close.holds is None
+    assert "does not hold in the means (12.0, 31.0, 62.5, 60.5; in 0 of 3 seeds), but intervals overlap" in close.text
+    assert judge({"both": [60.5, 60.5, 60.5]}).holds is None  # equal means
 
 
 def test_one_seed_tells_means_only(judge):
@@ -63,33 +67,40 @@ def test_one_seed_tells_means_only(judge):
     found = judge(one)
     assert found.holds is None
     assert "cannot be judged with one seed; in the means it holds" in found.text
-    assert "does not hold, full masks is -5.0 AP (n = 1)" in judge(one | {"both": [65.0]}).text
+    assert "does not hold, full masks is -5.0 AP (n = 1)" in judge(one | {"both": [64.5]}).text
 
 
 def test_a_missing_arm_is_named(judge):
-    found = judge({"full": [None, None]})
+    found = judge({"full": [None, None, None]})
     assert (found.holds, "no result for full masks" in found.text) == (None, True)
 
 
 def test_without_an_order_the_arms_are_told_by_their_paired_difference(tmp_path, write_results, study):
-    results = read_results(write_results(tmp_path, APS | {"both": [59.0, 63.0], "pairwise": [61.0, 63.0]}))
+    results = read_results(write_results(tmp_path, APS | {"both": [59.0, 63.0, 61.0], "pairwise": [60.9, 62.0, 63.1]}))
     found = verdict(results, replace(study, expected_orders=()))
     assert found.holds is None
     assert found.text.startswith("The study expects no order; the part in words is not judged. By the 95 % interval")
-    assert "above full masks: pairwise only (+1.5, +1.0 to +2.0)" in found.text
-    assert "not told apart from full masks: projection + pairwise (+0.5, -1.0 to +2.0)" in found.text
+    assert "above full masks: pairwise only (+1.5, +1.3 to +1.7)" in found.text
+    assert "not told apart from full masks: projection + pairwise (+0.5, -3.8 to +4.8)" in found.text
     silent = replace(study, expected_orders=(), has_words=False, reference_arm=None)
     assert verdict(results, silent).text == "The study expects no order."
 
 
+def test_where_the_reference_arm_has_no_result_it_is_named(tmp_path, write_results, study):
+    open_ = replace(study, expected_orders=(), has_words=False)
+    results = read_results(write_results(tmp_path, APS | {"full": [None, None, None]}))
+    assert verdict(results, open_).text.endswith("full masks, with which the others are compared, has no result.")
+    assert verdict(results, replace(open_, arms=("full",))).text.endswith("There is no arm beside full masks.")
+
+
 def test_two_arms_without_an_order_have_a_sentence_with_their_paired_difference(tmp_path, write_study):
-    aps = {"dice": [60.0, 61.0], "redesigned": [57.0, 60.0]}
+    aps = {"dice": [60.0, 61.0, 62.0], "redesigned": [57.9, 59.0, 60.1]}
     header = "expectation: about equal\nreference_arm: dice"
     path = write_study(tmp_path, "redesigned_loss", aps, header=header)
     found = verdict(read_results(tmp_path / "redesigned_loss.csv"), load_study(path, list(aps)))
     assert found.text == (
         "The study expects no order; the part in words is not judged. projection + pairwise from true masks (Eq. 5) is "
-        "-2.0 AP (95 % interval -3.0 to -1.0, n = 2) against Dice on true masks: by the interval below."
+        "-2.0 AP (95 % interval -2.2 to -1.8, n = 3) against Dice on true masks: by the interval below."
     )
 
 
@@ -107,22 +118,25 @@ def judge_tau(tmp_path, write_study):
 
 
 def test_tau_zero_is_the_worst_or_not_and_by_how_much(judge_tau):
-    found = judge_tau([40.0, 41.0], [50.0, 52.0], [48.0, 49.0])
+    found = judge_tau([40.0, 40.5, 41.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0])
     assert found.holds is True
-    assert "It is, -8.0 AP (95 % interval -8.0 to -8.0, n = 2) against the next worst, τ = 0.3" in found.text
+    assert "It is, -8.0 AP (95 % interval -8.0 to -8.0, n = 3) against the next worst, τ = 0.3" in found.text
     assert "40.5 at τ = 0, 51.0 at τ = 0.1, 48.5 at τ = 0.3; best is τ = 0.1" in found.text
     assert found.text.endswith("What else the expectation says in words is not judged.")
-    assert judge_tau([40.0, 49.0], [50.0, 52.0], [48.0, 49.0]).holds is None  # intervals touch
+    assert judge_tau([40.0, 44.5, 49.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]).holds is None  # they overlap
     assert judge_tau([40.0], [50.0], [48.0]).holds is None  # one seed
 
 
 def test_where_tau_zero_does_no_harm_the_purity_of_the_edges_is_given_as_a_reason(
     tmp_path, judge_tau, write_edge_purity
 ):
-    aps = [50.0, 51.0], [50.0, 52.0], [48.0, 49.0]
+    aps = [52.0, 52.5, 53.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]
     found = judge_tau(*aps)
     assert found.holds is False
-    assert "It is NOT: τ = 0 is +2.0 AP" in found.text
+    assert "It is NOT: τ = 0 is +4.0 AP" in found.text
     assert "was not measured" in found.text
+    assert judge_tau([50.0, 50.5, 51.0], *aps[1:]).holds is None  # intervals overlap
+    elsewhere = judge_tau([52.0, 53.0, None, None], [None, None, 50.0, 51.0], [None, None, 48.0, 49.0])
+    assert "+4.0 AP (means; no seed in common)" in elsewhere.text
     measured = read_edge_purity(write_edge_purity(tmp_path / "purity", {0.0: (1.0, 0.975), 0.3: (0.5, 0.99)}))
     assert "at τ = 0 97.5 % of the edges" in judge_tau(*aps, edge_purity=measured).text
