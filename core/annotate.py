@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
@@ -20,6 +20,7 @@ from core.checkpoint import load_trained
 from core.config import Config
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
+from core.datasets.photo import upright_size
 from core.datasets.transforms import fixed_view
 from core.detection import coco_results
 from core.device import check_device
@@ -50,15 +51,17 @@ def list_photos(images: Path, categories: list[str]) -> dict[str, Any]:
     """A COCO file's content for the photos of a folder, not yet annotated; what is no image is left out.
 
     Raises:
-        ValueError: if the folder holds no image.
+        ValueError: if the folder holds no image, or a broken one.
     """
     entries = []
     for path in sorted(path for path in images.iterdir() if path.is_file()):
         try:
             with Image.open(path) as image:
-                width, height = ImageOps.exif_transpose(image).size
+                width, height = upright_size(image)
         except UnidentifiedImageError:
             continue
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read as an image ({error})") from error
         entries.append({"id": len(entries) + 1, "file_name": path.name, "width": width, "height": height})
     if not entries:
         raise ValueError(f"{images}: no image in this folder")
@@ -77,7 +80,7 @@ def annotate(checkpoint: Path, images: Path, out: Path, *, min_score: float, dev
     partial_file = out / f".{LIST_OF_PHOTOS}.partial"
     partial_file.write_text(json.dumps(content))
     view = partial(fixed_view, short_side=config.data.val_short_side, long_side_max=config.data.long_side_max)
-    dataset = CocoDataset(partial_file, images, view_of=view)
+    dataset = CocoDataset(partial_file, images, view_of=view, upright=True)
     thresholds = config.inference.model_dump(exclude={"batch_size"})
     for index, entry in enumerate(tqdm(content["images"], unit="photo", disable=not progress)):
         with torch.inference_mode(), autocast(config.training.precision, device):

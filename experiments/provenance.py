@@ -32,11 +32,20 @@ class Provenance:
 
 def provenance() -> Provenance:
     """Describe the code and the versions of this process."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    versions = package_versions()
     revision = _git("rev-parse", "HEAD")
     # dvc.lock changes with every run, after it, and decides no result
     dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"))
     return Provenance(code_digest(trial_sources(), versions), versions, revision or None, dirty)
+
+
+def package_versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def current_code() -> str:
+    """The `code` of `provenance` alone: of the files and packages as they are now."""
+    return code_digest(trial_sources(), package_versions())
 
 
 def trial_sources(root: Path = ROOT) -> list[Path]:

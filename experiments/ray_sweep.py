@@ -27,13 +27,14 @@ class Relay(tune.Callback):
 
     def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
         self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
-        self.kills_before = count_kernel_kills()
+        self.kills_before: dict[str, int] = {}  # when a trial started, by its id
 
     def __getstate__(self) -> dict:
         """Nothing: Tune keeps its callbacks on disk for `Tuner.restore`, which the store makes needless here."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.kills_before[trial.trial_id] = count_kernel_kills()
         for observer in self.observers:
             observer.started(self.jobs[trial.config["job"]])
 
@@ -51,8 +52,8 @@ class Relay(tune.Callback):
         """The trial's process died for good. Tune's results would not say which, if it was before the first report."""
         job = self.jobs[trial.config["job"]]
         message = Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]  # the last one's
-        memory_ran_out = LOW_ON_MEMORY in message or count_kernel_kills() > self.kills_before
-        record = crashed(job, self.store, message, out_of_memory=memory_ran_out)
+        kills = count_kernel_kills() - self.kills_before[trial.trial_id]
+        record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:
             observer.ended(job, record)
 

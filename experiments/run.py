@@ -16,7 +16,7 @@ from typing import Any
 from experiments.params import Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
-from experiments.provenance import provenance
+from experiments.provenance import provenance, trial_sources
 from experiments.recipe import base_settings
 from experiments.results import write_results
 from experiments.store import Store
@@ -42,17 +42,17 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     store = Store(Path(".store"))
     jobs_of = {study.name: list_jobs(study, made_from) for study in studies}
     jobs = [job for of_study in jobs_of.values() for job in of_study]
-    if arguments.fresh:
-        for job in jobs:
-            store.forget(job.key)
-    to_run = longest_first(waiting(jobs, store))
-    for job in to_run:
-        store.forget_failure(job.key)  # of a sweep before this one: whether it still fails is to be seen
+    to_run = longest_first(waiting(jobs, store, fresh=arguments.fresh))
     distinct = len({job.key for job in jobs})
     shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
     print(f"{distinct} trials{shared}, {distinct - len(to_run)} finished before, {len(to_run)} to run", flush=True)
     check_data(to_run, allow_holes=arguments.allow_holes or params.allow_holes)
     tracking = [Tracking(study, jobs_of[study.name], store, Path.cwd()) for study in studies]
+    for job in to_run:  # now: what could stop the sweep before a trial starts has been checked
+        store.forget_failure(job.key)  # of a sweep before this one: whether it still fails is to be seen
+        if arguments.fresh:
+            with store.lock(job.key):
+                store.forget(job.key)
     if to_run:
         progress = Progress(to_run, 1 if arguments.in_process else params.resources.parallel_trials)
         observers: list[Observer] = [progress, *tracking]
@@ -85,6 +85,13 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     return status
 
 
+def inputs(params: Path) -> dict[Path, bytes]:
+    """The files that say what is run, as they are now: DVC notes them as they are when a stage ends."""
+    folder = Path(__file__).parent
+    paths = [params, *sorted(folder.glob("studies/*.yaml")), *sorted(folder.glob("recipes/*.yaml")), *trial_sources()]
+    return {path: path.read_bytes() for path in paths if path.is_file()}
+
+
 def finish(
     study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store, *, allow_holes: bool
 ) -> int:
@@ -93,7 +100,7 @@ def finish(
     if missing:
         print(
             f"interrupted: {study.name}: {len(missing)} of {len(jobs)} trials have not ended, no results written; "
-            "the same command goes on from there",
+            "the same command, without --fresh, goes on from there",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -120,6 +127,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(words)
     try:
+        before = inputs(arguments.params)
         params = load_params(arguments.params)
         settings_of = partial(base_settings, params, str(arguments.params))
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)
@@ -127,7 +135,12 @@ def main(words: Sequence[str] | None = None) -> int:
         if arguments.dry_run:
             print_plan(studies, Store(Path(".store")), teraflops=arguments.teraflops, fresh=arguments.fresh)
             return 0
-        return run_studies(studies, params, arguments)
+        status = run_studies(studies, params, arguments)
+        after = inputs(arguments.params)
+        if edited := [str(path) for path in before | after if before.get(path) != after.get(path)]:
+            print(f"edited while it ran: {', '.join(edited)}: results are of before, run it again", file=sys.stderr)
+            return max(status, 1)
+        return status
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,14 +8,16 @@ from typing import Any, Protocol
 
 from core.atomic_file import replaced
 from core.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
+from core.coco_metrics import read_truth
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
+from core.device import check_device
 from core.imagenet_weights import with_weights
 from core.preconditions import check_same_categories, check_something_to_learn
 from core.self_training import without_pseudo_masks
 from experiments.check import check_folder
 from experiments.params import Resources
-from experiments.provenance import Provenance
+from experiments.provenance import Provenance, current_code
 from experiments.store import Store, trial_key
 from experiments.study import Study, Trial
 from experiments.trial import describe_trial, run_trial
@@ -83,6 +85,7 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
                     f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories names {sorted(unknown)}, "
                     f"the data has {validation_set.categories}; name some of these, or {WAY_OUT}"
                 )
+            read_truth(validation_set.annotation_path)
             training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             check_same_categories(training_set, validation_set)
             if not validation_set.has_masks:
@@ -102,12 +105,12 @@ def check_learnable(job: Job, training_set: CocoDataset) -> None:
         raise ValueError(f"{job.trial.study}: arm '{job.trial.arm}': {error}; {WAY_OUT}") from error
 
 
-def waiting(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """The jobs that are not finished, those of one key once."""
+def waiting(jobs: Sequence[Job], store: Store, *, fresh: bool = False) -> list[Job]:
+    """The jobs that are not finished, or all if `fresh`; those of one key once."""
     by_key: dict[str, Job] = {}
     for job in jobs:
         by_key.setdefault(job.key, job)
-    return [job for job in by_key.values() if store.finished(job.key) is None]
+    return [job for job in by_key.values() if fresh or store.finished(job.key) is None]
 
 
 def longest_first(jobs: Sequence[Job]) -> list[Job]:
@@ -141,6 +144,10 @@ def run_job(
         finished = store.finished(job.key)  # meanwhile, by a worker that outlived its driver
         if finished is not None:
             return finished
+        if (code := current_code()) != job.provenance.code:  # else it would stand under the other code's key for good
+            record = other_code(job, code)
+            store.write(record)
+            return record
         _lend_teacher(job, store)
         folder = store.folder(job.key)
         record = run_trial(
@@ -161,25 +168,50 @@ def run_job(
         return record
 
 
-def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False) -> dict[str, Any]:
-    """Leave the record of a job whose process died before it could write one."""
+def crashed(
+    job: Job, store: Store, message: str, *, out_of_memory: bool = False, kernel_kills: int = 0
+) -> dict[str, Any]:
+    """Leave the record of a job whose process died before it could write one.
+
+    `kernel_kills`: how many processes of the driver's machine the kernel killed for lack of memory meanwhile.
+    """
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
     reason = f"the process died: {message.strip().splitlines()[0]}"  # Ray goes on with ids that differ each time
-    if out_of_memory:
+    if out_of_memory or kernel_kills:
         batch_size = job.trial.config.training.batch_size
+        cause = (
+            "the process was killed when memory ran out"
+            if out_of_memory
+            else f"the process died while the kernel killed {kernel_kills} for lack of memory, probably this one too"
+        )
         reason = (
-            "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
-            f"training.batch_size ({batch_size}) or the image size"
+            f"{cause}; take fewer resources.parallel_trials, or lower training.batch_size ({batch_size}) or the image "
+            "size"
         )
     record = described | {"status": "failed", "reason": reason, "traceback": message}
     store.write(record)
     return record
 
 
+def other_code(job: Job, code: str) -> dict[str, Any]:
+    """The record of a job whose process has other code or packages than the sweep's driver had when it began."""
+    reason = (
+        f"the code or the packages of this process (digest {code}) are not those with which the sweep began "
+        f"({job.provenance.code}): edited while it ran? The same command begins anew"
+    )
+    described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
+    return described | {"status": "failed", "reason": reason}
+
+
 def run_one_by_one(
     jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], *, progress: bool = True
 ) -> None:
-    """Run jobs in this process, in order: for tests and debugging."""
+    """Run jobs in this process, in order: for tests and debugging.
+
+    Raises:
+        ValueError: if `resources` ask for a GPU and there is none.
+    """
+    check_device(device_of(resources))
     for job in jobs:
         for observer in observers:
             observer.started(job)

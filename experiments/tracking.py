@@ -115,7 +115,8 @@ class Tracking:
             yield
         except UNREACHABLE as error:
             problem = f"MLflow at {self.uri}: {_first_line(error)}"
-            raise ValueError(f"{problem}; finished trials are kept, the same command goes on") from error
+            way_out = "finished trials are kept; the same command, without --fresh, goes on"
+            raise ValueError(f"{problem}; {way_out}") from error
 
     def _try(self, log: Callable[..., None], *arguments: Any) -> None:
         if self.lost:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from core.coco_metrics import read_truth
 from core.datasets.annotation_file import AnnotationFile, read_annotation_file
 from core.datasets.masks import has_area, segmentation_problem
-from core.datasets.photo import open_rgb
+from core.datasets.photo import is_turned_unseen, open_rgb
 
 MAX_PROBLEMS_PRINTED = 20
 
@@ -107,8 +108,18 @@ def main() -> None:
         files.append(file)
         print("\n".join(summary(file)))
         problems += [f"{file.path}: {p}" for p in split_problems(file, args.root / folder, progress=True)]
+        if turned := [r.file_name for r in file.images if is_turned_unseen(args.root / folder / r.file_name)]:
+            print(
+                f"  turned      {len(turned)} images that viewers turn by EXIF, such as {turned[0]}: their size does "
+                "not tell whether the boxes are of the turned picture; the pixels are taken as stored, as in COCO"
+            )
     if len(files) == len(splits):
         problems += pair_problems(*files, same_folder=args.train_images == args.val_images)
+        if not any(problem.startswith(f"{files[1].path}:") for problem in problems):
+            try:
+                read_truth(files[1].path)  # areas and crowds, which the evaluation reads
+            except ValueError as error:
+                problems.append(str(error))
         if any(not has_area(s) for record in files[1].images for s in record.segmentations):
             problems.append(f"{files[1].path}: instances without a mask, expected one for each: mask AP needs them")
 

@@ -61,6 +61,7 @@ class CocoDataset(Dataset):
         drop_images_without_boxes: bool = False,
         drop_vanished_boxes: bool = False,  # boxes under 1 px once the view is taken
         semantic_labels: bool = False,  # whether the samples have them
+        upright: bool = False,  # photos as viewers show them, see `open_rgb`
     ) -> None:
         self.annotation_path = annotation_path
         self.image_folder = image_folder
@@ -68,6 +69,7 @@ class CocoDataset(Dataset):
         self.ignored_bottom_rows = ignored_bottom_rows
         self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
         self.semantic_labels = semantic_labels
+        self.upright = upright
         self.epoch = 0
         self.decoded: dict[int, Image.Image] = {}  # by place in `records`
         self.pixels_decoded = 0
@@ -113,7 +115,8 @@ class CocoDataset(Dataset):
         if index in self.decoded:
             return self.decoded[index]
         record = self.records[index]
-        image = open_rgb(self.image_folder / record.file_name, record.width, record.height)
+        path = self.image_folder / record.file_name
+        image = open_rgb(path, record.width, record.height, upright=self.upright)
         if self.pixels_decoded + record.width * record.height <= PIXELS_KEPT:
             self.decoded[index] = image
             self.pixels_decoded += record.width * record.height

@@ -86,3 +86,23 @@ def test_a_photo_is_taken_upright_as_its_camera_says(checkpoint: Path) -> None:
     image = json.loads((checkpoint.parent / "out" / "annotations.json").read_text())["images"][2]
     assert (image["width"], image["height"]) == (80, 120)
     assert Image.open(checkpoint.parent / "out" / "c.jpg.png").size == (80, 120)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_photo_that_keeps_its_size_is_turned_too(checkpoint: Path, orientation: int) -> None:
+    photo = Image.new("RGB", (80, 80), "white")
+    photo.paste("red", (0, 0, 80, 40))
+    exif = Image.Exif()
+    exif[0x0112] = orientation  # upside down, and a square turned by a quarter
+    photo.save(checkpoint.parent / "photos" / "c.png", exif=exif)
+    run(checkpoint, 1.0)  # no instance is drawn
+    picture = Image.open(checkpoint.parent / "out" / "c.png.png").convert("RGB")
+    assert picture.getpixel((60, 70) if orientation == 3 else (70, 60)) == (255, 0, 0)
+    assert picture.getpixel((20, 10) if orientation == 3 else (10, 20)) == (255, 255, 255)
+
+
+def test_a_truncated_photo_is_named(checkpoint: Path) -> None:
+    path = checkpoint.parent / "photos" / "a.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"a\.jpg: cannot be read as an image"):
+        run(checkpoint, 0.0)

@@ -10,7 +10,7 @@ from core.config import Config
 from core.config_file import build_config
 from core.datasets.shapes import generate
 from experiments import trial as trial_module
-from experiments.provenance import Provenance
+from experiments.provenance import Provenance, current_code
 from experiments.study import Study, load_study
 
 BASE = {
@@ -42,7 +42,7 @@ ARMS = "question: q\nsource: s\nexpectation: a < b\nreference_arm: b\narms: {a: 
 
 @pytest.fixture
 def made_from() -> Provenance:
-    return Provenance("c0de", {"torch": "2", "torchvision": "0"}, "abc", git_dirty=False)
+    return Provenance(current_code(), {"torch": "2", "torchvision": "0"}, "abc", git_dirty=False)
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,34 @@ def test_fresh_runs_everything_again(study: Study, here: Path, fake_training: li
     assert fake_training == ["0", "2", "0", "2"]
 
 
+def test_fresh_keeps_all_where_the_sweep_cannot_start(study: Study, here: Path, fake_training, monkeypatch) -> None:
+    run(study)
+
+    def unreachable(*arguments: object) -> None:
+        raise ValueError("MLflow does not answer")
+
+    monkeypatch.setattr(run_module, "Tracking", unreachable)
+    with pytest.raises(ValueError, match="does not answer"):
+        run(study, fresh=True)
+    monkeypatch.setattr(run_module, "Tracking", Silence)
+    run(study)
+    assert fake_training == ["0", "2"]
+
+
+def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, capsys) -> None:
+    text = "data: {recipe: shapes, root: .}\nstudies: [loss_terms]\n"
+    (here / "params.yaml").write_text(text)
+
+    def edit(*arguments: object) -> int:
+        (here / "params.yaml").write_text(f"{text}seeds: [1]\n")
+        return 0
+
+    monkeypatch.setattr(run_module, "run_studies", edit)
+    assert main(["--all"]) == 1
+    assert "edited while it ran: params.yaml: results are of before" in capsys.readouterr().err
+    assert main(["--all"]) == 0  # written again, equal
+
+
 def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_training: list, capsys) -> None:
     run(replace(study, trials=study.trials[:1]))
     capsys.readouterr()

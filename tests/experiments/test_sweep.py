@@ -10,6 +10,7 @@ import torch
 
 from core import training
 from core.epoch import run_epoch
+from experiments import sweep
 from experiments.params import Resources
 from experiments.progress import Progress, as_duration, seconds_left
 from experiments.provenance import Provenance
@@ -147,6 +148,43 @@ def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) 
         "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
         "training.batch_size (4) or the image size"
     )
+    record = crashed(jobs[0], store, "The actor died.\n  pid 123", kernel_kills=2)
+    assert record["reason"].startswith(
+        "the process died while the kernel killed 2 for lack of memory, probably this one too; take fewer"
+    )
+
+
+def test_a_process_with_other_code_than_the_driver_s_trains_nothing(
+    jobs: list[Job], store: Store, fake_training: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "current_code", lambda: "edited")
+    run(jobs[:1], store)
+    assert fake_training == []
+    record = records_of(jobs[:1], store)[jobs[0].key]
+    assert record["status"] == "failed"
+    assert "(digest edited) are not those with which the sweep began" in record["reason"]
+
+
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_trained(
+    jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match="device is cuda, but torch finds no GPU"):
+        run_one_by_one(jobs, store, Resources(gpus_per_trial=1), [])
+    assert records_of(jobs, store)[jobs[0].key] is None
+
+
+def test_a_bad_area_of_a_validation_annotation_stops_the_sweep_before_it_starts(
+    study: Study, shapes: Path, tmp_path: Path, made_from: Provenance
+) -> None:
+    content = json.loads((shapes / "instances_val.json").read_text())
+    content["annotations"][0]["area"] = None
+    (tmp_path / "broken.json").write_text(json.dumps(content))
+    trial = study.trials[0]
+    data = trial.config.data.model_copy(update={"val_annotations": str(tmp_path / "broken.json")})
+    broken = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
+    with pytest.raises(ValueError, match=r"broken\.json: .*\n.*annotation 1 .*area is None"):
+        check_data(list_jobs(broken, made_from))
 
 
 def test_a_missing_data_folder_is_named(study: Study, made_from: Provenance, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
+import json
+
 import pytest
+from PIL import Image
 
 from core.datasets.annotation_file import read_annotation_file
 from core.datasets.check import main, pair_problems, split_problems, summary
@@ -71,3 +74,28 @@ def test_the_command_exits_with_zero_on_a_sound_data_set(tmp_path, monkeypatch, 
         main()
     assert end.value.code == 0
     assert "no problems" in capsys.readouterr().out
+
+
+def test_what_the_evaluation_would_refuse_is_a_problem(tmp_path, monkeypatch, capsys):
+    generate(tmp_path / "d", {"train": 1, "val": 1}, seed=0, size=96)
+    path = tmp_path / "d" / "instances_val.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["area"] = None
+    path.write_text(json.dumps(content))
+    monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "d")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert "area is None, expected a number" in capsys.readouterr().out
+
+
+def test_images_that_viewers_turn_without_another_size_are_counted(tmp_path, monkeypatch, capsys):
+    generate(tmp_path / "d", {"train": 2, "val": 1}, seed=0, size=96)
+    path = next((tmp_path / "d" / "train").iterdir())
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(path).save(path, exif=exif)
+    monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "d")])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"turned      1 images that viewers turn by EXIF, such as {path.name}" in capsys.readouterr().out
