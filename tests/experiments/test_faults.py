@@ -26,12 +26,12 @@ source: s
 expectation: a < b
 reference_arm: full
 arms:
-  wide: {model.pyramid_channels: 1024, training.epochs: 1} # its weights, gradients and moments go beyond MEMORY_GB
+  wide: {model.pyramid_channels: 1536, training.epochs: 1} # its weights, gradients and moments go beyond MEMORY_GB
   box_mask: {loss.box_mask: 1, loss.dice: 0, loss.projection: 0, loss.pairwise: 0}
   both: {loss.dice: 0}
   full: {supervision.mask_ratio: 1, loss.projection: 0, loss.pairwise: 0}
 """
-EPOCHS = 10  # of all arms but `wide`
+EPOCHS = 60  # of all arms but `wide`
 MEMORY_GB = "2"  # enough for the others
 SWEEP = f"""
 import argparse, sys
@@ -59,6 +59,7 @@ class Sweep:
         (folder / "faults.yaml").write_text(STUDY)
         self.folder, self.data = folder, data
         self.groups: list[int] = []
+        self.said = ""  # by the last start
         self.seen: set[tuple[str, int]] = set()  # (trial, epoch) that were reported so far, by any start
 
     def run(
@@ -76,12 +77,13 @@ class Sweep:
         self.groups.append(process.pid)
         while process.poll() is None:
             time.sleep(0.02)
-            for name, epoch in re.findall(r"^(\S+) (\d+)/\d+ ", said.read_text(), re.MULTILINE):
+            self.said = said.read_text()
+            for name, epoch in re.findall(r"^(\S+) (\d+)/\d+ ", self.said, re.MULTILINE):
                 self.seen.add((name, int(epoch)))
             if until is not None and until(self):
                 do(process.pid)
                 until = None
-        assert until is None, f"the sweep ended before the fault:\n{said.read_text()}"
+        assert until is None, f"the sweep ended before the fault:\n{self.said}"
         return process.returncode
 
     def end(self) -> None:
@@ -126,6 +128,10 @@ def share_reported(share: float) -> Callable[[Sweep], bool]:
     return lambda sweep: len(sweep.seen) >= share * 3 * EPOCHS
 
 
+def both_failed_and_share_reported(share: float) -> Callable[[Sweep], bool]:
+    return lambda sweep: sweep.said.count(": FAILED, ") == 2 and share_reported(share)(sweep)
+
+
 def kill(process_id: int) -> None:
     os.kill(process_id, signal.SIGKILL)
 
@@ -163,7 +169,7 @@ def test_a_sweep_that_is_killed_interrupted_and_hurt_ends_as_an_undisturbed_one(
 
     # a trial raises, another needs more than its memory, the driver is killed when the rest have come to 30 %
     limit = "--memory", MEMORY_GB
-    assert hurt.run(*limit, until=share_reported(0.3), do=kill) == -signal.SIGKILL
+    assert hurt.run(*limit, until=both_failed_and_share_reported(0.3), do=kill) == -signal.SIGKILL
     reasons = {arm: json.loads((folders[arm] / "failed.json").read_text())["reason"] for arm in ("wide", "box_mask")}
     assert "checkpoint.pt" in reasons["box_mask"]
     assert reasons["wide"].startswith("out of memory at the limit of 2 GB (resources.memory_per_trial_gb)")
