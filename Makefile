@@ -56,8 +56,9 @@ report: $(READY)
 verify: $(READY)
 	python -m analysis.report --verify
 
+# Ray's workers would yield to the other tests' processes until they time out.
 test: $(READY)
-	python -m pytest
+	RAY_worker_niceness=0 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
