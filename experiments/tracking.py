@@ -144,8 +144,9 @@ class Tracking:
         return experiment.experiment_id
 
     def _end_abandoned(self) -> None:
-        """End the runs whose driver was killed; those that this sweep takes up are opened again."""
-        for run in self.client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'"):
+        """End the runs whose driver was killed, of every study; those that this sweep takes up are opened again."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        for run in self.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
             if has_died(run.data.tags.get("driver", "")):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 

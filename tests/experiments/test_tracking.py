@@ -167,12 +167,16 @@ def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
     for run in (dead, *parents):
         server.client.set_tag(run.info.run_id, "driver", f"{host} {process_id} {float(born) - 60:.2f}")
 
-    # the study has changed meanwhile: no run is taken up
+    other = Tracking(replace(study, name="other"), jobs, store, tmp_path)
+    server.client.set_tag(other.parent_id, "driver", f"{host} {process_id} {float(born) - 60:.2f}")
+
+    # the study has changed meanwhile, and the other of the killed sweep does not run again: no run is taken up
     changed = Tracking(study, jobs[1:], store, tmp_path)
     changed.close({})
     status = {run.info.run_id: run.info.status for runs in server.runs() for run in runs}
     assert [status.pop(run.info.run_id) for run in (*parents, dead, alive)] == ["KILLED", "KILLED", "RUNNING"]
     assert list(status.values()) == ["KILLED"]  # the sweep that was just closed
+    assert server.client.get_run(other.parent_id).info.status == "KILLED"
 
 
 def test_a_run_that_was_killed_between_its_first_calls_is_completed(
