@@ -174,19 +174,6 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_trained(
     assert records_of(jobs, store)[jobs[0].key] is None
 
 
-def test_a_bad_area_of_a_validation_annotation_stops_the_sweep_before_it_starts(
-    study: Study, shapes: Path, tmp_path: Path, made_from: Provenance
-) -> None:
-    content = json.loads((shapes / "instances_val.json").read_text())
-    content["annotations"][0]["area"] = None
-    (tmp_path / "broken.json").write_text(json.dumps(content))
-    trial = study.trials[0]
-    data = trial.config.data.model_copy(update={"val_annotations": str(tmp_path / "broken.json")})
-    broken = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
-    with pytest.raises(ValueError, match=r"broken\.json: .*\n.*annotation 1 .*area is None"):
-        check_data(list_jobs(broken, made_from))
-
-
 def test_a_missing_data_folder_is_named(study: Study, made_from: Provenance, tmp_path: Path) -> None:
     trial = study.trials[0]
     data = trial.config.data.model_copy(update={"root": str(tmp_path / "nowhere")})
@@ -195,16 +182,19 @@ def test_a_missing_data_folder_is_named(study: Study, made_from: Provenance, tmp
         list_jobs(moved, made_from)
 
 
+@pytest.mark.parametrize(
+    ("part", "field", "value"), [("train", "category_id", 99), ("val", "area", None)], ids=["training", "validation"]
+)
 def test_a_bad_annotation_stops_the_sweep_before_it_starts(
-    study: Study, shapes: Path, tmp_path: Path, made_from: Provenance
+    study: Study, shapes: Path, tmp_path: Path, made_from: Provenance, part: str, field: str, value: int | None
 ) -> None:
-    content = json.loads((shapes / "instances_train.json").read_text())
-    content["annotations"][0]["category_id"] = 99
+    content = json.loads((shapes / f"instances_{part}.json").read_text())
+    content["annotations"][0][field] = value
     (tmp_path / "broken.json").write_text(json.dumps(content))
     trial = study.trials[0]
-    data = trial.config.data.model_copy(update={"train_annotations": str(tmp_path / "broken.json")})
+    data = trial.config.data.model_copy(update={f"{part}_annotations": str(tmp_path / "broken.json")})
     broken = replace(study, trials=(replace(trial, config=trial.config.model_copy(update={"data": data})),))
-    with pytest.raises(ValueError, match=r"broken\.json: .*\n.*annotation 1 .*category_id is 99"):
+    with pytest.raises(ValueError, match=rf"broken\.json: .*\n.*annotation 1 .*{field} is {value}"):
         check_data(list_jobs(broken, made_from))
 
 

@@ -55,47 +55,55 @@ def test_splits_must_agree_on_categories_and_share_no_image(write):
     assert "categories are {3: 'wolf'}, expected those of" in pair_problems(train, val, same_folder=False)[0]
 
 
-def test_the_command_exits_with_one_on_problems(write, monkeypatch, capsys):
-    root = write([annotation(category_id=4)])
-    monkeypatch.setattr("sys.argv", ["check", "--root", str(root)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 1
-    printed = capsys.readouterr().out
+@pytest.fixture
+def check(monkeypatch, capsys):
+    """Runs the command on a folder; its exit status and what it printed."""
+
+    def run(root):
+        monkeypatch.setattr("sys.argv", ["check", "--root", str(root)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().out
+
+    return run
+
+
+def test_the_command_exits_with_one_on_problems(write, check):
+    status, printed = check(write([annotation(category_id=4)]))
+    assert status == 1
     assert "annotation 1 (image 7): category_id is 4, expected one of 3, 9" in printed
     assert "instances_val.json: cannot be read" in printed
     assert "2 problem(s)" in printed
 
 
-def test_the_command_exits_with_zero_on_a_sound_data_set(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def shapes(tmp_path):
     generate(tmp_path / "shapes", {"train": 2, "val": 1}, size=96)
-    monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "shapes")])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 0
-    assert "no problems" in capsys.readouterr().out
+    return tmp_path / "shapes"
 
 
-def test_what_the_evaluation_would_refuse_is_a_problem(tmp_path, monkeypatch, capsys):
-    generate(tmp_path / "d", {"train": 1, "val": 1}, seed=0, size=96)
-    path = tmp_path / "d" / "instances_val.json"
+def test_the_command_exits_with_zero_on_a_sound_data_set(shapes, check):
+    status, printed = check(shapes)
+    assert status == 0
+    assert "no problems" in printed
+    assert "turned" not in printed
+
+
+def test_what_the_evaluation_would_refuse_is_a_problem(shapes, check):
+    path = shapes / "instances_val.json"
     content = json.loads(path.read_text())
     content["annotations"][0]["area"] = None
     path.write_text(json.dumps(content))
-    monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "d")])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 1
-    assert "area is None, expected a number" in capsys.readouterr().out
+    status, printed = check(shapes)
+    assert status == 1
+    assert "area is None, expected a number" in printed
 
 
-def test_images_that_viewers_turn_without_another_size_are_counted(tmp_path, monkeypatch, capsys):
-    generate(tmp_path / "d", {"train": 2, "val": 1}, seed=0, size=96)
-    path = next((tmp_path / "d" / "train").iterdir())
+def test_images_that_viewers_turn_without_another_size_are_counted(shapes, check):
+    path = next((shapes / "train").iterdir())
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.open(path).save(path, exif=exif)
-    monkeypatch.setattr("sys.argv", ["check", "--root", str(tmp_path / "d")])
-    with pytest.raises(SystemExit):
-        main()
-    assert f"turned      1 images that viewers turn by EXIF, such as {path.name}" in capsys.readouterr().out
+    status, printed = check(shapes)
+    assert status == 0
+    assert f"turned      1 images that viewers turn by EXIF, such as {path.name}" in printed
