@@ -40,12 +40,12 @@ data/shapes: $(READY)
 # The check comes first: DVC removes the results of a stage before it starts it, and reports a misspelled key worse.
 # All studies' trials are trained in one sweep, which keeps every core busy, and DVC is told that it ran their stages.
 # Where trials failed (status 1), or differ from the reference, it ends with an error: tables and page are written all
-# the same, with the holes and their reasons.
+# the same, with the holes and their reasons. (Not by MAKE: `make -n` runs a line that names it.)
 repro: data/shapes
 	python -m experiments.check
 	dvc status --quiet || { python -m experiments.run --all && dvc commit --force --quiet study; } \
-		|| { test $$? -eq 1 && $(MAKE) report; exit 1; }
-	dvc repro || { $(MAKE) report; exit 1; }
+		|| { test $$? -eq 1 && make report; exit 1; }
+	dvc repro || { make report; exit 1; }
 
 report: $(READY)
 	-python -m analysis.report --params params.yaml

@@ -25,7 +25,7 @@ def summarize(values: Sequence[float]) -> Summary:
     """Summarize one number a seed: mean, standard deviation, n and a 95 % interval of the mean.
 
     Student's t interval, mean ± t sd / sqrt(n). A bootstrap cannot leave the range of the values: of three seeds it
-    gives exactly that range, which holds the mean in 72 % of cases. The price is width: with three seeds the interval
+    gives exactly that range, which holds the mean in 75 % of cases. The price is width: with three seeds the interval
     is ± 2.5 sd, and may leave 0..100. NaN values are holes: left out, and n says so.
     """
     present = np.asarray(values, dtype=float)

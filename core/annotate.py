@@ -51,7 +51,7 @@ def list_photos(images: Path, categories: list[str]) -> dict[str, Any]:
     """A COCO file's content for the photos of a folder, not yet annotated; what is no image is left out.
 
     Raises:
-        ValueError: if the folder holds no image, or a broken one.
+        ValueError: if the folder holds no image, or one whose header cannot be read.
     """
     entries = []
     for path in sorted(path for path in images.iterdir() if path.is_file()):

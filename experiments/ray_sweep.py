@@ -27,7 +27,8 @@ class Relay(tune.Callback):
 
     def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
         self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
-        self.kills_before: dict[str, int] = {}  # when a trial started, by its id
+        self.kills_at_first = count_kernel_kills()
+        self.kills_before: dict[str, int] = {}  # when a trial started, by its id; none if its process never came up
 
     def __getstate__(self) -> dict:
         """Nothing: Tune keeps its callbacks on disk for `Tuner.restore`, which the store makes needless here."""
@@ -52,7 +53,7 @@ class Relay(tune.Callback):
         """The trial's process died for good. Tune's results would not say which, if it was before the first report."""
         job = self.jobs[trial.config["job"]]
         message = Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]  # the last one's
-        kills = count_kernel_kills() - self.kills_before[trial.trial_id]
+        kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
         record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:
             observer.ended(job, record)

@@ -35,8 +35,9 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 (as stored) where the file has none."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1)
+    """EXIF orientation, 1 to 8; 1 (as stored) where the file has none, or Pillow applies it itself, as to TIFF."""
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found if found in range(1, 9) and image.format != "TIFF" else 1
 
 
 def is_turned_unseen(path: Path) -> bool:

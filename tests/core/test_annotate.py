@@ -101,8 +101,18 @@ def test_a_photo_that_keeps_its_size_is_turned_too(checkpoint: Path, orientation
     assert picture.getpixel((20, 10) if orientation == 3 else (10, 20)) == (255, 255, 255)
 
 
-def test_a_truncated_photo_is_named(checkpoint: Path) -> None:
-    path = checkpoint.parent / "photos" / "a.jpg"
+def test_a_turned_tiff_is_turned_once(checkpoint: Path) -> None:
+    photo = Image.new("RGB", (120, 80), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(checkpoint.parent / "photos" / "c.tif", exif=exif)
+    run(checkpoint, 1.0)
+    assert Image.open(checkpoint.parent / "out" / "c.tif.png").size == (80, 120)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "b.png"])
+def test_a_truncated_photo_is_named(checkpoint: Path, name: str) -> None:
+    path = checkpoint.parent / "photos" / name
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"a\.jpg: cannot be read as an image"):
+    with pytest.raises(ValueError, match=rf"{name}: cannot be read as an image"):
         run(checkpoint, 0.0)

@@ -5,6 +5,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +13,13 @@ from experiments import ray_sweep
 from experiments import run as run_module
 from experiments.params import DataSet, Params, Resources
 from experiments.plan import print_plan
+from experiments.progress import Progress
+from experiments.provenance import Provenance
 from experiments.ray_sweep import check_resources
 from experiments.run import INTERRUPTED, main, run_studies
 from experiments.store import Store
 from experiments.study import Study
+from experiments.sweep import list_jobs
 
 FLAGS = {"fresh": False, "allow_holes": False, "in_process": True}
 
@@ -195,6 +199,22 @@ def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
     check_resources(Resources(memory_per_trial_gb=10))
     with pytest.raises(ValueError, match=r"resources ask for 11 GB of memory a trial, the largest node has 10\.5"):
         check_resources(Resources(memory_per_trial_gb=11))
+
+
+@pytest.mark.parametrize(("starts", "found"), [(True, "killed 1 for lack of memory"), (False, "killed 3 for lack")])
+def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
+    study: Study, here: Path, made_from: Provenance, monkeypatch, starts: bool, found: str
+) -> None:
+    kills = iter([4, 6, 7] if starts else [4, 7])  # of the kernel, when the sweep, the trial and the error began
+    monkeypatch.setattr(ray_sweep, "count_kernel_kills", lambda: next(kills))
+    store, jobs = Store(here / ".store"), list_jobs(study, made_from)
+    relay = ray_sweep.Relay(jobs, store, [], Progress(jobs, 1))
+    (here / "error.txt").write_text("Failure # 1 (occurred at 12:00)\nThe actor died.\n")
+    trial = SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt")
+    if starts:
+        relay.on_trial_start(0, [], trial)
+    relay.on_trial_error(0, [], trial)
+    assert found in store.failed(jobs[0].key)["reason"]
 
 
 def test_every_record_names_its_run(study: Study, here: Path, fake_training: list) -> None:

@@ -100,10 +100,11 @@ def test_what_the_evaluation_would_refuse_is_a_problem(shapes, check):
 
 
 def test_images_that_viewers_turn_without_another_size_are_counted(shapes, check):
-    path = next((shapes / "train").iterdir())
+    path, unset = (shapes / "train").iterdir()
     exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.open(path).save(path, exif=exif)
+    for turned, orientation in ((path, 3), (unset, 0)):
+        exif[0x0112] = orientation
+        Image.open(turned).save(turned, exif=exif)
     status, printed = check(shapes)
     assert status == 0
     assert f"turned      1 images that viewers turn by EXIF, such as {path.name}" in printed
