@@ -17,6 +17,7 @@ from core.device import keep_freed_memory
 from core.epoch import epoch_batches, total_steps
 from core.model.condinst import build_model
 from core.optimizer import build_optimizer
+from core.precision import network_precision
 from core.workers import ALONE
 
 RECIPE = Path(__file__).parents[2] / "experiments" / "recipes" / "shapes.yaml"
@@ -85,7 +86,8 @@ def main() -> None:
     with timed_parts(model, seconds):
         run(10, arguments.steps, seconds)
 
-    print(f"recipe shapes, batch {batch_size}, {config.training.precision}, one thread, {arguments.steps} steps")
+    precision = network_precision(config.training.precision, "cpu")
+    print(f"recipe shapes, batch {batch_size}, {precision}, one thread, {arguments.steps} steps")
     print(f"{'one training image, all in':28s} {1000 * whole:7.2f} ms")
     for name, value in seconds.items():
         print(f"{name:28s} {1000 * value / (arguments.steps * batch_size):7.2f} ms")
