@@ -18,7 +18,7 @@ help:
 	@echo "make report  tables, plots and results/report.html again, from the results that are there"
 	@echo "make verify  rebuild every table of reference/ from its records and tell what differs"
 	@echo "make test    run the tests; RUN_SLOW=1 make test also those that take minutes (kills, a real MLflow server)"
-	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000"
+	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
 	@echo "make bench   time the losses against their plain forms, and a training image with its parts"
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    renew requirements.txt from requirements.in"
