@@ -8,6 +8,11 @@ import pandas as pd
 
 from analysis.published import has_published_setting, network_name, split_of
 
+STARTS = {  # of the trunk, by `model.backbone.weights`
+    None: "from scratch",
+    "package:shapes_trunk": "with a trunk that saw boxes of other generated images",
+}
+
 
 def scale_sentence(records: Sequence[dict[str, Any]], published: pd.DataFrame) -> str:
     """Name recipe, data, network and length of training, and what such a number can be evidence of.
@@ -66,7 +71,7 @@ def _data(config: dict[str, Any]) -> str:
 
 def _network(model: dict[str, Any]) -> str:
     backbone = model["backbone"]
-    start = "from scratch" if backbone.get("weights") is None else "with pretrained weights"
+    start = STARTS.get(backbone.get("weights"), "with pretrained weights")
     return f"{network_name(model) or backbone['name']} {start}"
 
 

@@ -39,6 +39,16 @@ def test_arms_that_are_recipes_are_all_named(coco_config):
     assert "may be compared" in text
 
 
+@pytest.mark.parametrize(("weights", "start"), [
+    (None, "from scratch"), ("package:shapes_trunk", "with a trunk that saw boxes of other generated images"),
+    ("weights/R-50.pkl", "with pretrained weights"),
+])  # fmt: skip
+def test_what_the_trunk_starts_from_is_named(weights, start):
+    model = PEOPLE["model"]
+    config = PEOPLE | {"model": model | {"backbone": model["backbone"] | {"weights": weights}}}
+    assert f" {start}, 15 epochs" in sentence(config)
+
+
 def test_a_trial_whose_process_died_has_no_device():
     assert "device not recorded." in sentence(PEOPLE, device=None)
 

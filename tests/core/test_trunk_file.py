@@ -20,9 +20,12 @@ SMALL = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("norm", ["trained", "frozen"])
 @pytest.mark.parametrize("name", ["timm:test_resnet", "resnet18"])
-def test_another_training_starts_from_it(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    backbone = {"name": name, "norm": "trained", "frozen_stages": 0, "stride_in_1x1": False}
+def test_another_training_starts_from_it(
+    name: str, norm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backbone = {"name": name, "norm": norm, "frozen_stages": 0, "stride_in_1x1": False}
     config = build_config(SMALL | {"model": SMALL["model"] | {"backbone": backbone}}, "test")
     torch.manual_seed(1)
     network = build_model(config.model, 3)
