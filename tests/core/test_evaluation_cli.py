@@ -98,8 +98,8 @@ def test_limit_and_settings_change_what_is_done(command, tmp_path: Path) -> None
     options = ("--limit", "3", "--set", "inference.max_detections=4", "--set", "data.val_short_side=32")
     code, out, _ = command(*options, "--batch-size", "2", "--output", str(tmp_path))
     assert code == 0
-    assert " 3 images, " in out
     found = Counter(result["image_id"] for result in json.loads((tmp_path / "segm.json").read_text()))
+    assert f" 3 images, {found.total()} detections, " in out
     assert set(found) == {1, 2, 3}
     assert max(found.values()) == 4
 

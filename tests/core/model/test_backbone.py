@@ -95,7 +95,7 @@ def test_package_weights_fill_the_timm_trunk_in_order(lite0):
     assert torch.equal(trunk.blocks[6][0].bn3.bias, tensors["_blocks.15._bn2.bias"])
 
 
-def test_the_trunk_that_comes_along_is_the_file_it_is_named_by_and_has_learned_to_see():
+def test_the_trunk_that_comes_along_is_the_file_it_is_named_by_and_was_trained():
     path = PACKAGES["shapes_trunk"]()
     assert path.stem.endswith(f"-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}")
     settings = load_recipe("shapes")["model"]["backbone"]
