@@ -49,9 +49,9 @@ repro: data/shapes
 
 report: $(READY)
 	-python -m analysis.report --params params.yaml
-	-python -m analysis.edge_purity
+	-python -m analysis.studies.edge_purity
 	python -m analysis.published_tables --params params.yaml
-	python -m analysis.html --params params.yaml
+	python -m analysis.page --params params.yaml
 
 verify: $(READY)
 	python -m analysis.report --verify

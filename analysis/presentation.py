@@ -3,16 +3,16 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.annotation_time import annotation_times, time_columns, time_figure
-from analysis.class_split import category_groups, gain_sentences, split_columns, split_figure
-from analysis.latex import latex_table, study_caption
-from analysis.mask_ratio import gap_sentences, ratio_arms, ratio_columns, ratio_figure
-from analysis.plots import arms_figure
+from analysis.plots.figures import arms_figure
 from analysis.published import STATUS_MEANINGS
 from analysis.results import finished
+from analysis.studies.annotation_budget import annotation_times, time_columns, time_figure
+from analysis.studies.class_split import category_groups, gain_sentences, split_columns, split_figure
+from analysis.studies.color_threshold import threshold_columns, threshold_figure, thresholds
+from analysis.studies.mask_ratio import gap_sentences, ratio_arms, ratio_columns, ratio_figure
 from analysis.study_data import StudyData
-from analysis.tables import OwnColumns, arm_table, reader_table, reading_note, render_markdown
-from analysis.threshold import threshold_columns, threshold_figure, thresholds
+from analysis.tables.latex import latex_table, study_caption
+from analysis.tables.study_table import OwnColumns, arm_table, reader_table, reading_note, render_markdown
 from analysis.verdict import Verdict, verdict
 
 

@@ -14,17 +14,17 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from analysis.checksums import write_checksums
-from analysis.figures import owner
 from analysis.files import write_text
-from analysis.html import render
+from analysis.page.figures import owner
+from analysis.page.html import render
 from analysis.presentation import study_table
-from analysis.rebuild import read_trials
+from analysis.reference.checksums import write_checksums
+from analysis.reference.rebuild import read_trials
+from analysis.reference.verify import verify_folder
 from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
-from analysis.verify import verify_folder
 
 PICTURES = "*_pictures.*"
 PAGE = "report.html"

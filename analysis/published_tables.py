@@ -15,14 +15,14 @@ import pandas as pd
 
 from analysis.files import write_text
 from analysis.labels import arm_label
-from analysis.latex import latex_table
 from analysis.published import STATUS_MEANINGS, network_name, read_published, split_of
 from analysis.results import study_names
 from analysis.scale import beside_published, training_length
 from analysis.statistics import summarize_arm
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
-from analysis.tables import markdown_table, number
+from analysis.tables.latex import latex_table
+from analysis.tables.study_table import markdown_table, number
 
 HEADERS = {
     "mask_AP": "mask AP",

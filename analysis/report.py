@@ -18,24 +18,24 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.annotation_time import SOURCES, AnnotationCost
-from analysis.comparison import FAILURES, Comparison, compare
-from analysis.curves import curves_figure
-from analysis.edge_purity import edge_purity_table, read_edge_purity
-from analysis.edge_purity import render_markdown as edge_purity_markdown
 from analysis.files import write_text
 from analysis.labels import arm_label
-from analysis.pictures import contrasting_images, picture_columns, pictures_figure
-from analysis.plots import empty_figure, save, sizes_figure, styled
+from analysis.plots.curves import curves_figure
+from analysis.plots.figures import empty_figure, save, sizes_figure, styled
+from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
 from analysis.presentation import main_figure, study_table, study_verdict, table_files
 from analysis.published_tables import comparison_files
+from analysis.reference.compare import FAILURES, Comparison, compare
+from analysis.reference.verify import report_verification
 from analysis.results import finished, read_records, read_results, recipe_of, study_names
 from analysis.scale import machine
+from analysis.studies.annotation_budget import SOURCES, AnnotationCost
+from analysis.studies.edge_purity import edge_purity_table, read_edge_purity
+from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
-from analysis.tables import markdown_table, number
+from analysis.tables.study_table import markdown_table, number
 from analysis.verdict import Verdict
-from analysis.verify import report_verification
 
 PICTURE_ROWS = 6
 MEASUREMENT = "edge_purity"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.annotation_time import AnnotationCost
-from analysis.edge_purity import read_edge_purity
 from analysis.published import read_published, with_released_models
 from analysis.results import finished, read_records, read_results
 from analysis.scale import scale_sentence
+from analysis.studies.annotation_budget import AnnotationCost
+from analysis.studies.edge_purity import read_edge_purity
 from analysis.study import Study, load_study
 
 DEFAULT_NEIGHBORHOOD = (3, 2)  # size and dilation of the paper

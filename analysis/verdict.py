@@ -7,9 +7,9 @@ import pandas as pd
 
 from analysis.labels import arm_label
 from analysis.statistics import Summary, order_holds, paired_difference, summarize_arm
+from analysis.studies.color_threshold import purity_sentence, thresholds
 from analysis.study import Study
-from analysis.tables import difference_in_words, number, span
-from analysis.threshold import purity_sentence, thresholds
+from analysis.tables.study_table import difference_in_words, number, span
 
 ONE_SEED = "one seed and so no interval, difference to"
 

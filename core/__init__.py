@@ -1,11 +1,10 @@
 """BoxInst and CondInst on torch and torchvision.
 
-Reading order: structures (records, shape legend) · config (every setting and its source) · recipe · datasets/coco ·
+Reading order: structures (records, shape legend) · config (every setting and its source) · datasets/coco ·
 datasets/supervision (who has a mask) · model/condinst · targets/assignment · targets/color_similarity ·
-losses/projection · losses/pairwise · losses/criterion · precision · training_step · workers (several GPUs) ·
-effective_batch · epoch · training · postprocess · detection · coco_metrics · evaluation.
-Beside it: model/mask_rcnn, pseudo_masks and self_training (what BoxInst is compared with) · edge_purity (no training) ·
-released_weights (checkpoints of AdelaiDet's).
+losses/projection · losses/pairwise · losses/criterion · training/step · training/loop · evaluation.
+Beside it: model/mask_rcnn and pseudo_masks (what BoxInst is compared with) · edge_purity (no training) ·
+checkpoints (ours and AdelaiDet's) · compute (device, precision, several workers) · files.
 Commands: train · evaluation · annotate · datasets/check · datasets/download.
 `core` imports neither Ray, MLflow nor DVC.
 """

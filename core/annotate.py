@@ -16,19 +16,20 @@ from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from core.checkpoint import load_trained
+from core.checkpoints.checkpoint import load_trained
+from core.compute.device import check_device
+from core.compute.precision import autocast
 from core.config import Config
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
 from core.datasets.photo import upright_size
 from core.datasets.transforms import fixed_view
-from core.detection import coco_results
-from core.device import check_device
 from core.drawing import draw_instances
-from core.model.condinst import CondInst, build_model
+from core.evaluation.detection import coco_results
+from core.evaluation.postprocess import detect
+from core.model.build import build_model
+from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
-from core.postprocess import detect
-from core.precision import autocast
 
 LIST_OF_PHOTOS = "annotations.json"
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import torch
 
-from core.command import run_command
-from core.config_file import build_config, merge
-from core.imagenet_weights import require_weights
-from core.metrics_table import metrics_table
-from core.precision import network_precision
-from core.recipe import changes_of, load_recipe
-from core.results_file import write_metrics, write_results
-from core.training import train
-from core.workers import Workers
+from core.compute.command import run_command
+from core.compute.precision import network_precision
+from core.compute.workers import Workers
+from core.config.file import build_config, merge
+from core.config.recipe import changes_of, load_recipe
+from core.evaluation.submission import write_metrics, write_results
+from core.evaluation.tables import metrics_table
+from core.files.imagenet_weights import require_weights
+from core.training.loop import train
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

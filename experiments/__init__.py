@@ -2,7 +2,7 @@
 
 Reading order: params · recipe · study (files → trials) · provenance · store (what a result was made from, and its
 place) · memory · trial (one training) · sweep (which trials run) · plan (what they take) · run (command line, Ray) ·
-progress · driver · confusion · run_content · tracking (what MLflow shows) · results (what the analysis reads).
+progress · tracking (what MLflow shows) · results (what the analysis reads).
 """
 
 import os

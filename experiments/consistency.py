@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from skimage import data
 
-from core.atomic_file import replaced
+from core.files.atomic import replaced
 from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE
 from core.targets.box_mask import box_masks

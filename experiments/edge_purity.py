@@ -14,13 +14,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from core.atomic_file import replaced
 from core.config import Config, Fraction, Frozen
-from core.config_file import build_config, describe, field_paths, read_yaml
+from core.config.file import build_config, describe, field_paths, read_yaml
 from core.datasets.coco import load_validation_set
 from core.datasets.digest import data_digest
 from core.edge_purity import EdgeCounts, edge_purity
-from core.imagenet_weights import with_weights
+from core.files.atomic import replaced
+from core.files.imagenet_weights import with_weights
 from core.neighborhood import Neighborhood
 from experiments.consistency import BOX, consistency, photo, write_consistency
 from experiments.params import load_params

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
-from core.config_file import describe, field_paths, read_yaml
+from core.config.file import describe, field_paths, read_yaml
 
 
 class DataSet(Frozen):

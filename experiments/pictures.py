@@ -9,7 +9,7 @@ from torch import Tensor
 from core.datasets import masks
 from core.datasets.coco import CocoDataset
 from core.drawing import draw_instances
-from core.evaluation import Evaluation
+from core.evaluation.evaluate import Evaluation
 
 NUM_PICTURES = 8  # the first images of the validation set, the same ones in every trial
 MIN_SCORE = 0.5  # detections below it are not drawn; scores are square roots (class probability * centerness)

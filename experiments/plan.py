@@ -14,14 +14,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from core.checkpoints.network import without_weights
 from core.config import Config, DataConfig, ModelConfig
 from core.datasets.coco import load_training_set, load_validation_set
-from core.effective_batch import describe_schedule, effective_batch, scale_to_batch
-from core.epoch import total_steps
-from core.model.condinst import build_model
+from core.model.build import build_model
 from core.model.mask_rcnn import MaskRcnn
-from core.network_file import without_weights
 from core.structures import MASK_FEATURE_STRIDE
+from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
+from core.training.epoch import total_steps
 from experiments.provenance import provenance
 from experiments.store import Store
 from experiments.study import Study, Trial, different_fields, value_of

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from core.config_file import build_config, merge
-from core.recipe import load_recipe, nested
+from core.config.file import build_config, merge
+from core.config.recipe import load_recipe, nested
 from experiments.params import Params
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.atomic_file import replaced
 from core.datasets.coco import load_validation_set
+from core.files.atomic import replaced
 from experiments.pictures import draw_annotations
 from experiments.store import Store, write_json
 from experiments.study import Study

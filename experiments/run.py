@@ -31,7 +31,7 @@ from experiments.sweep import (
     run_one_by_one,
     waiting,
 )
-from experiments.tracking import Tracking
+from experiments.tracking.log import Tracking
 
 INTERRUPTED = 130
 

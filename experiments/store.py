@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from core.atomic_file import replaced
 from core.config import Config
+from core.files.atomic import replaced
 
 RECORD_KEYS = ("key", "status", "reason", "config", "seed", "data_digest", "code", "curves", "metrics", "pictures")
 

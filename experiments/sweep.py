@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from core.atomic_file import replaced
-from core.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
-from core.coco_metrics import read_truth
+from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
+from core.compute.device import check_device
+from core.datasets.annotation_file import read_truth
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
 from core.datasets.digest import data_digest
-from core.device import check_device
-from core.imagenet_weights import with_weights
-from core.preconditions import check_same_categories, check_something_to_learn
-from core.self_training import without_pseudo_masks
+from core.files.atomic import replaced
+from core.files.imagenet_weights import with_weights
+from core.pseudo_masks.teacher import without_pseudo_masks
+from core.training.preconditions import check_same_categories, check_something_to_learn
 from experiments.check import check_folder
 from experiments.params import Resources
 from experiments.provenance import Provenance, current_code

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from core.coco_metrics import found_annotations
+from core.compute.device import keep_freed_memory
+from core.compute.precision import network_precision
 from core.datasets.coco import load_validation_set
-from core.device import keep_freed_memory
-from core.precision import network_precision
-from core.training import train
+from core.evaluation.coco_metrics import found_annotations
+from core.training.loop import train
 from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
 from experiments.pictures import draw_detections
 from experiments.provenance import Provenance

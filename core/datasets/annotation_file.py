@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
+from core.datasets.masks import segmentation_problem
+
 MAX_PROBLEMS_SHOWN = 5
 MAX_OVERHANG = 2.0  # px; rounding explains less than that
 
@@ -92,6 +94,33 @@ def read_annotation_file(path: Path, image_folder: Path) -> AnnotationFile:
         if isinstance(images[i]["file_name"], str) and _has_size(images[i])
     ]
     return AnnotationFile(path, [c["name"] for c in categories], [c["id"] for c in categories], records, problems)
+
+
+def read_truth(path: Path) -> dict[str, Any]:
+    """Content of an annotation file whose areas and segmentations, crowds' included, pycocotools can read.
+
+    The file's other parts are those of `read_annotation_file`, which must have passed.
+
+    Raises:
+        ValueError: for malformed ones; names the file, the annotation id, what was found.
+    """
+    content = json.loads(path.read_text())
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    problems = []
+    for annotation in content["annotations"]:
+        segmentation, area = annotation.get("segmentation"), annotation.get("area", 0)
+        problem = None
+        if not isinstance(area, int | float) or not area >= 0:  # written so that NaN is refused
+            problem = f"area is {area!r:.60}, expected a number of at least 0"
+        elif segmentation is not None:
+            problem = segmentation_problem(segmentation, *sizes[annotation["image_id"]])
+        if problem:
+            problems.append(f"annotation {annotation['id']} (image {annotation['image_id']}): {problem}")
+    if problems:
+        rest = len(problems) - MAX_PROBLEMS_SHOWN
+        shown = problems[:MAX_PROBLEMS_SHOWN] + ([f"... and {rest} more"] if rest > 0 else [])
+        raise ValueError("\n  ".join([f"{path}: {len(problems)} problem(s)", *shown]))
+    return content
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from core.coco_metrics import read_truth
-from core.datasets.annotation_file import AnnotationFile, read_annotation_file
+from core.datasets.annotation_file import AnnotationFile, read_annotation_file, read_truth
 from core.datasets.masks import has_area, segmentation_problem
 from core.datasets.photo import is_turned_unseen, open_rgb
 

@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from core.compute.workers import ALONE, Workers
 from core.config import DataConfig
 from core.datasets.annotation_file import read_annotation_file
-from core.workers import ALONE, Workers
 
 
 def data_digest(data: DataConfig, workers: Workers = ALONE) -> str:

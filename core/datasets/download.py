@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.datasets.archive import is_unpacked, unpack
-from core.datasets.disk_space import require_space
-from core.datasets.fetch import PARTIAL, fetch
-from core.datasets.people import LIST_OF_IMAGES, is_made, write_people
-from core.datasets.voc import write_voc_files
-from core.imagenet_weights import FILES, SERVER
-from core.tensor_file import read_tensors
+from core.datasets.sources.archive import is_unpacked, unpack
+from core.datasets.sources.disk_space import require_space
+from core.datasets.sources.fetch import PARTIAL, fetch
+from core.datasets.sources.people import LIST_OF_IMAGES, is_made, write_people
+from core.datasets.sources.voc import write_voc_files
+from core.files.imagenet_weights import FILES, SERVER
+from core.files.tensors import read_tensors
 
 ARCHIVES_FOLDER = ".archives"  # under root; emptied once all is in place
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from core.compute.workers import ALONE, Workers
 from core.geometry import centerness_from_ltrb
 from core.losses.detection import centerness_loss, focal_loss, giou_loss
 from core.losses.dice import dice_loss
@@ -14,7 +15,6 @@ from core.losses.projection import projection_loss
 from core.losses.semantic import semantic_loss
 from core.neighborhood import Neighborhood
 from core.structures import Assignment, MaskTargets, Predictions, Selection
-from core.workers import ALONE, Workers
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from core.compute.workers import ALONE, Workers
 from core.neighborhood import Neighborhood
-from core.workers import ALONE, Workers
 
 # What is held at once: bounds the memory, and small pieces that stay in a CPU's cache are fastest.
 EDGES_PER_CHUNK = 2**15

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from core.compute.workers import ALONE, Workers
 from core.losses.detection import focal_loss
 from core.structures import BACKGROUND
-from core.workers import ALONE, Workers
 
 
 def semantic_loss(

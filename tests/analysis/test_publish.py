@@ -1,7 +1,7 @@
 import pytest
 
-from analysis.checksums import check_checksums
 from analysis.publish import main
+from analysis.reference.checksums import check_checksums
 
 APS = {"projection": [30.0, 31.0], "full": [60.0, 61.0]}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from analysis.plots import empty_figure
+from analysis.plots.figures import empty_figure
 from analysis.report import main, report_study, write_tables
 
 APS = {"box_mask": [12.0], "projection": [30.0], "pairwise": [1.0], "both": [50.0], "full": [60.0]}

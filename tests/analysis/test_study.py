@@ -1,7 +1,7 @@
 import pytest
 
 from analysis.study import load_study, read_expectation
-from core.config_file import read_yaml
+from core.config.file import read_yaml
 from experiments.study import STUDIES, StudyFile, expand
 
 ARMS = ("box_mask", "projection", "pairwise", "both", "full")

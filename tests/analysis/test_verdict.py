@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.edge_purity import read_edge_purity
 from analysis.results import read_results
+from analysis.studies.edge_purity import read_edge_purity
 from analysis.study import load_study
 from analysis.verdict import verdict
 

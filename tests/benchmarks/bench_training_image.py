@@ -10,15 +10,15 @@ from unittest import mock
 
 import torch
 
-from core import training_step
-from core.config_file import build_config, read_yaml
+from core.compute.device import keep_freed_memory
+from core.compute.precision import network_precision
+from core.compute.workers import ALONE
+from core.config.file import build_config, read_yaml
 from core.datasets.coco import load_training_set
-from core.device import keep_freed_memory
-from core.epoch import epoch_batches, total_steps
-from core.model.condinst import build_model
-from core.optimizer import build_optimizer
-from core.precision import network_precision
-from core.workers import ALONE
+from core.model.build import build_model
+from core.training import step as training_step
+from core.training.epoch import epoch_batches, total_steps
+from core.training.optimizer import build_optimizer
 
 RECIPE = Path(__file__).parents[2] / "experiments" / "recipes" / "shapes.yaml"
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from core.annotate import annotate
-from core.checkpoint import save_checkpoint
-from core.config_file import build_config
+from core.checkpoints.checkpoint import save_checkpoint
+from core.config.file import build_config
 from core.datasets.coco import load_validation_set
-from core.model.condinst import build_model
+from core.model.build import build_model
 
 SETTINGS = {
     "data": {"val_images": "photos", "val_annotations": "out/annotations.json", "val_short_side": 64},

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from core.drawing import PALETTE, draw_instances
-from core.postprocess import encode_masks
+from core.evaluation.postprocess import encode_masks
 
 GRAY = (100, 100, 100)
 

@@ -15,15 +15,16 @@ import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from core.coco_metrics import AP_KEYS, AR_KEYS, coco_metrics
 from core.config import Config
-from core.config_file import build_config, merge
+from core.config.file import build_config, merge
+from core.config.recipe import load_recipe
 from core.datasets.annotation_file import read_annotation_file
-from core.model.condinst import CondInst, build_model
-from core.recipe import load_recipe
-from core.training import train
-from tests.core.test_coco_metrics import pycocotools_statistics
-from tests.core.test_recipe import GPU_RECIPES
+from core.evaluation.coco_metrics import AP_KEYS, AR_KEYS, coco_metrics
+from core.model.build import build_model
+from core.model.condinst import CondInst
+from core.training.loop import train
+from tests.core.config.test_recipe import GPU_RECIPES
+from tests.core.evaluation.test_coco_metrics import pycocotools_statistics
 
 pytestmark = pytest.mark.full_size
 
@@ -75,7 +76,7 @@ def with_boxes(*arguments: Any) -> CondInst:
 def test_a_recipe_trains_and_evaluates_at_full_size(
     recipe: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.build_model", with_boxes)
+    monkeypatch.setattr("core.training.loop.build_model", with_boxes)
     config = shortened(recipe, root, tmp_path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     result = train(config, 0, device=device, folder=tmp_path / "run", progress=False)

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from core.config import Config
-from core.config_file import build_config
+from core.config.file import build_config
 from core.datasets.batch import collate
 from core.datasets.coco import load_training_set
-from core.datasets.shapes import generate
+from core.datasets.sources.shapes import generate
 from core.losses.pairwise import pairwise_loss, supervised_edges
-from core.model.condinst import build_model
+from core.model.build import build_model
 from core.neighborhood import Neighborhood
-from core.training import train
-from core.training_step import compute_losses
+from core.training.loop import train
+from core.training.step import compute_losses
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
 
 pytestmark = pytest.mark.gpu

@@ -10,7 +10,7 @@ import pytest
 
 from core.model.condinst import CondInst
 from core.train import main
-from tests.core.test_training import root
+from tests.core.training.test_loop import root
 
 __all__ = ["root"]  # a fixture
 

@@ -13,13 +13,14 @@ import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from core.checkpoints.released import load_released_weights, our_name
 from core.config import InferenceConfig
 from core.datasets.masks import centers_of_mass, decode, encode, sample_cell_centers
-from core.model.condinst import CondInst, build_model
-from core.postprocess import detect
-from core.released_weights import load_released_weights, our_name
+from core.evaluation.postprocess import detect
+from core.model.build import build_model
+from core.model.condinst import CondInst
 from core.structures import Annotations, Batch
-from core.training_step import compute_losses
+from core.training.step import compute_losses
 from tests.core.released_networks import GOLDEN_DIR, NUM_CLASSES, config_of, synthetic_tensors
 
 TRAINED = ["boxinst_stride1x1", "boxinst_stride3x3", "condinst_stride1x1", "condinst_stride3x3"]

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.checkpoint import save_checkpoint
+from core.checkpoints.checkpoint import save_checkpoint
 from core.config import Config
-from core.config_file import build_config
-from core.datasets.shapes import generate
+from core.config.file import build_config
+from core.datasets.sources.shapes import generate
 from experiments import trial as trial_module
 from experiments.provenance import Provenance, current_code
 from experiments.study import Study, load_study

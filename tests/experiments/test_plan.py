@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.config import BackboneConfig, DataConfig, ModelConfig
-from core.config_file import build_config
-from core.model.condinst import build_model
-from core.recipe import load_recipe
+from core.config.file import build_config
+from core.config.recipe import load_recipe
+from core.model.build import build_model
 from experiments.plan import (
     NUM_MASKS,
     PUBLISHED_CSV,

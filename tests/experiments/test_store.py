@@ -68,12 +68,12 @@ def test_the_code_digest_changes_with_bytes_names_and_versions(tmp_path: Path) -
 
 def test_the_code_of_a_trial_is_what_it_imports_directly_or_not(tmp_path: Path) -> None:
     files = {
-        "experiments/trial.py": "from core.training import train\nimport json\n",
-        "core/training.py": "def train():\n    from core.losses.dice import dice  # where it is needed\n",
+        "experiments/trial.py": "from core.training.loop import train\nimport json\n",
+        "core/training/loop.py": "def train():\n    from core.losses.dice import dice  # where it is needed\n",
         "core/losses/__init__.py": "",
         "core/losses/dice.py": "import core.geometry\n",
         "core/geometry.py": "",
-        "core/download.py": "from core.training import train\n",
+        "core/download.py": "from core.training.loop import train\n",
     }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def test_the_code_of_a_trial_is_what_it_imports_directly_or_not(tmp_path: Path) 
 
 def test_the_code_of_a_trial_is_that_of_its_training_and_not_the_command_lines() -> None:
     names = {path.as_posix().split("/", -1)[-2] + "/" + path.name for path in trial_sources()}
-    assert {"core/training.py", "losses/pairwise.py", "experiments/trial.py"} <= names
+    assert {"training/loop.py", "losses/pairwise.py", "experiments/trial.py"} <= names
     assert not {"experiments/run.py", "core/annotate.py", "datasets/check.py"} & names
     assert len(provenance().code) == 16
 

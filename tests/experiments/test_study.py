@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.config_file import field_paths, read_yaml
-from core.recipe import RECIPES, leaves, load_recipe, nested
+from core.config.file import field_paths, read_yaml
+from core.config.recipe import RECIPES, leaves, load_recipe, nested
 from experiments.params import Params, load_params
 from experiments.recipe import base_settings
 from experiments.study import STUDIES, Study, load_study

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import training
-from core.epoch import run_epoch
+from core.training import loop as training
+from core.training.epoch import run_epoch
 from experiments import sweep
 from experiments.params import Resources
 from experiments.progress import Progress, as_duration, seconds_left

@@ -5,7 +5,7 @@ from PIL import Image
 
 from core.datasets.annotation_file import read_annotation_file
 from core.datasets.check import main, pair_problems, split_problems, summary
-from core.datasets.shapes import generate
+from core.datasets.sources.shapes import generate
 from tests.core.datasets.conftest import RECTANGLE, annotation
 
 

@@ -15,12 +15,12 @@ from PIL import Image
 
 from core.datasets import download
 from core.datasets.download import CATALOG, Shelf, download_people, main
-from core.datasets.people import ANNOTATIONS
-from core.evaluation_data import TEST_DEV
+from core.datasets.sources.people import ANNOTATIONS
+from core.evaluation.data import TEST_DEV
 from tests.core.datasets.file_server import FileServer, serving
-from tests.core.datasets.test_archive import write_tar
-from tests.core.datasets.test_people import ALL, official
-from tests.core.datasets.test_voc import CLASSES, OBJECTS, write_mat, write_png
+from tests.core.datasets.sources.test_archive import write_tar
+from tests.core.datasets.sources.test_people import ALL, official
+from tests.core.datasets.sources.test_voc import CLASSES, OBJECTS, write_mat, write_png
 
 Command = Callable[..., int]
 

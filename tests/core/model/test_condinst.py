@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.config import BackboneConfig, ModelConfig
-from core.model.condinst import build_model
+from core.model.build import build_model
 
 SMALL = ModelConfig(
     backbone=BackboneConfig(name="resnet18", norm="trained", frozen_stages=0, channel_order="RGB"),

@@ -11,18 +11,18 @@ from torchvision.models.detection.image_list import ImageList
 
 from core.annotate import annotate
 from core.config import Config, InferenceConfig
-from core.config_file import build_config
+from core.config.file import build_config
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset, load_training_set
-from core.datasets.shapes import generate
+from core.datasets.sources.shapes import generate
 from core.datasets.transforms import fixed_view
-from core.evaluation import evaluate
-from core.model.condinst import build_model
+from core.evaluation.evaluate import evaluate
+from core.model.build import build_model
 from core.model.mask_rcnn import Anchors, MaskRcnn, mask_targets
-from core.preconditions import check_something_to_learn
 from core.structures import Annotations, Batch, Regions
-from core.training import TrainingResult, train
-from core.training_step import compute_losses
+from core.training.loop import TrainingResult, train
+from core.training.preconditions import check_something_to_learn
+from core.training.step import compute_losses
 
 TERMS = ["rpn_class", "rpn_box", "class", "box", "mask"]
 NOTHING = Annotations(

@@ -1,0 +1,201 @@
+"""`report.html`: every study with its verdict, table, plots, pictures and the origin of each number, in one file.
+
+`python -m analysis.page` reads what `python -m analysis.report` wrote into `results/` and needs no network to be read:
+pictures are embedded. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
+leaves out studies whose results lie there but are not those that it runs.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import jinja2
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markupsafe import Markup
+
+from analysis.files import write_text
+from analysis.page.figures import Figure, figures_of, title
+from analysis.page.provenance import ArmOrigin, arm_origins, versions
+from analysis.presentation import study_verdict
+from analysis.reference.rebuild import read_trials
+from analysis.results import holes, study_names
+from analysis.study import Study, add_choice, chosen_studies, load_study
+from analysis.study_data import read_study_data
+from analysis.verdict import Verdict
+
+TEMPLATES = Path(__file__).parent / "templates"
+MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training
+
+
+@dataclass(frozen=True)
+class StudySection:
+    name: str
+    title: str
+    study: Study
+    verdict: Verdict
+    scale: str
+    seeds: tuple[int, ...]
+    num_trials: int
+    num_holes: int
+    table: str  # HTML
+    comparison: str  # HTML, empty where nothing was compared
+    figures: tuple[Figure, ...]
+    arms: tuple[ArmOrigin, ...]
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OtherSection:
+    """A table that stands on no trial of its own: a measurement without training, or published numbers.
+
+    `study` is what the measurement asks; None for published numbers.
+    """
+
+    name: str
+    title: str
+    study: Study | None
+    table: str  # HTML
+    figures: tuple[Figure, ...]
+
+
+def study_section(study_file: Path, results_folder: Path, names: list[str]) -> StudySection:
+    """Gather what the page shows of one study; `names` are all sections, to tell whose figure a file is.
+
+    Raises:
+        ValueError: if results or records are malformed, or the study's table was not written yet.
+    """
+    name = study_file.stem
+    data = read_study_data(study_file, results_folder)
+    study, results = data.study, data.results
+    records = {path.stem: record for path, record in read_trials(results_folder / name).items()}
+    arms = arm_origins(results, study, records)
+    links = {arm.label: f"#{arm.anchor}" for arm in arms}
+    judged = study_verdict(data)
+    shown_above = (study.question, judged.text)
+    table = "\n".join(
+        line for line in _read_table(results_folder, name).splitlines() if not line or line not in shown_above
+    )
+    compared = results_folder / "comparison" / f"{name}.md"
+    return StudySection(
+        name=name,
+        title=title(name),
+        study=study,
+        verdict=judged,
+        scale=data.scale,
+        seeds=tuple(sorted(set(results["seed"]))),
+        num_trials=len(results),
+        num_holes=len(holes(results)),
+        table=to_html(table, name=title(name), links=links),
+        comparison=to_html(compared.read_text(), name="comparison", links={}) if compared.exists() else "",
+        figures=figures_of(name, results_folder / "plots", names),
+        arms=arms,
+        versions=tuple(versions(records)),
+    )
+
+
+def other_section(name: str, study_file: Path | None, results_folder: Path, names: list[str]) -> OtherSection:
+    """Gather what the page shows of a table that no study has written."""
+    table = _read_table(results_folder, name)
+    first = table.partition("\n")[0]
+    return OtherSection(
+        name=name,
+        title=first.removeprefix("# ") if first.startswith("# ") else title(name),
+        study=load_study(study_file, []) if study_file else None,
+        table=to_html(table, name=title(name), links={}),
+        figures=figures_of(name, results_folder / "plots", names),
+    )
+
+
+def _read_table(results_folder: Path, name: str) -> str:
+    path = results_folder / "tables" / f"{name}.md"
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; `python -m analysis.report` writes it")
+    return path.read_text()
+
+
+def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
+    """Render a section's Markdown without its title; what looks like HTML in it is escaped.
+
+    Headings go down one level, to stand under the section's own. Each table scrolls sideways in a region called
+    `name`. `links` leads from the first cell of a row, by its text, to where its numbers come from.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    tokens = parser.parse(text, {"name": name})
+    if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
+        tokens = tokens[3:]  # opening, text, closing
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    page = parser.renderer.render(tokens, parser.options, {"name": name})
+    for label, target in links.items():
+        cell = f"<td>{escape(label)}</td>"
+        page = page.replace(cell, f'<th scope="row"><a href="{escape(target)}">{escape(label)}</a></th>', 1)
+    return Markup(page)
+
+
+class _Renderer(RendererHTML):
+    def table_open(self, tokens, index, options, env) -> str:
+        name = escape(f"Table: {env['name']}")
+        return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>\n'
+
+    def table_close(self, tokens, index, options, env) -> str:
+        return "</table></div>\n"
+
+    def th_open(self, tokens, index, options, env) -> str:
+        tokens[index].attrSet("scope", "col")
+        return self.renderToken(tokens, index, options, env)
+
+
+def render(results_folder: Path, study_files: Path, chosen: Collection[str] | None = None) -> str:
+    """The whole page, of the chosen studies or of all that have results; equal results give equal text.
+
+    Raises:
+        ValueError: if there is nothing to show, or a file is malformed; names it.
+    """
+    measured = {path.stem: path for path in sorted(study_files.with_name(MEASUREMENTS).glob("*.yaml"))}
+    asked = {path.stem: path for path in sorted(study_files.glob("*.yaml"))}
+    studies = study_names(results_folder, chosen)
+    not_shown = {*asked, *study_names(results_folder)}.difference(studies)
+    tables = {path.stem for path in (results_folder / "tables").glob("*.md")}
+    others = sorted(tables - not_shown - set(studies), key=lambda name: (name not in measured, name))
+    if not studies and not others:
+        raise ValueError(f"{results_folder}: no <study>.csv and no tables/*.md; has a study run?")
+    names = [*studies, *others, *not_shown]
+    sections = [study_section(study_files / f"{name}.yaml", results_folder, names) for name in studies]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = {*studies, *others}
+    return environment.get_template("report.html.j2").render(
+        studies=sections,
+        others=[other_section(name, measured.get(name), results_folder, names) for name in others],
+        not_run=[(title(name), load_study(path, [])) for name, path in (asked | measured).items() if name not in shown],
+        scales=list(dict.fromkeys(section.scale for section in sections)),
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis.page", description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
+    parser.add_argument("--out", type=Path, help="default: report.html in the results")
+    parser.add_argument(
+        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
+    )
+    add_choice(parser)
+    options = parser.parse_args(arguments)
+    try:
+        path = options.out or options.results / "report.html"
+        write_text(path, render(options.results, options.study_files, chosen_studies(options)))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0

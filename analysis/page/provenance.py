@@ -1,0 +1,121 @@
+"""Where the numbers of a study come from: its trials with keys, runs, digests and versions, and its arms' settings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from analysis.labels import arm_label
+from analysis.reference.compare import flatten
+from analysis.scale import machine
+from analysis.study import Study
+
+UNKNOWN = "not recorded"
+
+
+@dataclass(frozen=True)
+class TrialOrigin:
+    """One trial as text for readers; `record_path` is relative to the results folder, empty where none is kept."""
+
+    seed: int
+    mask_ap: str  # every digit of the CSV; empty for a hole
+    reason: str  # of a hole
+    key: str
+    record_path: str
+    mlflow_run: str  # its id, empty where not recorded
+    seconds: str
+    device: str
+    data_digest: str
+    code: str
+    git_revision: str
+
+
+@dataclass(frozen=True)
+class ArmOrigin:
+    """`differing` holds the arm's values of the settings in which arms of the study differ, `config` all as YAML.
+
+    `configs_differ` tells that trials of this one arm ran with several configs, of which the first is shown.
+    """
+
+    arm: str
+    label: str
+    anchor: str
+    differing: dict[str, str]
+    config: str
+    configs_differ: bool
+    trials: tuple[TrialOrigin, ...]
+
+
+def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, dict[str, Any]]) -> tuple[ArmOrigin, ...]:
+    """The origins of every arm in the study's order, from the records by trial key, failed ones included."""
+    configs = {
+        arm: [records[key]["config"] for key in results.loc[results["arm"] == arm, "trial_key"] if key in records]
+        for arm in study.arms
+    }
+    differing = _differing_settings([found[0] for found in configs.values() if found])
+    origins = []
+    for arm in study.arms:
+        own = results[results["arm"] == arm].sort_values("seed")
+        config = configs[arm][0] if configs[arm] else {}
+        settings = flatten(config)
+        origins.append(
+            ArmOrigin(
+                arm=arm,
+                label=arm_label(arm),
+                anchor=f"{study.name}-{study.arms.index(arm) + 1}",
+                differing={name: _text(settings[name]) for name in differing if name in settings},
+                config=_yaml(config) if config else "",
+                configs_differ=any(other != config for other in configs[arm]),
+                trials=tuple(_trial(row, records.get(row.trial_key, {}), study) for row in own.itertuples()),
+            )
+        )
+    return tuple(origins)
+
+
+def _differing_settings(configs: list[dict[str, Any]]) -> list[str]:
+    flat = [flatten(config) for config in configs]
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    return [name for name in names if any(settings.get(name) != flat[0].get(name) for settings in flat)]
+
+
+def _trial(row: Any, record: dict[str, Any], study: Study) -> TrialOrigin:
+    revision = record.get("git_revision")
+    seconds = record.get("seconds")
+    return TrialOrigin(
+        seed=row.seed,
+        mask_ap="" if pd.isna(row.mask_AP) else f"{row.mask_AP:.4f}",
+        reason=row.reason,
+        key=row.trial_key,
+        record_path=f"{study.name}/trials/{row.trial_key}.json" if record else "",
+        mlflow_run=record.get("mlflow_run_id") or "",
+        seconds=UNKNOWN if seconds is None else f"{seconds:.0f}",
+        device=machine(record),
+        data_digest=record.get("data_digest") or UNKNOWN,
+        code=record.get("code") or UNKNOWN,
+        git_revision=(revision[:10] + ("+" if record.get("git_dirty") else "")) if revision else UNKNOWN,
+    )
+
+
+def versions(records: dict[str, dict[str, Any]]) -> list[str]:
+    """Each distinct set of versions, as one line; usually there is one."""
+    found = (record.get("versions") or {} for record in records.values())
+    lines = (", ".join(f"{name} {number}" for name, number in sorted(versions.items())) for versions in found)
+    return [line for line in dict.fromkeys(lines) if line]
+
+
+class _Dumper(yaml.SafeDumper):
+    """A setting a line; a list stays on its line."""
+
+
+_Dumper.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=200)
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,74 @@
+"""Checksums of a reference folder, in the form of `sha256sum`: whatever digit of a record is edited, it shows.
+
+`python -m analysis.reference.checksums reference/shapes` writes `SHA256SUMS` anew after a deliberate edit;
+`sha256sum --check SHA256SUMS` inside the folder reads it without this project.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from analysis.files import write_text
+
+CHECKSUMS = "SHA256SUMS"
+LEFT_OUT = (CHECKSUMS, "README.md")  # the text about a reference may be edited at any time
+
+
+def summed_files(folder: Path) -> list[Path]:
+    """Every file of the folder that carries a result, in order of name."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in LEFT_OUT)
+    return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def write_checksums(folder: Path) -> Path:
+    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in summed_files(folder)]
+    write_text(folder / CHECKSUMS, "".join(lines))
+    return folder / CHECKSUMS
+
+
+def check_checksums(folder: Path) -> list[str]:
+    """One line for each file that was changed, removed or added since the checksums were written.
+
+    Raises:
+        ValueError: for a line that is not `<64 hex digits>  <path>`; names file and line.
+    """
+    path = folder / CHECKSUMS
+    if not path.exists():
+        return [f"{path}: missing, so no edit of this folder can be seen"]
+    expected = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
+        if match is None:
+            raise ValueError(f"{path}, line {number}: '{line}', expected a SHA-256 sum, two spaces and a path")
+        expected[match[2]] = match[1]
+    found = {file.relative_to(folder).as_posix(): _sha256(file) for file in summed_files(folder)}
+    lines = []
+    for name in sorted(expected | found):
+        if name not in found:
+            lines.append(f"{folder / name}: missing, but {CHECKSUMS} lists it")
+        elif name not in expected:
+            lines.append(f"{folder / name}: not listed in {CHECKSUMS}")
+        elif found[name] != expected[name]:
+            lines.append(f"{folder / name}: edited: SHA-256 {found[name][:12]}..., published {expected[name][:12]}...")
+    return lines
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis.reference.checksums", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="such as reference/shapes")
+    options = parser.parse_args(arguments)
+    if not options.folder.is_dir():
+        print(f"error: {options.folder}: no such folder", file=sys.stderr)
+        return 2
+    print(f"{write_checksums(options.folder)}: {len(summed_files(options.folder))} files")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Rebuild every table of a reference from the trial records that lie beside it, and tell each difference.
+
+Three things must hold: no file was edited since it was published (SHA256SUMS), each record agrees with its own key and
+numbers, and each CSV and table is what the records give. The first catches any digit, curves and seconds included; the
+other two also tell an edit whose checksum was renewed, and name the row.
+"""
+
+import csv
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from analysis.reference.checksums import check_checksums
+from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
+from analysis.results import is_study
+
+CONTEXT = 24  # characters of a line that are shown on each side of a difference
+WriteTables = Callable[[Path, Path], None]  # (results folder, study files): writes <results folder>/tables
+
+
+@dataclass(frozen=True)
+class Verification:
+    """`differences` has a line for each; the counts say what was looked at."""
+
+    folder: Path
+    differences: tuple[str, ...]
+    num_records: int
+    num_csvs: int
+    num_tables: int
+
+
+def reference_folders(root: Path) -> list[Path]:
+    """The recipes' folders of a reference; `root` itself where it holds results.
+
+    Raises:
+        ValueError: if there is nothing to verify.
+    """
+    within = [root] if any(root.glob("*.csv")) else sorted(root.glob("*/"))  # a recipe's tables/ holds CSVs too
+    folders = [folder for folder in within if any(folder.glob("*.csv"))]
+    if not folders:
+        raise ValueError(f"{root}: no folder with a <study>.csv, expected such as {root / 'shapes'}")
+    return folders
+
+
+def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) -> Verification:
+    """Verify what was published of one recipe; malformed files are differences too."""
+    differences: list[str] = []
+    num_records = 0
+    csvs = sorted(folder.glob("*.csv"))
+    with TemporaryDirectory() as temporary:
+        rebuilt = Path(temporary) / folder.name
+        rebuilt.mkdir()
+        try:
+            differences += check_checksums(folder)
+            for path in csvs:
+                if is_study(path):
+                    num_records += len(list((folder / path.stem / "trials").glob("*.json")))
+                    differences += _rebuild_study(path, rebuilt)
+                else:
+                    shutil.copy(path, rebuilt)
+            differences += _records_without_csv(folder)
+            write_tables(rebuilt, study_files)
+            differences += _compare_tables(folder / "tables", rebuilt / "tables")
+        except ValueError as error:
+            differences.append(str(error).replace(str(rebuilt), f"{folder} (rebuilt)"))
+        except KeyError as error:
+            differences.append(f"{folder}: the tables cannot be rebuilt, a record or a CSV lacks {error}")
+        num_tables = len(list((rebuilt / "tables").glob("*.*")))
+    return Verification(folder, tuple(differences), num_records, len(csvs), num_tables)
+
+
+def _rebuild_study(path: Path, target: Path) -> list[str]:
+    """Write the study's CSV and records into `target`, the CSV made from the records; returns what differs."""
+    records = read_trials(path.parent / path.stem)
+    if not records:
+        raise ValueError(f"{path}: no records in {path.parent / path.stem / 'trials'}, so no number can be traced")
+    lines = [line for file, record in records.items() for line in contradictions(file, record)]
+    committed = path.read_text()
+    try:
+        rebuilt = rebuild_csv(committed, list(records.values()))
+    except (KeyError, ValueError) as error:
+        raise ValueError("\n".join([*lines, f"{path}: cannot be rebuilt: {error}"])) from error
+    (target / path.name).write_text(rebuilt)
+    shutil.copytree(path.parent / path.stem / "trials", target / path.stem / "trials")
+    return lines + list(_csv_differences(path, committed, rebuilt))
+
+
+def _records_without_csv(folder: Path) -> list[str]:
+    studies = [trials.parent for trials in sorted(folder.glob("*/trials"))]
+    return [
+        f"{study / 'trials'}: records of a study without {study.name}.csv"
+        for study in studies
+        if not study.with_suffix(".csv").exists()
+    ]
+
+
+def _csv_differences(path: Path, committed: str, rebuilt: str) -> Iterator[str]:
+    """Lines on a study's CSV, which is read by arm and seed; on its bare text where that tells no difference."""
+    theirs, ours = _by_trial(committed), _by_trial(rebuilt)
+    told = False
+    for trial in dict.fromkeys([*theirs, *ours]):
+        where = f"{path}: arm '{trial[0]}', seed {trial[1]}"
+        if trial not in ours:
+            yield f"{where}: no record gives this row"
+        elif trial not in theirs:
+            yield f"{where}: a record exists, but no row names it ({ours[trial]['trial_key']}.json)"
+        else:
+            for column in dict.fromkeys([*theirs[trial], *ours[trial]]):
+                found, expected = theirs[trial].get(column), ours[trial].get(column)
+                if found != expected:
+                    yield f"{where}, column {column}: committed {found!r}, rebuilt {expected!r}"
+                    told = True
+            continue
+        told = True
+    if committed != rebuilt and not told:
+        yield from _line_differences(path, committed, rebuilt)
+
+
+def _by_trial(text: str) -> dict[tuple[str, str], dict[str, str]]:
+    return {(row["arm"], row["seed"]): row for row in csv.DictReader(io.StringIO(text))}
+
+
+def _compare_tables(committed: Path, rebuilt: Path) -> list[str]:
+    names = sorted({path.name for folder in (committed, rebuilt) for path in folder.glob("*.*")})
+    lines: list[str] = []
+    for name in names:
+        if not (rebuilt / name).exists():
+            lines.append(f"{committed / name}: no record gives this table")
+        elif not (committed / name).exists():
+            lines.append(f"{committed / name}: missing; the records give it")
+        else:
+            lines += _line_differences(committed / name, (committed / name).read_text(), (rebuilt / name).read_text())
+    return lines
+
+
+def _line_differences(path: Path, committed: str, rebuilt: str) -> Iterator[str]:
+    theirs, ours = committed.split("\n"), rebuilt.split("\n")
+    for kind, start, end, our_start, our_end in SequenceMatcher(None, theirs, ours, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        pairs = zip_longest(theirs[start:end], ours[our_start:our_end])
+        for number, (found, expected) in enumerate(pairs, start=start + 1):
+            where = f"{path}, line {number}"
+            if found is None:
+                yield f"{where}: missing: {expected[: 4 * CONTEXT]!r}"
+            elif expected is None:
+                yield f"{where}: not given by the records: {found[: 4 * CONTEXT]!r}"
+            else:
+                place = _first_difference(found, expected)
+                shown = slice(max(0, place - CONTEXT), place + CONTEXT)
+                yield f"{where}, column {place + 1}: committed {found[shown]!r}, rebuilt {expected[shown]!r}"
+
+
+def _first_difference(one: str, other: str) -> int:
+    places = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(places) if a != b), min(len(one), len(other)))
+
+
+def report_verification(root: Path, study_files: Path, write_tables: WriteTables) -> int:
+    """Verify every recipe of a reference and print what was found; 0 where all holds, 1 otherwise.
+
+    Raises:
+        ValueError: if there is nothing to verify.
+    """
+    holds = True
+    for folder in reference_folders(root):
+        found = verify_folder(folder, study_files, write_tables)
+        for line in found.differences:
+            print(line)
+        verdict = f"{len(found.differences)} DIFFERENCES" if found.differences else "all equal"
+        print(
+            f"{folder}: {found.num_csvs} result files, {found.num_records} trial records, {found.num_tables} tables "
+            f"rebuilt from them: {verdict}"
+        )
+        holds = holds and not found.differences
+    return 0 if holds else 1

@@ -1,0 +1,140 @@
+"""The study `annotation_budget`: mask AP against the time that people spend on annotating the training images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from analysis.labels import arm_label
+from analysis.plots.figures import OURS, THEIRS, figure_caption, plot_estimates, seed_count
+from analysis.statistics import summarize_arm
+from analysis.study import Study
+from analysis.tables.study_table import OwnColumns, number
+
+SOURCES = (
+    "79.2 s a mask: 22 hours for 1,000 of COCO's masks (Lin et al. 2014, arXiv:1405.0312); 7 s a box: extreme "
+    "clicking (Papadopoulos et al. 2017, arXiv:1708.02750)"
+)
+KINDS = {"boxes only": (OURS, "o"), "masks only": (THEIRS, "s"), "masks and boxes": ("#009E73", "^")}
+
+
+@dataclass(frozen=True)
+class AnnotationCost:
+    """Seconds of one person's work; a mask gives its box for free."""
+
+    seconds_per_box: float = 7.0
+    seconds_per_mask: float = 79.2
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"{name} is {value}, expected more than 0")
+
+
+def annotation_times(
+    results: pd.DataFrame, records: dict[str, dict[str, Any]], cost: AnnotationCost
+) -> tuple[pd.DataFrame, str]:
+    """`time` and `kind` of each arm, and the unit of the time.
+
+    Hours where a record, be it of a failed trial, tells the number of its training instances, else times the time for
+    boxes on all images. Images with masks are among those used; among an arm's instances the share with masks is taken
+    for that of its images. Empty where the study varies no ratio.
+    """
+    if "supervision.mask_ratio" not in results:
+        return pd.DataFrame(columns=["time", "kind"]), ""
+    first = results.groupby("arm", sort=False).first()
+    masks = pd.to_numeric(first["supervision.mask_ratio"])
+    images = pd.to_numeric(first.get("supervision.image_ratio", pd.Series(1.0, index=first.index)))
+    seconds = masks * cost.seconds_per_mask + (images - masks) * cost.seconds_per_box  # an instance of the whole set
+    kinds = pd.Series("masks and boxes", index=first.index)
+    kinds[masks == 0], kinds[masks == images] = "boxes only", "masks only"
+    num_instances = _whole_set(results, images, records)
+    if num_instances.notna().all():
+        return pd.DataFrame({"time": seconds * num_instances / 3600, "kind": kinds}), "hours"
+    return pd.DataFrame({"time": seconds / cost.seconds_per_box, "kind": kinds}), "times boxes on all images"
+
+
+def _whole_set(results: pd.DataFrame, images: pd.Series, records: dict[str, dict[str, Any]]) -> pd.Series:
+    """Instances of the whole training set by each arm's own count over its share of the images, mean over its trials.
+
+    An arm that left no count has the mean of the others; NaN where none did.
+    """
+    counts = [(records.get(key) or {}).get("num_train_instances") for key in results["trial_key"]]
+    of_trial = pd.Series(counts, index=results.index, dtype=float) / results["arm"].map(images)
+    of_arm = of_trial.groupby(results["arm"]).mean().reindex(images.index)
+    return of_arm.fillna(of_arm.mean())
+
+
+def time_columns(
+    results: pd.DataFrame, study: Study, records: dict[str, dict[str, Any]], cost: AnnotationCost
+) -> OwnColumns | None:
+    """Annotation time of each arm; None where the study varies no ratio."""
+    times, unit = annotation_times(results, records, cost)
+    if times.empty:
+        return None
+    numbers = times[["time"]].rename(columns={"time": "annotation_time"}).reindex(list(study.arms))
+    header = "annotation hours" if unit == "hours" else "annotation time"
+    cells = pd.DataFrame({header: [number(time, 2) for time in numbers["annotation_time"]]}, index=numbers.index)
+    return OwnColumns(numbers, cells, (cost_sentence(cost, unit),))
+
+
+def cost_sentence(cost: AnnotationCost, unit: str) -> str:
+    stated = f"Annotation time in {unit}" if unit == "hours" else f"Annotation time is stated as {unit}"
+    seconds = f"{cost.seconds_per_mask:g} s a mask and {cost.seconds_per_box:g} s a box"
+    return f"{stated}, at {seconds}. In the literature {SOURCES}."
+
+
+def time_figure(
+    table: pd.DataFrame,
+    results: pd.DataFrame,
+    study: Study,
+    records: dict[str, dict[str, Any]],
+    cost: AnnotationCost,
+    scale: str,
+) -> Figure:
+    """Mask AP against annotation time on a logarithmic axis, each arm by name."""
+    figure = Figure(figsize=(7.4, 5.2))
+    axis = plot_time(figure.subplots(), table, results, study, *annotation_times(results, records, cost))
+    axis.set_xlabel(f"{axis.get_xlabel()}, {cost.seconds_per_mask:g} s a mask, {cost.seconds_per_box:g} s a box")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=1, alignment="left")
+    figure_caption(figure, axis, scale)
+    return figure
+
+
+def plot_time(
+    axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study, times: pd.DataFrame, unit: str
+) -> Axes:
+    axis.set_xscale("log")
+    for kind, (color, marker) in KINDS.items():
+        x = times.loc[times["kind"] == kind, "time"].reindex([arm for arm in study.arms if arm in times.index]).dropna()
+        if x.empty:
+            continue
+        x = x.sort_values()
+        label = f"{kind}, {seed_count(table)}" if kind == next(iter(KINDS)) else kind
+        plot_estimates(axis, x, results, "mask_AP", color=color, marker=marker, label=label, line=True)
+        for arm, at in x.items():
+            mean = summarize_arm(results, arm, "mask_AP").mean
+            if not pd.isna(mean):
+                axis.annotate(
+                    arm_label(arm),
+                    (at, mean),
+                    (8, -3),
+                    textcoords="offset points",
+                    fontsize=8.5,
+                    color=color,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
+                )
+    low, high = axis.dataLim.intervaly
+    axis.set_ylim(max(0.0, low - 0.12 * (high - low) - 1), high + 0.12 * (high - low) + 1)
+    axis.set_xlim(axis.dataLim.x0 / 1.35, axis.dataLim.x1 * 2.2)  # room for the names
+    marks = sorted({float(f"{time:.3g}") for time in times["time"]})
+    marks = [mark for i, mark in enumerate(marks) if i == 0 or mark > 1.2 * marks[i - 1]]
+    axis.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("annotation time (hours)" if unit == "hours" else f"annotation time ({unit})")
+    axis.set_ylabel("mask AP (%)")
+    axis.grid(axis="y")
+    return axis

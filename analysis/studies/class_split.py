@@ -1,0 +1,183 @@
+"""The study `class_split`: mask AP of the categories that have masks in an arm, and of those that have boxes only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.labels import arm_label
+from analysis.plots.figures import (
+    LEAST_WIDTH,
+    OURS,
+    REFERENCE,
+    THEIRS,
+    figure_caption,
+    plot_estimates,
+    seed_count,
+    two_lines,
+)
+from analysis.published import STATUS_MEANINGS
+from analysis.statistics import paired_difference, summarize_arm
+from analysis.study import Study
+from analysis.tables.study_table import OwnColumns, difference_in_words, spread
+
+Group = tuple[str, ...]  # categories in the order of the records
+SUPERVISION = {"masks": (REFERENCE, "s"), "boxes": (OURS, "o"), "masks for some": (THEIRS, "D")}
+
+
+def masked_categories(record: Mapping[str, Any]) -> frozenset[str]:
+    """The categories of a trial whose training instances have masks."""
+    supervision = record["config"].get("supervision", {})
+    if not supervision.get("mask_ratio"):
+        return frozenset()
+    named = supervision.get("mask_categories")
+    return frozenset(record.get("per_class", {}) if named is None else named)
+
+
+def category_groups(by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Group]:
+    """For each arm with masks for some categories those categories, then the others; each group once."""
+    groups = []
+    for records in by_arm.values():
+        for record in records[:1]:
+            masked, categories = masked_categories(record), tuple(record.get("per_class", {}))
+            if masked and not masked.issuperset(categories):
+                groups.append(tuple(name for name in categories if name in masked))
+                groups.append(tuple(name for name in categories if name not in masked))
+    return list(dict.fromkeys(group for group in groups if group))
+
+
+def group_results(
+    results: pd.DataFrame, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], groups: Sequence[Group]
+) -> pd.DataFrame:
+    """The results with a column for each group: mean over its categories of the mask AP, NaN without a record."""
+    per_trial = {
+        (arm, record["seed"]): {group: _mean([record["per_class"].get(name) for name in group]) for group in groups}
+        for arm, records in by_arm.items()
+        for record in records
+        if record.get("per_class")
+    }
+    added = results.copy()
+    for group in groups:
+        added[group_name(group)] = [
+            per_trial.get((trial.arm, trial.seed), {}).get(group, float("nan")) for trial in results.itertuples()
+        ]
+    return added
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    present = [value for value in values if value is not None and not np.isnan(value)]
+    return float(np.mean(present)) if present else float("nan")
+
+
+def group_name(group: Group) -> str:
+    return f"AP of {', '.join(group)}"
+
+
+def supervision_of(records: Sequence[Mapping[str, Any]], group: Group) -> str:
+    """What an arm's training instances of these categories have; empty without a record."""
+    if not records:
+        return ""
+    with_masks = set(group) & masked_categories(records[0])
+    return "masks" if with_masks == set(group) else "masks for some" if with_masks else "boxes"
+
+
+def split_columns(
+    results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], published: pd.DataFrame
+) -> OwnColumns | None:
+    """AP of each group of categories, marked by what its instances have; None where no arm splits the categories."""
+    groups = category_groups(by_arm)
+    if not groups:
+        return None
+    added = group_results(results, by_arm, groups)
+    numbers, cells = {}, {}
+    for group in groups:
+        name = group_name(group)
+        summaries = {arm: summarize_arm(added, arm, name) for arm in study.arms}
+        low_high = {arm: summary.interval or (float("nan"), float("nan")) for arm, summary in summaries.items()}
+        numbers[name] = {arm: summary.mean for arm, summary in summaries.items()}
+        numbers[f"{name}, sd"] = {arm: summary.sd for arm, summary in summaries.items()}
+        numbers[f"{name}, low"] = {arm: low for arm, (low, _) in low_high.items()}
+        numbers[f"{name}, high"] = {arm: high for arm, (_, high) in low_high.items()}
+        cells[name] = {
+            arm: f"{spread(summary)} ({supervision_of(by_arm[arm], group)})" if summary.n else "-"
+            for arm, summary in summaries.items()
+        }
+    notes = ["In brackets: what the training instances of these categories have in that arm."]
+    notes += _published_notes(published)
+    order = list(study.arms)
+    return OwnColumns(pd.DataFrame(numbers).reindex(order), pd.DataFrame(cells).reindex(order), tuple(notes))
+
+
+def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What masks for some categories add to those with boxes only, against the arm of boxes alone, paired by seed."""
+    groups = category_groups(by_arm)
+    added = group_results(results, by_arm, groups)
+    boxes = [arm for arm in study.arms if by_arm[arm] and not masked_categories(by_arm[arm][0])]
+    if groups and not boxes:
+        return ["What the categories without masks gain is not known: no arm of boxes alone has a result."]
+    sentences = []
+    for arm in study.arms:
+        for group in groups:
+            if arm == boxes[0] or supervision_of(by_arm[arm], group) != "boxes":
+                continue
+            gain = paired_difference(added, arm, boxes[0], group_name(group))
+            found = difference_in_words(gain) if gain.n else "no seed in common"
+            sentences.append(
+                f"{arm_label(arm)}: {found} on the categories without masks ({', '.join(group)}), "
+                f"against {arm_label(boxes[0])}."
+            )
+    return sentences
+
+
+def _published_notes(published: pd.DataFrame) -> list[str]:
+    theirs = published[(published["table"] == "class_split") & (published["metric"] == "mask_AP_unseen")]
+    return [
+        f"Theirs, {row.split}: {row.value:g} for {row.method} "
+        f"({row.status}: {STATUS_MEANINGS[row.status]}; {row.source})."
+        for row in theirs.itertuples()
+    ]
+
+
+def split_figure(
+    table: pd.DataFrame,
+    results: pd.DataFrame,
+    study: Study,
+    by_arm: Mapping[str, Sequence[Mapping[str, Any]]],
+    scale: str,
+) -> Figure:
+    """A panel for each group of categories: AP of each arm, marked by what the group's instances have in it."""
+    groups = category_groups(by_arm)
+    added = group_results(results, by_arm, groups)
+    figure = Figure(figsize=(max(LEAST_WIDTH, 0.75 + 1.1 * len(study.arms) * len(groups)), 4.4))
+    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axis, group in zip(axes, groups, strict=True):
+        plot_group(axis, added, study, by_arm, group)
+    axes[0].set_ylim(0, 1.14 * max(1.0, *(axis.dataLim.y1 for axis in axes)))
+    axes[0].set_ylabel("mask AP, mean over the categories (%)")
+    entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    title = f"what the training instances of these categories have;\n{seed_count(table)}"
+    place = {"loc": "outside lower center", "ncols": len(entries)}
+    figure.legend(entries.values(), entries.keys(), title=title, **place).get_title().set_multialignment("center")
+    figure_caption(figure, None, scale)
+    return figure
+
+
+def plot_group(
+    axis: Axes, added: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], group: Group
+) -> Axes:
+    places = pd.Series(range(len(study.arms)), index=list(study.arms), dtype=float)
+    for supervision, (color, marker) in SUPERVISION.items():
+        x = places[[arm for arm in study.arms if supervision_of(by_arm[arm], group) == supervision]]
+        if len(x):
+            plot_estimates(
+                axis, x, added, group_name(group), color=color, marker=marker, label=supervision, values=True
+            )
+    axis.set_xticks(range(len(study.arms)), [two_lines(arm_label(arm)) for arm in study.arms])
+    axis.set_xlim(-0.5, len(study.arms) - 0.5)
+    axis.set_title(", ".join(group))
+    axis.grid(axis="y")
+    axis.tick_params(axis="x", length=0)
+    return axis

@@ -1,0 +1,220 @@
+"""The study `mask_ratio`: mask AP against the share of images with masks, and how much of the gap to full it closes."""
+
+from itertools import pairwise
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import page_trend_test
+
+from analysis.labels import arm_label
+from analysis.plots.figures import OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
+from analysis.statistics import Summary, paired_difference, share_of_gap, summarize_arm
+from analysis.study import Study
+from analysis.tables.study_table import OwnColumns, difference_in_words, number, span
+
+RATIO = "supervision.mask_ratio"
+NAMED_RATIO = 0.1  # the ratio whose share of the gap is said in words
+NO_INTERVAL = "the 95 % interval of the gap itself holds 0"
+KINDS = {  # how the images with masks are used -> color and marker
+    "masks and boxes mixed": (OURS, "o"),
+    "boxes first, then masks": (THEIRS, "s"),
+    "masks only, no boxes elsewhere": ("#009E73", "^"),
+}
+
+
+def ratio_arms(results: pd.DataFrame) -> pd.DataFrame:
+    """`ratio` and `kind` of each arm, from the fields that the study varies; empty where it varies no ratio."""
+    if RATIO not in results:
+        return pd.DataFrame(columns=["ratio", "kind"])
+    first = results.groupby("arm", sort=False).first()
+    settings = pd.DataFrame(
+        {
+            "ratio": pd.to_numeric(first[RATIO]),
+            "boxes_first": pd.to_numeric(first.get("supervision.boxes_first", 0.0)),
+            "image_ratio": pd.to_numeric(first.get("supervision.image_ratio", 1.0)),
+        }
+    )
+    mixed, two_phases, masks_only = KINDS
+    settings["kind"] = mixed
+    settings.loc[settings["image_ratio"] < 1, "kind"] = masks_only
+    settings.loc[settings["boxes_first"] > 0, "kind"] = two_phases
+    return settings[["ratio", "kind"]]
+
+
+def ends(results: pd.DataFrame) -> tuple[str, str] | None:
+    """The arms of boxes only and of masks for all images; None where one of them has no result."""
+    arms = ratio_arms(results)
+    finished = set(results.loc[results["mask_AP"].notna(), "arm"])
+    found = [arms.index[(arms["ratio"] == ratio) & arms.index.isin(finished)] for ratio in (0, 1)]
+    return (found[0][0], found[1][0]) if all(len(index) for index in found) else None
+
+
+def gaps(results: pd.DataFrame) -> dict[str, Summary]:
+    """Share of the gap from boxes only to full masks that each arm closes, in percent; empty without both ends."""
+    both = ends(results)
+    return (
+        {} if both is None else {arm: share_of_gap(results, arm, *both, "mask_AP") for arm in ratio_arms(results).index}
+    )
+
+
+def gap_sentences(results: pd.DataFrame) -> list[str]:
+    """Whether AP rises with the ratio, what mixing does against two phases, and what a tenth of the masks closes."""
+    arms = ratio_arms(results)
+    mixed = arms[arms["kind"] == next(iter(KINDS))].sort_values("ratio")
+    means = [(arm, summarize_arm(results, arm, "mask_AP").mean) for arm in mixed.index]
+    means = [(arm, mean) for arm, mean in means if not pd.isna(mean)]
+    falls = [
+        f"by {number(before - after)} from {arm_label(low)} to {arm_label(high)}"
+        for (low, before), (high, after) in pairwise(means)
+        if after <= before
+    ]
+    rises = f"does not rise at every step, it falls {', '.join(falls)}" if falls else "rises at every step"
+    sentences = [f"With the share of masks, mean AP {rises}."] if len(means) > 1 else []
+    sentences += _trend_sentences(results, [arm for arm, _ in means])
+    sentences += _phase_sentences(results, arms)
+    shares = gaps(results)
+    for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
+        if arm in shares and not pd.isna(shares[arm].mean):
+            sentences.append(
+                f"{arm_label(arm)} ({arms['kind'][arm]}): {share_in_words(shares[arm])} of the gap closed."
+            )
+    if not shares:
+        sentences.append("The gap to full masks is not known: an end of it, boxes only or all masks, has no result.")
+    elif all(share.n == 0 for share in shares.values()):
+        sentences.append("The gap to full masks is not known: its two ends have no seed in common.")
+    elif all(pd.isna(share.mean) for share in shares.values()):
+        sentences.append("Full masks are not above boxes only here, so there is no gap to close.")
+    return sentences
+
+
+def _trend_sentences(results: pd.DataFrame, arms: list[str]) -> list[str]:
+    """Page's test of whether AP rises over these arms, in their order, from seed to seed."""
+    by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP").reindex(columns=arms).dropna()
+    if len(by_seed) < 2 or len(arms) < 3:
+        return []
+    p = page_trend_test(by_seed.to_numpy()).pvalue
+    size = f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+    found = "is more than chance" if p < 0.05 else "may be chance"
+    shown = f"Page's test over {len(arms)} shares of masks and {len(by_seed)} seeds: {size}"
+    return [f"That AP rises with the share as a whole {found} ({shown})."]
+
+
+def _phase_sentences(results: pd.DataFrame, arms: pd.DataFrame) -> list[str]:
+    """Each arm of two phases against the arm that mixes as many masks into every batch, paired by seed."""
+    mixed_kind, two_phases, _ = KINDS
+    sentences = []
+    for arm in arms.index[arms["kind"] == two_phases]:
+        for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]:
+            difference = paired_difference(results, arm, mixed, "mask_AP")
+            found = f"is {difference_in_words(difference)} against" if difference.n else "has no seed in common with"
+            sentences.append(f"{arm_label(arm)} {found} {arm_label(mixed)}, mixed.")
+    return sentences
+
+
+def share_in_words(share: Summary) -> str:
+    if share.interval:
+        spread = f"95 % interval {span(*share.interval, 0)} %, n = {share.n}"
+    elif share.n == 1:
+        spread = "one seed"
+    else:
+        spread = f"n = {share.n}, no interval: {NO_INTERVAL}"
+    return f"{number(share.mean, 0)} % ({spread})"
+
+
+def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
+    """Share of the gap closed by each arm; None where an end of the gap has no result."""
+    shares = gaps(results)
+    if not shares:
+        return None
+    numbers = pd.DataFrame(
+        {
+            "gap_closed": {arm: shares[arm].mean for arm in study.arms},
+            "gap_closed_low": {arm: (shares[arm].interval or (None, None))[0] for arm in study.arms},
+            "gap_closed_high": {arm: (shares[arm].interval or (None, None))[1] for arm in study.arms},
+        },
+        dtype=float,
+    ).reindex(list(study.arms))
+    cells = pd.DataFrame(
+        {
+            "gap closed": [number(share, 0, " %") for share in numbers["gap_closed"]],
+            "interval of the gap closed": [
+                "-" if pd.isna(row.gap_closed_low) else f"{span(row.gap_closed_low, row.gap_closed_high, 0)} %"
+                for row in numbers.itertuples()
+            ],
+        },
+        index=numbers.index,
+    )
+    low, high = (arm_label(arm) for arm in ends(results))
+    note = (
+        f"Gap closed: mean difference to {low} in percent of the mean difference between {high} and {low}, seeds "
+        "paired; its interval is Fieller's, for the ratio of two paired means."
+    )
+    lacking = any(share.n > 1 and share.interval is None and not pd.isna(share.mean) for share in shares.values())
+    notes = (note, f"A gap closed stands without interval: {NO_INTERVAL}.") if lacking else (note,)
+    return OwnColumns(numbers, cells, notes)
+
+
+def ratio_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale: str) -> Figure:
+    """Mask AP against the share of images with masks, and below it the share of the gap closed."""
+    figure = Figure(figsize=(7.0, 7.0))
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2)})
+    places = _places(results)
+    plot_ratio(top, table, results, study, places)
+    plot_gap(bottom, results, study, places)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=1, alignment="left")
+    figure_caption(figure, top, scale)
+    return figure
+
+
+def _places(results: pd.DataFrame) -> dict[float, float]:
+    """Ratios stand side by side, equally far: they span two orders of magnitude and include 0."""
+    return {ratio: float(x) for x, ratio in enumerate(sorted(set(ratio_arms(results)["ratio"])))}
+
+
+def plot_ratio(
+    axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study, places: dict[float, float]
+) -> Axes:
+    both = ends(results)
+    for arm, style, name in zip(both or (), ((0, (1, 1.5)), (0, (5, 3))), ("boxes only", "full masks"), strict=False):
+        summary = summarize_arm(results, arm, "mask_AP")
+        axis.axhline(summary.mean, color=REFERENCE, linestyle=style, linewidth=1.2, zorder=0.5, label=f"ours, {name}")
+    for kind, (color, marker) in KINDS.items():
+        x = _x_of(results, study, kind, places)
+        label = f"{kind}, {seed_count(table)}" if kind == next(iter(KINDS)) else kind
+        if len(x):
+            line = kind == next(iter(KINDS))
+            plot_estimates(axis, x, results, "mask_AP", color=color, marker=marker, label=label, line=line)
+    low, high = axis.dataLim.intervaly
+    room = max(1.0, 0.1 * (high - low))
+    axis.set_ylim(max(0.0, low - room), high + room)
+    axis.set_ylabel("mask AP (%)")
+    axis.grid(axis="y")
+    return axis
+
+
+def plot_gap(axis: Axes, results: pd.DataFrame, study: Study, places: dict[float, float]) -> Axes:
+    """Share of the gap closed with its 95 % interval; the ends are 0 and 100 % by definition."""
+    shares = gaps(results)
+    for kind, (color, marker) in KINDS.items():
+        x = {arm: at for arm, at in _x_of(results, study, kind, places).items() if arm in shares}
+        means = [shares[arm].mean for arm in x]
+        line = "-" if kind == next(iter(KINDS)) else "none"
+        axis.plot(list(x.values()), means, color=color, marker=marker, linestyle=line, markersize=6)
+        for arm, at in x.items():
+            if shares[arm].interval is not None:
+                axis.vlines(at, *shares[arm].interval, color=color, linewidth=1.4)
+    for level in (0, 100):
+        axis.axhline(level, color=REFERENCE, linewidth=0.8, zorder=0.5)
+    axis.set_ylabel("gap closed (%)")
+    axis.set_xlabel("training images with masks (all have boxes unless said otherwise)")
+    axis.set_xticks(list(places.values()), [f"{100 * ratio:g} %" for ratio in places])
+    axis.grid(axis="y")
+    return axis
+
+
+def _x_of(results: pd.DataFrame, study: Study, kind: str, places: dict[float, float]) -> pd.Series:
+    """Place of each arm of one kind; kinds stand a little apart, so that none hides another."""
+    arms = ratio_arms(results)
+    arms = arms[arms["kind"] == kind].reindex([arm for arm in study.arms if arm in arms.index]).dropna()
+    return arms["ratio"].map(places).sort_values() + 0.14 * list(KINDS).index(kind)

@@ -1,0 +1,182 @@
+"""Box and mask AP and AR of detections by pycocotools, and how much the masks look like filled boxes."""
+
+import contextlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from core.datasets.annotation_file import read_truth
+from core.datasets.masks import has_area, is_polygons, parts_with_area
+
+AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
+AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")  # they follow those; AR1: with one detection an image
+METRICS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AP_KEYS) + ("mask_to_box_area",)
+RECALLS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AR_KEYS)
+
+
+@dataclass(frozen=True)
+class CocoScores:
+    """All in percent but `mask_to_box_area`; NaN where there is nothing to find."""
+
+    metrics: dict[str, float]  # the keys METRICS
+    recalls: dict[str, float]  # the keys RECALLS
+    per_category: dict[int, float]  # mask AP by category id
+    box_per_category: dict[int, float]  # box AP by category id
+
+
+def coco_metrics(
+    annotations: Path | dict[str, Any],
+    box_results: list[dict],
+    mask_results: list[dict],
+    *,
+    image_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> CocoScores:
+    """Compute the numbers named in METRICS and in RECALLS, and AP by category.
+
+    `annotations` is a COCO file or its content (see `read_truth`); `image_ids` and `category_ids` restrict it
+    (default: all). Entry i of both results, in COCO's results format, is one detection. At most 100 detections of a
+    class count in an image.
+
+    AP and AR are NaN where there is no annotation to find: all of those of masks in a file without masks.
+    `mask_to_box_area` is the mean of mask area / box area over the detections that find an annotation (same class, box
+    IoU at least 0.5, one detection per annotation): 1 where masks fill their boxes, above 1 where they spill out of
+    them. It needs no annotated mask and no score threshold, and is NaN where nothing is found.
+
+    AP and AR are those of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that
+    of the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
+    count neither way; polygons of fewer than three vertices are no mask, alone or as parts of one; annotation ids may
+    repeat or be 0 (which pycocotools reads as "not found").
+    """
+    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
+    boxes = _run(content, box_results, "bbox", image_ids, category_ids)
+    statistics = _statistics(boxes, "box")
+    box_per_category = _per_category(boxes)
+    per_category = dict.fromkeys(box_per_category, math.nan)
+    if any(_has_mask(annotation) for annotation in content["annotations"]):
+        masks = _run(content, mask_results, "segm", image_ids, category_ids)
+        statistics |= _statistics(masks, "mask")
+        per_category = _per_category(masks)
+    statistics["mask_to_box_area"] = _mask_to_box_area(boxes, box_results, mask_results)
+    return CocoScores(
+        metrics={name: statistics.get(name, math.nan) for name in METRICS},
+        recalls={name: statistics.get(name, math.nan) for name in RECALLS},
+        per_category=per_category,
+        box_per_category=box_per_category,
+    )
+
+
+def found_annotations(
+    annotations: Path | dict[str, Any],
+    mask_results: list[dict],
+    *,
+    image_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> dict[int, float | None]:
+    """Score of the detection that finds each annotated mask, None where none does, by place in the file (from 0).
+
+    Found means as for mask AP50: same class, mask IoU at least 0.5, one detection an annotation. Detections choose in
+    the order of their scores, so what is found at a score of at least t is what would be found without the others.
+    Crowd regions and annotations without a mask are left out. Arguments as of `coco_metrics`.
+    """
+    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
+    run = _run(content, mask_results, "segm", image_ids, category_ids)
+    found: dict[int, float | None] = {}
+    for of_image in run.evalImgs:  # one per category, size range and image
+        if of_image is None or of_image["aRng"] != run.params.areaRng[0]:
+            continue
+        scores = dict(zip(of_image["dtIds"], of_image["dtScores"], strict=True))
+        matches = of_image["gtMatches"][0]  # row 0: IoU 0.5
+        for id_, match, ignored in zip(of_image["gtIds"], matches, of_image["gtIgnore"], strict=True):
+            if not ignored:
+                found[id_ - 1] = float(scores[int(match)]) if match > 0 else None
+    return dict(sorted(found.items()))
+
+
+def _run(
+    content: dict[str, Any],
+    results: list[dict],
+    kind: Literal["bbox", "segm"],
+    image_ids: Sequence[int] | None,
+    category_ids: Sequence[int] | None,
+) -> COCOeval:
+    """Evaluated, accumulated and summarized COCOeval; what pycocotools prints is dropped."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            **content,
+            "annotations": [
+                _complete(annotation, id_, kind) for id_, annotation in enumerate(content["annotations"], 1)
+            ],
+        }
+        truth.createIndex()
+        if results:
+            found = truth.loadRes([dict(result) for result in results])  # it writes into the results
+        else:
+            found = COCO()
+            found.dataset = {**content, "annotations": []}
+            found.createIndex()
+        run = COCOeval(truth, found, kind)
+        if image_ids is not None:
+            run.params.imgIds = list(image_ids)
+        if category_ids is not None:
+            run.params.catIds = list(category_ids)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    return run
+
+
+def _complete(annotation: dict[str, Any], annotation_id: int, kind: Literal["bbox", "segm"]) -> dict[str, Any]:
+    """A copy of the annotation with all that pycocotools reads."""
+    x, y, width, height = annotation["bbox"]
+    complete = {"area": width * height, "iscrowd": 0} | annotation | {"id": annotation_id}
+    if kind == "segm" and not _has_mask(annotation):
+        outline = [x, y, x + width, y, x + width, y + height, x, y + height]
+        complete |= {"segmentation": [outline], "iscrowd": 1}
+    elif kind == "segm" and is_polygons(annotation["segmentation"]):
+        complete["segmentation"] = parts_with_area(annotation["segmentation"])
+    return complete
+
+
+def _has_mask(annotation: dict[str, Any]) -> bool:
+    segmentation = annotation.get("segmentation")
+    return bool(segmentation) and has_area(segmentation)
+
+
+def _statistics(run: COCOeval, prefix: str) -> dict[str, float]:
+    return {f"{prefix}_{key}": _percent(value) for key, value in zip(AP_KEYS + AR_KEYS, run.stats, strict=True)}
+
+
+def _per_category(run: COCOeval) -> dict[int, float]:
+    # Precision by IoU threshold, recall, category, size range (0: all) and number of detections (-1: 100).
+    precision = run.eval["precision"][:, :, :, 0, -1]
+    return {int(category): _percent(precision[:, :, i].mean()) for i, category in enumerate(run.params.catIds)}
+
+
+def _percent(value: float) -> float:
+    """pycocotools gives -1 where there is nothing to find."""
+    return 100 * float(value) if value >= 0 else math.nan
+
+
+def _mask_to_box_area(boxes: COCOeval, box_results: list[dict], mask_results: list[dict]) -> float:
+    found = []
+    for of_image in boxes.evalImgs:  # one per category, size range and image
+        if of_image is None or of_image["aRng"] != boxes.params.areaRng[0]:
+            continue
+        matched = (of_image["dtMatches"][0] > 0) & ~of_image["dtIgnore"][0].astype(bool)  # row 0: IoU 0.5
+        found += [of_image["dtIds"][i] - 1 for i in np.flatnonzero(matched)]  # results are numbered from 1
+    if not found:
+        return math.nan
+    # One mask a call: pycocotools 2.0 with NumPy 2 fails on lists of more than 255.
+    mask_areas = np.array([coco_mask.area(mask_results[i]["segmentation"]) for i in found], dtype=np.float64)
+    box_areas = np.array([box_results[i]["bbox"][2] * box_results[i]["bbox"][3] for i in found])
+    return float(np.mean(mask_areas / box_areas))

@@ -1,0 +1,83 @@
+"""Detection on a whole data set: every image through the network, shared among workers, in COCO's results format."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from core.compute.precision import autocast
+from core.compute.workers import ALONE, Workers
+from core.config import InferenceConfig
+from core.config.values import Precision
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
+from core.evaluation.postprocess import detect
+from core.structures import Detections
+
+
+def detect_images(
+    model: nn.Module,
+    dataset: CocoDataset,
+    inference: InferenceConfig,
+    *,
+    device: torch.device | str,
+    precision: Precision = "float32",
+    workers: Workers = ALONE,
+    loader_processes: int = 0,
+    limit: int | None = None,
+    progress: bool = False,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Box results and mask results of every image of the data set, of the first `limit` if that is given.
+
+    Runs in eval mode and puts every module back into the mode it came in. The network computes in
+    `network_precision`; scores, NMS and masks are float32 either way. Each of the `workers` takes a share of the images
+    and gets the results of all. `loader_processes` read images; 0: this one.
+    """
+    loader = DataLoader(
+        dataset,
+        sampler=range(len(dataset))[:limit][workers.rank :: workers.count],
+        batch_size=inference.batch_size,
+        collate_fn=collate,
+        num_workers=loader_processes,
+        generator=torch.Generator(),  # else each pass would draw a number from the global generator
+    )
+    thresholds = inference.model_dump(exclude={"batch_size"})
+    results_of: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}  # by image id
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in tqdm(loader, desc="evaluate", leave=False, disable=not progress):
+                with autocast(precision, device):
+                    detections = detect(model, batch.to(device), **thresholds)
+                for image_id, found in zip(batch.image_ids, detections, strict=True):
+                    results_of[image_id] = coco_results(found, image_id, dataset.category_ids)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    for share in workers.gather(results_of):
+        results_of |= share
+    of_images = [results_of[image_id] for image_id in dataset.image_ids[:limit]]
+    return [result for boxes, _ in of_images for result in boxes], [
+        result for _, masks in of_images for result in masks
+    ]
+
+
+def coco_results(
+    detections: Detections, image_id: int, category_ids: Sequence[int]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Box results and mask results of one image; `category_ids` are the file's ids by label."""
+    boxes = detections.boxes.clone()
+    boxes[:, 2:] -= boxes[:, :2]
+    box_results, mask_results = [], []
+    for box, score, label, mask in zip(
+        boxes.tolist(), detections.scores.tolist(), detections.labels.tolist(), detections.masks, strict=True
+    ):
+        detection = {"image_id": image_id, "category_id": category_ids[label], "score": score}
+        encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
+        box_results.append(detection | {"bbox": box})
+        mask_results.append(detection | {"segmentation": encoding})
+    return box_results, mask_results

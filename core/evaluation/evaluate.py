@@ -1,0 +1,70 @@
+"""Evaluation of a model on a data set: its detections in COCO's results format and their metrics."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from core.compute.workers import ALONE, Workers
+from core.config import InferenceConfig
+from core.config.values import Precision
+from core.datasets.annotation_file import read_truth
+from core.datasets.coco import CocoDataset
+from core.evaluation.coco_metrics import coco_metrics
+from core.evaluation.detection import detect_images
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one model on one data set, and the detections they were computed from.
+
+    Entry i of both results is one detection. They are two lists because pycocotools takes the area of a result that
+    has a box from the box: masks would be sorted into small, medium and large by their boxes.
+    """
+
+    metrics: dict[str, float]  # the keys METRICS of coco_metrics; AP in percent, NaN: nothing to find
+    recalls: dict[str, float]  # the keys RECALLS there, percent
+    per_class: dict[str, float]  # mask AP by class name, percent
+    box_per_class: dict[str, float]  # box AP by class name, percent
+    box_results: list[dict[str, Any]]  # COCO's results format, `bbox` xywh
+    mask_results: list[dict[str, Any]]  # COCO's results format, `segmentation` with `counts` as text
+
+
+def evaluate(
+    model: nn.Module,
+    dataset: CocoDataset,
+    inference: InferenceConfig,
+    *,
+    device: torch.device | str,
+    precision: Precision = "float32",
+    workers: Workers = ALONE,
+    loader_processes: int = 0,
+    limit: int | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Detect on every image of the data set and compare with its annotation file.
+
+    Arguments as of `detect_images`, of which it gives every one of the `workers` the evaluation of all images.
+
+    Raises:
+        ValueError: before the network runs, for annotations that pycocotools cannot read (see `read_truth`).
+    """
+    truth = read_truth(dataset.annotation_path)
+    box_results, mask_results = detect_images(
+        model, dataset, inference,
+        device=device, precision=precision, workers=workers, loader_processes=loader_processes, limit=limit,
+        progress=progress,
+    )  # fmt: skip
+    scores = coco_metrics(
+        truth,
+        box_results,
+        mask_results,
+        image_ids=dataset.image_ids[:limit],
+        category_ids=dataset.category_ids,
+    )
+    per_class, box_per_class = (
+        {name: ap[id_] for name, id_ in zip(dataset.categories, dataset.category_ids, strict=True)}
+        for ap in (scores.per_category, scores.box_per_category)
+    )
+    return Evaluation(scores.metrics, scores.recalls, per_class, box_per_class, box_results, mask_results)

@@ -1,0 +1,125 @@
+"""One epoch: which images in which order, the steps over them, and the mean of what they cost."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from core.compute.workers import Workers
+from core.config import Config, TrainingConfig
+from core.datasets.batch import collate
+from core.datasets.coco import CocoDataset
+from core.losses.criterion import Losses
+from core.model.condinst import CondInst
+from core.model.mask_rcnn import MaskRcnn
+from core.structures import Batch
+from core.training.effective_batch import effective_batch
+from core.training.optimizer import learning_rate
+from core.training.step import train_step
+
+
+def steps_per_epoch(num_images: int, images_per_step: int) -> int:
+    """Full steps of an epoch; a data set smaller than one gives one, in which images come again."""
+    return max(num_images // images_per_step, 1)
+
+
+def total_steps(training: TrainingConfig, num_images: int, num_workers: int) -> int:
+    return training.steps or training.epochs * steps_per_epoch(num_images, effective_batch(training, num_workers))
+
+
+def boxes_only_epochs(boxes_first: float, epochs: int) -> int:
+    """Epochs, out of `epochs`, that see boxes only: those nearest to the share `boxes_first`, which 0 is for none.
+
+    Where boxes come first, at least one epoch sees boxes and at least one what follows them.
+
+    Raises:
+        ValueError: if there are too few epochs for both.
+    """
+    if not boxes_first:
+        return 0
+    if epochs < 2:
+        raise ValueError(
+            f"supervision.boxes_first is {boxes_first:g} of a schedule of {epochs} epoch, expected a schedule of at "
+            "least 2: one sees boxes only, another the masks"
+        )
+    return min(max(round(boxes_first * epochs), 1), epochs - 1)
+
+
+def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
+    """Order of the images in `epoch` (from 0)."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(num_images, generator=generator).tolist()
+
+
+def epoch_batches(
+    dataset: Dataset, training: TrainingConfig, *, seed: int, epoch: int, workers: Workers, loader_processes: int
+) -> Iterator[Batch]:
+    """This worker's batches of an epoch, `accumulation` of them a step, all of `batch_size` images.
+
+    All workers together see every image once, but for those left over by the last full step. Of a data set smaller
+    than one step the images come again, in the same order, until the step is full.
+    """
+    order = epoch_order(len(dataset), seed, epoch)
+    size = training.batch_size
+    steps = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
+    num_batches = steps * training.accumulation * workers.count
+    order = list(islice(cycle(order), num_batches * size))
+    batches = [order[i * size : (i + 1) * size] for i in range(num_batches)]
+    mine = batches[workers.rank :: workers.count]
+    return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=loader_processes))
+
+
+def run_epoch(
+    model: CondInst | MaskRcnn,
+    optimizer: torch.optim.Optimizer,
+    dataset: CocoDataset,
+    config: Config,
+    *,
+    epoch: int,
+    steps: int,
+    seed: int,
+    device: str,
+    workers: Workers,
+    loader_processes: int,
+    progress: bool,
+) -> dict[str, float | int]:
+    """Train one epoch (from 0) and return its numbers: this worker's mean losses, the schedule after its last step."""
+    model.train()
+    dataset.set_epoch(epoch)
+    training = config.training
+    per_epoch = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
+    first = epoch * per_epoch
+    end = min(first + per_epoch, steps)
+    batches = epoch_batches(
+        dataset, training, seed=seed, epoch=epoch, workers=workers, loader_processes=loader_processes
+    )
+    sums: dict[str, torch.Tensor | float] = {}
+    counts: Counter[str] = Counter()
+    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not progress):
+        of_step = [next(batches).to(device) for _ in range(training.accumulation)]
+        losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers)
+        for losses in losses_of:
+            for name, value in loss_values(losses).items():
+                sums[name] = sums.get(name, 0.0) + value
+                counts[name] += 1
+    return {
+        "step": end,
+        "learning_rate": learning_rate(end - 1, steps, training),
+        "pairwise_warmup": losses.pairwise_warmup,
+        **{name: float(total) / counts[name] for name, total in sums.items()},
+    }
+
+
+def loss_values(losses: Losses) -> dict[str, torch.Tensor | float]:
+    """What is averaged over an epoch: each term with and without its weight, the total, the share of edges kept."""
+    kept = {} if math.isnan(losses.edges_kept) else {"edges_kept": losses.edges_kept}
+    return {
+        **{f"loss/{name}": value.detach().double() for name, value in losses.weighted.items()},
+        **{f"loss/{name}_unweighted": value.detach().double() for name, value in losses.unweighted.items()},
+        "loss/total": losses.total.detach().double(),
+        **kept,
+    }

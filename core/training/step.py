@@ -1,0 +1,139 @@
+"""One training step: predict, assign, choose the locations that get a mask, score, average over workers, update."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from core.compute.precision import autocast
+from core.compute.workers import ALONE, Workers
+from core.config import Config
+from core.config.values import Precision
+from core.losses.criterion import Losses, criterion
+from core.model.condinst import CondInst
+from core.model.mask_rcnn import MaskRcnn
+from core.neighborhood import Neighborhood
+from core.structures import Batch
+from core.targets.assignment import assign_locations, select_positives
+from core.targets.mask_targets import build_mask_targets
+from core.training.optimizer import learning_rate
+
+
+def compute_losses(
+    model: CondInst | MaskRcnn,
+    batch: Batch,
+    config: Config,
+    *,
+    step: int,
+    steps: int,
+    batch_seed: int,
+    workers: Workers = ALONE,
+) -> Losses:
+    """Named losses of one batch: predict, assign, pick the locations that get a mask, score.
+
+    What is drawn at random depends on `batch_seed` alone.
+    """
+    if isinstance(model, MaskRcnn):
+        return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
+    with autocast(config.training.precision, batch.images.device):
+        predictions = model(batch.images, batch.image_sizes)
+    neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
+    with torch.no_grad():
+        assignment = assign_locations(
+            predictions.locations,
+            predictions.level_index,
+            predictions.strides,
+            batch.annotations,
+            size_boundaries=config.assignment.size_boundaries,
+            center_radius=config.assignment.center_radius,
+            center=config.assignment.center,
+        )
+        selection = select_positives(
+            assignment,
+            predictions.class_logits,
+            predictions.centerness_logits,
+            batch.annotations,
+            selection=config.assignment.selection,
+            max_masks=config.assignment.max_masks,
+            generator=torch.Generator().manual_seed(batch_seed),
+        )
+        targets = build_mask_targets(
+            batch,
+            neighborhood,
+            config.loss.color_threshold,
+            config.loss.color_temperature,
+            needs_edges=config.loss.pairwise > 0,
+        )
+    with autocast(config.training.precision, batch.images.device):
+        mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
+    return criterion(
+        predictions,
+        mask_logits,
+        assignment,
+        selection,
+        targets,
+        neighborhood,
+        dice_weight=config.loss.dice,
+        mask_projection_weight=config.loss.mask_projection,
+        mask_pairwise_weight=config.loss.mask_pairwise,
+        projection_weight=config.loss.projection,
+        pairwise_weight=config.loss.pairwise,
+        box_mask_weight=config.loss.box_mask,
+        semantic_weight=config.loss.semantic,
+        focal_alpha=config.loss.focal_alpha,
+        focal_gamma=config.loss.focal_gamma,
+        step=step,
+        warmup_steps=round(config.loss.pairwise_warmup * steps),
+        workers=workers,
+        mask_workers=workers if config.loss.mask_normalizer == "all_workers" else ALONE,
+    )
+
+
+def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: Precision, batch_seed: int) -> Losses:
+    """Named losses of one batch; torchvision samples with torch's global generators, seeded here."""
+    device = batch.images.device
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        autocast(precision, device),
+    ):
+        torch.manual_seed(batch_seed)
+        terms = model.losses(batch.images, batch.image_sizes, batch.annotations)
+    return Losses(unweighted=terms, weighted=terms, pairwise_warmup=1.0, edges_kept=float("nan"))
+
+
+def train_step(
+    model: CondInst | MaskRcnn,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Batch],
+    config: Config,
+    *,
+    step: int,
+    steps: int,
+    seed: int,
+    workers: Workers = ALONE,
+) -> list[Losses]:
+    """One optimizer step on the mean gradient of these batches and those of the other workers; the losses of each.
+
+    Raises:
+        FloatingPointError: if a loss is not finite; names the term and the images.
+    """
+    rate = learning_rate(step, steps, config.training)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    losses_of = []
+    for i, batch in enumerate(batches):
+        count = (step * len(batches) + i) * workers.count + workers.rank  # of all batches of the training
+        losses = compute_losses(
+            model, batch, config, step=step, steps=steps, batch_seed=seed * 1_000_003 + count, workers=workers
+        )
+        if not torch.isfinite(losses.total):
+            bad = [name for name, value in losses.weighted.items() if not torch.isfinite(value)]
+            raise FloatingPointError(f"step {step}: loss {', '.join(bad)} is not finite, images {batch.image_ids}")
+        (losses.total / len(batches)).backward()
+        losses_of.append(losses)
+    workers.average_gradients(model)
+    if config.training.clip_gradient_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_gradient_norm)
+    optimizer.step()
+    return losses_of

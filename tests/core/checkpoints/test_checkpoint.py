@@ -1,0 +1,93 @@
+"""A checkpoint is gone on from by the training that wrote it; others are told what differs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.checkpoints.checkpoint import load_checkpoint, load_trained, save_checkpoint
+from core.config import Config
+from core.config.file import build_config
+
+STATE = {"model": {"w": torch.ones(2)}, "curves": [{"epoch": 1}]}
+
+
+def config(**sections: Any) -> Config:
+    return build_config(sections, "test")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "checkpoint.pt", STATE, config=config(), seed=0, data_digest="d")
+    return tmp_path / "checkpoint.pt"
+
+
+def load(path: Path, *, seed: int = 0, data_digest: str = "d", **sections: Any) -> dict[str, Any]:
+    return load_checkpoint(path, config=config(**sections), seed=seed, data_digest=data_digest, device="cpu")
+
+
+def rewritten(path: Path, **parts: Any) -> None:
+    """Replace parts of a checkpoint; None leaves one out."""
+    content = torch.load(path, weights_only=True) | parts
+    torch.save({name: part for name, part in content.items() if part is not None}, path)
+
+
+def test_the_state_comes_back_and_nothing_lies_beside_the_file(path: Path) -> None:
+    state = load(path)
+    assert state["model"]["w"].tolist() == [1, 1]
+    assert state["curves"] == [{"epoch": 1}]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_it_may_lie_and_be_called_otherwise(path: Path) -> None:
+    load(path, name="other", data={"root": "elsewhere"})
+    weights = {"backbone": {"weights": "weights/R-50.pkl"}}
+    save_checkpoint(path, STATE, config=config(model=weights), seed=0, data_digest="d")
+    load(path, model={"backbone": {"weights": "/mnt/R-50.pkl"}})
+
+
+def test_of_another_config_only_the_settings_that_differ_are_told(path: Path) -> None:
+    with pytest.raises(ValueError, match="written for another config") as refused:
+        load(path, loss={"dice": 0.5}, training={"steps": 7})
+    differences = "loss.dice is 1.0 instead of 0.5, training.steps is 90000 instead of 7"
+    assert str(refused.value) == f"{path}: written for another config: {differences}; delete it to start over"
+
+
+@pytest.mark.parametrize(("identity", "message"), [
+    ({"seed": 1}, "written for another seed: found 0, expected 1"),
+    ({"data_digest": "e"}, "written for another data_digest: found 'd', expected 'e'"),
+])  # fmt: skip
+def test_another_seed_or_data_set_is_told(path: Path, identity: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt: {message}; delete it to start over$"):
+        load(path, **identity)
+
+
+@pytest.mark.parametrize(("parts", "message"), [
+    ({"config": None}, "a checkpoint without config, expected config, seed, data_digest, state"),
+    ({"seed": None, "state": None}, "a checkpoint without seed, state, expected config"),
+    ({"config": "{"}, r"config is '\{', expected settings as JSON"),
+    ({"config": 3}, "config is 3, expected settings as JSON"),
+    ({"config": "[]"}, r"config is '\[\]', expected settings as JSON"),
+    ({"state": [1]}, r"state is \[1\], expected tensors and numbers by name"),
+    ({"format": 2}, "expected a checkpoint of format 1"),
+])  # fmt: skip
+def test_a_file_that_lacks_a_part_is_told_to_both_readers(path: Path, parts: dict[str, Any], message: str) -> None:
+    rewritten(path, **parts)
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt: {message}.*; delete it to start over$"):
+        load(path)
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt: {message}"):
+        load_trained(path, "cpu")
+
+
+def test_a_trained_network_comes_with_its_config(path: Path) -> None:
+    save_checkpoint(path, STATE, config=config(loss={"dice": 0.5}), seed=0, data_digest="d")
+    found, state = load_trained(path, "cpu")
+    assert found == config(loss={"dice": 0.5})
+    assert state["curves"] == [{"epoch": 1}]
+
+
+def test_a_config_of_another_version_is_told_with_the_file_and_the_setting(path: Path) -> None:
+    rewritten(path, config='{"loss": {"dicee": 1}}')
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: config: unknown key 'loss\.dicee' \(did you mean"):
+        load_trained(path, "cpu")

@@ -1,0 +1,99 @@
+"""Settings: the defaults, and values that are refused because nothing could work with them."""
+
+import pytest
+from pydantic import ValidationError
+
+from core.config import Config
+from core.config.file import build_config
+
+
+def test_defaults_are_the_released_boxinst() -> None:
+    config = Config()
+    assert config.model.mask_feature_channels == 16
+    assert config.loss.color_threshold == 0.3
+    assert round(config.loss.pairwise_warmup * config.training.steps) == 10_000
+    assert config.model.strides == (8, 16, 32, 64, 128)
+
+
+def test_a_value_out_of_range_is_named() -> None:
+    with pytest.raises(ValueError, match=r"loss\.color_threshold.*found 1\.5"):
+        build_config({"loss": {"color_threshold": 1.5}}, "x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": {"neighborhood_size": 4}}, r"loss\.neighborhood_size: .*expected an odd number.*, found 4"),
+        ({"loss": {"neighborhood_size": 1}}, r"loss\.neighborhood_size: .*greater than or equal to 3, found 1"),
+        (
+            {"loss": {"dice": 0, "projection": 0, "pairwise": 0}},
+            "loss: .*dice.* are all 0, expected a mask term above 0",
+        ),
+        ({"model": {"class_prior": 0}}, r"model\.class_prior: .*greater than 0, found 0"),
+        ({"model": {"class_prior": 1}}, r"model\.class_prior: .*less than 1, found 1"),
+        ({"model": {"head_groups": 48}}, "model: .*head_groups is 48, expected a divisor of pyramid_channels 256"),
+        (
+            {"model": {"backbone": {"name": "resnet42"}}},
+            r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'resnet42'",
+        ),
+        (
+            {"model": {"backbone": {"name": "timm:"}}},
+            r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'timm:'",
+        ),
+        ({"data": {"scale_range": [2, 1]}}, r"data\.scale_range: .*expected the lower limit first, found \[2, 1\]"),
+        ({"data": {"short_sides": []}}, r"data\.short_sides: .*at least 1 item.*, found \[\]"),
+        (
+            {"assignment": {"size_boundaries": [64, 128, 128, 256]}},
+            r"assignment\.size_boundaries: .*each value above the one before, found \[64, 128, 128, 256\]",
+        ),
+        (
+            {"training": {"optimizer": "adamw", "schedule_batch_size": 16}},
+            "training: .*schedule_batch_size is 16, but optimizer is adamw: .* a rule for sgd; expected null",
+        ),
+        (
+            {"model": {"architecture": "mask_rcnn"}, "supervision": {"pseudo_masks": "teacher"}},
+            "config: .*pseudo_masks is teacher, but model.architecture is mask_rcnn: .*; expected grabcut or null",
+        ),
+        (
+            {"model": {"architecture": "mask_rcnn", "semantic_head": True}, "supervision": {"mask_ratio": 1}},
+            "config: .*semantic_head is true, but model.architecture is mask_rcnn, which has none",
+        ),
+        (
+            {"training": {"drops": [0.9, 0.6]}},
+            r"training\.drops: .*each value above the one before, found \[0\.9, 0\.6\]",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_a_run(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^mine\.yaml: {message}$"):
+        build_config(settings, "mine.yaml")
+
+
+def test_settings_at_their_limits_are_kept() -> None:
+    config = build_config(
+        {
+            "data": {"scale_range": [1, 1]},
+            "model": {"backbone": {"name": "timm:test_resnet"}, "class_prior": 0.5, "head_groups": 256},
+            "loss": {"dice": 0, "projection": 0, "pairwise": 0.1, "neighborhood_size": 5},
+            "training": {"drops": []},
+        },
+        "mine.yaml",
+    )
+    assert config.data.scale_range == (1, 1)
+    assert config.training.drops == ()
+    assert build_config({"data": {"scale_range": None}}, "mine.yaml") == Config()
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Config().name = "other"
+
+
+def test_size_boundaries_must_fit_the_levels() -> None:
+    with pytest.raises(ValueError, match="size_boundaries has 4 entries, expected 2"):
+        build_config({"model": {"levels": [3, 4, 5]}}, "x")
+
+
+def test_either_steps_or_epochs() -> None:
+    with pytest.raises(ValueError, match="expected exactly one"):
+        build_config({"training": {"epochs": 3}}, "x")

@@ -1,0 +1,83 @@
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from core.datasets.sources.shape_drawing import Instance
+from core.datasets.sources.shapes import NUM_IMAGES, annotate, generate
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="module")
+def pinned() -> Callable[[str], bytes]:
+    """Reads a file of data/ as data.dvc pins it, from the store in this repository: no `dvc pull` is needed."""
+
+    def stored(md5: str) -> bytes:
+        return (ROOT / "data_store" / "files" / "md5" / md5[:2] / md5[2:]).read_bytes()
+
+    (output,) = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"]
+    md5_of = {entry["relpath"]: entry["md5"] for entry in json.loads(stored(output["md5"]))}
+    return lambda path: stored(md5_of[path])
+
+
+@pytest.fixture(scope="module")
+def regenerated(tmp_path_factory) -> Path:
+    """The first images of both splits, drawn anew."""
+    root = tmp_path_factory.mktemp("shapes") / "shapes"
+    generate(root, {"train": 16, "val": 16})
+    return root
+
+
+@pytest.mark.parametrize("split", NUM_IMAGES)
+def test_the_generator_reproduces_the_pinned_annotations_exactly(pinned, regenerated, split):
+    expected = json.loads(pinned(f"shapes/instances_{split}.json"))
+    found = json.loads((regenerated / f"instances_{split}.json").read_text())
+    assert len(expected["images"]) == NUM_IMAGES[split]
+    assert found["images"] == expected["images"][:16]
+    assert found["annotations"] == expected["annotations"][: len(found["annotations"])]
+    assert expected["annotations"][len(found["annotations"])]["image_id"] == 17
+    for section in ("categories", "info", "licenses"):
+        assert found[section] == expected[section]
+
+
+@pytest.mark.parametrize("split", NUM_IMAGES)
+def test_the_generator_reproduces_the_pinned_pixels(pinned, regenerated, split):
+    for image_id in range(1, 17):
+        name = f"{split}/{image_id:06}.jpg"
+        expected, found = (
+            np.asarray(Image.open(source), dtype=int)
+            for source in (io.BytesIO(pinned(f"shapes/{name}")), regenerated / name)
+        )
+        assert np.abs(found - expected).max() <= 2, name
+
+
+def test_an_annotation_is_the_tight_box_and_the_mask():
+    mask = np.zeros((6, 8), dtype=bool)
+    mask[2:5, 3] = mask[4, 3:7] = True  # an L: 3 + 4 - 1 pixels
+    annotation = annotate(Instance("star", mask), annotation_id=5, image_id=9)
+    assert annotation["bbox"] == [3, 2, 4, 3]
+    assert annotation["area"] == 6
+    assert annotation["category_id"] == 3
+    assert np.array_equal(coco_mask.decode(annotation["segmentation"]), mask)
+
+
+def test_a_folder_that_is_no_data_set_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not lose me")
+    with pytest.raises(ValueError, match="holds no generated data set"):
+        generate(tmp_path, {"train": 1})
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_data_set_is_replaced_as_a_whole(tmp_path):
+    root = tmp_path / "shapes"
+    generate(root, {"train": 3}, size=96)
+    generate(root, {"train": 1}, size=96)
+    assert [path.name for path in (root / "train").iterdir()] == ["000001.jpg"]
+    assert [path.name for path in tmp_path.iterdir()] == ["shapes"]  # nothing half-written is left beside it

@@ -1,0 +1,74 @@
+"""Which images the steps of an epoch see, and how many epochs see boxes only; by hand."""
+
+import pytest
+from torch.utils.data import Dataset
+
+from core.compute.workers import Workers
+from core.config import TrainingConfig
+from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order, steps_per_epoch
+
+
+class Numbers(Dataset):
+    """Its samples are their own indices."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+@pytest.fixture(autouse=True)
+def samples_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.epoch.collate", list)
+
+
+def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_workers: int) -> list[list[list[int]]]:
+    """Each worker's batches of epoch 0, by rank."""
+    training = TrainingConfig(batch_size=batch_size, accumulation=accumulation)
+    settings = {"seed": 3, "epoch": 0, "loader_processes": 0}
+    workers = [Workers(rank, num_workers) for rank in range(num_workers)]
+    return [list(epoch_batches(Numbers(num_images), training, workers=one, **settings)) for one in workers]
+
+
+def test_a_data_set_smaller_than_one_step_comes_again_until_the_step_is_full() -> None:
+    a, b, c = epoch_order(3, seed=3, epoch=0)
+    assert steps_per_epoch(3, images_per_step=4) == 1
+    assert batches_of(3, batch_size=2, accumulation=2, num_workers=1) == [[[a, b], [c, a]]]
+    # In the order of all batches, the first worker's and the second's by turns: ab ca bc ab
+    both = batches_of(3, batch_size=2, accumulation=2, num_workers=2)
+    assert both == [[[a, b], [b, c]], [[c, a], [a, b]]]
+
+
+def test_one_image_fills_every_batch_of_every_worker() -> None:
+    assert batches_of(1, batch_size=2, accumulation=2, num_workers=3) == [[[0, 0], [0, 0]]] * 3
+
+
+def test_no_image_comes_twice_where_they_fill_a_step_and_the_rest_waits_for_another_epoch() -> None:
+    order = epoch_order(11, seed=3, epoch=0)
+    first, second = batches_of(11, batch_size=2, accumulation=2, num_workers=2)  # 11 images: one step of 8
+    assert [first[0], second[0], first[1], second[1]] == [order[i : i + 2] for i in range(0, 8, 2)]
+
+
+@pytest.mark.parametrize(
+    ("boxes_first", "epochs", "expected"),
+    [
+        (0.75, 24, 18),
+        (0.5, 3, 2),  # 1.5: to the even
+        (0.1, 4, 1),  # 0.4: one at least
+        (0.9, 4, 3),  # 3.6: one at least is left
+        (0.99, 2, 1),
+        (0.0, 1, 0),
+    ],
+)
+def test_boxes_first_leaves_each_phase_an_epoch(boxes_first: float, epochs: int, expected: int) -> None:
+    assert boxes_only_epochs(boxes_first, epochs) == expected
+
+
+def test_one_epoch_cannot_be_parted() -> None:
+    message = r"supervision\.boxes_first is 0\.5 of a schedule of 1 epoch, expected a schedule of at least 2"
+    with pytest.raises(ValueError, match=message):
+        boxes_only_epochs(0.5, 1)

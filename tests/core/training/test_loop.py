@@ -1,0 +1,212 @@
+"""Training end to end on a few generated images: it learns, repeats to the bit, resumes exactly, stops on NaN."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.checkpoints.checkpoint import load_checkpoint
+from core.config import Config
+from core.config.file import build_config
+from core.datasets.sources.shapes import generate
+from core.training import loop as training
+from core.training.epoch import epoch_order
+from core.training.loop import TrainingResult, train
+
+TINY = {
+    "name": "tiny",
+    "data": {
+        "train_images": "train",
+        "train_annotations": "instances_train.json",
+        "val_images": "val",
+        "val_annotations": "instances_val.json",
+        "short_sides": [96],
+        "val_short_side": 96,
+        "long_side_max": 96,
+        "ignored_bottom_rows": 0,
+    },
+    "model": {
+        "backbone": {
+            "name": "resnet18",
+            "norm": "trained",
+            "frozen_stages": 0,
+            "stride_in_1x1": False,
+            "channel_order": "RGB",
+            "pixel_std": [58.0, 57.0, 57.0],
+        },
+        "levels": [3, 4, 5],
+        "pyramid_channels": 32,
+        "head_convs": 1,
+        "head_groups": 8,
+        "mask_branch_channels": 32,
+        "mask_branch_convs": 1,
+    },
+    "assignment": {"size_boundaries": [48, 96]},
+    "loss": {"pairwise_warmup": 0.5},
+    "training": {"steps": None, "epochs": 4, "batch_size": 2, "optimizer": "adamw", "learning_rate": 1e-3,
+                 "schedule": "one_cycle", "evaluate_every": 2},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes") / "shapes"
+    generate(folder, {"train": 6, "val": 2}, seed=7, size=96)
+    return folder
+
+
+def tiny(root: Path, **sections: dict) -> Config:
+    settings = json.loads(json.dumps(TINY))
+    settings["data"]["root"] = str(root)
+    for section, difference in sections.items():
+        settings.setdefault(section, {}).update(difference)
+    return build_config(settings, "tiny")
+
+
+def run(config: Config, folder: Path, seed: int = 0, **arguments) -> TrainingResult:
+    return train(config, seed, folder=folder, progress=False, **arguments)
+
+
+def comparable(result: TrainingResult) -> tuple[str, str]:
+    """Curves and metrics without the clock; as text, so that NaN equals NaN."""
+    curves = [{k: v for k, v in numbers.items() if k != "seconds"} for numbers in result.curves]
+    return repr(curves), repr(result.evaluation.metrics)
+
+
+def test_loss_falls_when_six_images_are_learned_by_heart(root: Path, tmp_path: Path) -> None:
+    config = tiny(root, training={"epochs": 12}, supervision={"mask_ratio": 1.0})
+    curves = run(config, tmp_path).curves
+    assert curves[-1]["loss/total"] < 0.6 * curves[0]["loss/total"]
+    assert curves[-1]["loss/dice"] < curves[0]["loss/dice"]
+
+
+def test_the_same_trial_twice_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:
+    config = tiny(root)
+    assert comparable(run(config, tmp_path / "a")) == comparable(run(config, tmp_path / "b"))
+
+
+@pytest.mark.parametrize(("boxes_first", "reads"), [(0.0, 1), (0.5, 2)])
+def test_the_training_file_is_read_again_only_where_boxes_come_first(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes_first: float, reads: int
+) -> None:
+    seen, original = [], training.load_training_set
+    monkeypatch.setattr(
+        training, "load_training_set", lambda *given, **other: seen.append(1) or original(*given, **other)
+    )
+
+    def stop(*given, **other) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "initial_model", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(root, supervision={"mask_ratio": 0.5, "boxes_first": boxes_first}), tmp_path)
+    assert len(seen) == reads
+
+
+def test_another_seed_gives_another_training(root: Path, tmp_path: Path) -> None:
+    config = tiny(root, training={"epochs": 1})
+    assert comparable(run(config, tmp_path / "a", seed=0)) != comparable(run(config, tmp_path / "b", seed=1))
+
+
+def test_killed_at_half_and_resumed_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:
+    config = tiny(root, training={"precision": "bfloat16"})
+    whole = run(config, tmp_path / "whole")
+
+    def kill_after_two(numbers: dict) -> None:
+        if numbers["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "killed", on_epoch=kill_after_two)
+    seen: list[int] = []
+    resumed = run(config, tmp_path / "killed", on_epoch=lambda numbers: seen.append(numbers["epoch"]))
+    assert seen == [1, 2, 3, 4]
+    assert comparable(resumed) == comparable(whole)
+
+
+def test_a_finished_training_is_only_evaluated_again(root: Path, tmp_path: Path) -> None:
+    config = tiny(root, training={"epochs": 1})
+    assert comparable(run(config, tmp_path)) == comparable(run(config, tmp_path))
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name(root: Path, tmp_path: Path, monkeypatch) -> None:
+    original = training.CondInst.predict_masks
+
+    def broken(self, *arguments):
+        return original(self, *arguments) * float("nan")
+
+    monkeypatch.setattr(training.CondInst, "predict_masks", broken)
+    with pytest.raises(FloatingPointError, match="projection, pairwise is not finite, images"):
+        run(tiny(root), tmp_path)
+
+
+@pytest.mark.parametrize("supervised", [0.0, 1.0])
+def test_images_without_boxes_and_boxes_that_vanish_train_and_evaluate(
+    root: Path, tmp_path: Path, supervised: float
+) -> None:
+    for split in ("train", "val"):
+        content = json.loads((root / f"instances_{split}.json").read_text())
+        for annotation in content["annotations"]:
+            x, y, _, _ = annotation["bbox"]
+            # between two samples of the mask grid, which lie at 2, 6, 10, ...: no cell of any mask
+            left, top = 4 * (x // 4) + 3.2, 4 * (y // 4) + 3.2
+            annotation["bbox"] = [left, top, 1.5, 1.5]
+            annotation["segmentation"] = [[left, top, left + 1.5, top, left + 1.5, top + 1.5, left, top + 1.5]]
+        first = content["images"][0]["id"]
+        content["annotations"] = [a for a in content["annotations"] if a["image_id"] != first]
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    config = tiny(
+        root,
+        data={"train_annotations": str(tmp_path / "train.json"), "val_annotations": str(tmp_path / "val.json"),
+              "drop_images_without_boxes": False},
+        supervision={"mask_ratio": supervised},
+        training={"epochs": 1},
+    )  # fmt: skip
+    result = run(config, tmp_path / "run")
+    assert result.curves[-1]["loss/total"] > 0
+
+
+def test_one_class_is_enough(root: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        content = json.loads((root / f"instances_{split}.json").read_text())
+        content["categories"] = [{"id": 44, "name": "thing"}]
+        for annotation in content["annotations"]:
+            annotation["category_id"] = 44
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    config = tiny(root, training={"epochs": 1}, data={"train_annotations": str(tmp_path / "train.json"),
+                                                     "val_annotations": str(tmp_path / "val.json")})  # fmt: skip
+    assert list(run(config, tmp_path / "run").evaluation.per_class) == ["thing"]
+
+
+def test_a_checkpoint_of_another_config_is_refused(root: Path, tmp_path: Path) -> None:
+    run(tiny(root, training={"epochs": 1}), tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: written for another seed: found 0, expected 1"):
+        run(tiny(root, training={"epochs": 1}), tmp_path, seed=1)
+
+
+def test_a_truncated_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
+        load_checkpoint(path, config=tiny(root), seed=0, data_digest="", device="cpu")
+
+
+def test_each_epoch_sees_every_image_once_in_another_order() -> None:
+    first, second = epoch_order(20, seed=3, epoch=0), epoch_order(20, seed=3, epoch=1)
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second
+    assert first == epoch_order(20, seed=3, epoch=0)
+
+
+def test_validation_images_of_other_categories_are_refused(root: Path, tmp_path: Path) -> None:
+    content = json.loads((root / "instances_val.json").read_text())
+    content["categories"][0]["name"] = "blob"
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"val\.json: categories are \['blob', .* expected those of .*'ellipse'"):
+        run(tiny(root, data={"val_annotations": str(tmp_path / "val.json")}), tmp_path)
+
+
+def test_a_mask_loss_without_anything_to_learn_from_is_refused(root: Path, tmp_path: Path) -> None:
+    loss = {"projection": 0.0, "pairwise": 0.0}
+    with pytest.raises(ValueError, match=r"instances_train\.json: no instance with a mask .*mask_ratio is 0\)"):
+        run(tiny(root, loss=loss), tmp_path)

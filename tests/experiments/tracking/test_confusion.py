@@ -1,0 +1,69 @@
+"""2x2 tables of found instances, by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.provenance import Provenance
+from experiments.store import Store, write_json
+from experiments.study import Study
+from experiments.sweep import Job, list_jobs
+from experiments.tracking.confusion import confusion, count_found
+
+WEAK = {0: 0.9, 1: 0.4, 2: None, 3: None}
+FULL = {0: 0.8, 1: 0.9, 2: 0.6, 3: None}
+
+
+@pytest.fixture
+def jobs(study: Study, made_from: Provenance) -> list[Job]:
+    return list_jobs(study, made_from)
+
+
+@pytest.fixture
+def store(jobs: list[Job], tmp_path: Path) -> Store:
+    """What the arms `a` and `b` (the reference) find."""
+    store = Store(tmp_path / ".store")
+    for job, found in zip(jobs, (WEAK, FULL), strict=True):
+        write_json(store.folder(job.key) / "found.json", found)
+    return store
+
+
+def records(jobs: list[Job], status: str = "ok") -> dict[str, dict]:
+    return {jobs[0].key: {"status": "ok"}, jobs[1].key: {"status": status}}
+
+
+def test_each_instance_stands_in_one_cell() -> None:
+    def counts(min_score: float) -> list[int]:
+        return list(count_found(WEAK, FULL, min_score).values())
+
+    assert counts(0.0) == [2, 0, 1, 1]  # both: 0 and 1, the reference alone: 2, neither: 3
+    assert counts(0.5) == [1, 0, 2, 1]  # the weak arm is not sure of 1
+    assert counts(0.85) == [0, 1, 1, 2]
+    assert list(count_found({}, {}, 0.0).values()) == [0, 0, 0, 0]
+
+
+def test_every_arm_is_compared_with_the_reference_at_both_scores(study: Study, jobs: list[Job], store: Store) -> None:
+    low, high = confusion(study, jobs, records(jobs), store)
+    assert low == {
+        "arm": "a",
+        "reference": "b",
+        "seed": 0,
+        "min_score": 0.0,
+        "instances": 4,
+        "found_by_both": 2,
+        "found_by_arm_only": 0,
+        "found_by_reference_only": 1,
+        "found_by_neither": 1,
+    }
+    assert (high["min_score"], high["found_by_both"]) == (0.5, 1)
+
+
+def test_there_is_nothing_to_compare_without_the_reference_or_on_other_annotations(
+    study: Study, jobs: list[Job], store: Store
+) -> None:
+    assert confusion(study, jobs, records(jobs, status="failed"), store) == []
+    assert confusion(replace(study, reference_arm=None), jobs, records(jobs), store) == []
+    assert confusion(study, jobs, {}, store) == []
+    write_json(store.folder(jobs[1].key) / "found.json", {0: 0.5})
+    assert confusion(study, jobs, records(jobs), store) == []

@@ -1,0 +1,236 @@
+"""A real MLflow database: a parent run per sweep, one child per trial, nothing twice after a restart."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from experiments.params import Resources
+from experiments.provenance import Provenance
+from experiments.store import Store
+from experiments.study import Study
+from experiments.sweep import Job, crashed, list_jobs, run_job, run_one_by_one
+from experiments.tracking import log as tracking
+from experiments.tracking.log import Tracking
+
+
+class Server:
+    """The database below `folder` as a user sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.client = MlflowClient(tracking_uri=self.uri)
+
+    def runs(self) -> tuple[list[Run], list[Run]]:
+        """(parents, children) of the study `pair`, oldest first."""
+        experiment = self.client.get_experiment_by_name("pair")
+        runs = self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+        children = [run for run in runs if "trial_key" in run.data.tags]
+        return [run for run in runs if run not in children], children
+
+    def table(self, run: Run, name: str) -> dict[str, list]:
+        """A table as MLflow's own reader finds it, by column."""
+        with pytest.MonkeyPatch.context() as environment:  # it asks the server of the environment
+            environment.setenv("MLFLOW_TRACKING_URI", self.uri)
+            table = self.client.load_table(run.info.experiment_id, name, [run.info.run_id])
+        return table.to_dict("list")
+
+    def epochs(self, run: Run) -> list[tuple[int, float]]:
+        history = self.client.get_metric_history(run.info.run_id, "loss/total")
+        return [(metric.step, metric.value) for metric in history]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes a second to make its tables."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def database(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copyfile(empty_database, tmp_path / "mlflow.db")
+
+
+@pytest.fixture
+def jobs(study: Study, made_from: Provenance) -> list[Job]:
+    return list_jobs(study, made_from)
+
+
+def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list
+) -> None:
+    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+
+    def sweep() -> Tracking:
+        return Tracking(study, jobs, store, tmp_path)
+
+    # killed in the first trial, after its first epoch: nothing is closed
+    killed = sweep()
+    killed.started(jobs[0])
+    killed.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 0.5, "loss/total": 1.0})
+
+    # one trial was finished without MLflow, the other one runs now
+    finished = run_job(jobs[0], store, Resources(), lambda numbers: None)
+    log = sweep()
+    run_one_by_one(jobs[1:], store, Resources(), [log], progress=False)
+    records = {jobs[0].key: finished, jobs[1].key: store.finished(jobs[1].key)}
+    run_ids = log.complete(records)
+    log.close(records)
+
+    # and once more, with nothing to do
+    log = sweep()
+    assert log.complete(records) == run_ids
+    log.close(records)
+
+    parents, children = server.runs()
+    assert [run.info.status for run in parents] == ["FINISHED"]
+    assert [(run.info.run_name, run.info.status) for run in children] == [
+        ("a-seed0", "FINISHED"),
+        ("b-seed0", "FINISHED"),
+    ]
+    for job, run in zip(jobs, children, strict=True):
+        assert run.info.run_id == run_ids[job.key]
+        assert server.epochs(run) == [(1, 1.0), (2, 0.5)]
+        tags = run.data.tags
+        assert tags["mlflow.parentRunId"] == parents[0].info.run_id
+        assert (tags["trial_key"], tags["mlflow.source.git.commit"]) == (job.key, "abc")
+        assert run.data.metrics["final/mask_AP"] == records[job.key]["metrics"]["mask_AP"]
+        assert "final/mask_APl" not in run.data.metrics  # no large object, no number
+        assert run.data.metrics["class/star"] == 1.0
+        assert run.data.metrics["edges_kept"] == 0.3
+        assert (run.data.params["loss.dice"], run.data.params["arm"]) == (
+            str(job.trial.config.loss.dice),
+            job.trial.arm,
+        )
+        assert [(data.dataset.name, data.dataset.digest) for data in run.inputs.dataset_inputs] == [
+            ("tiny", job.data_digest)
+        ]
+        names = [file.path for file in server.client.list_artifacts(run.info.run_id)]
+        assert names == ["config.yaml", "per_class.json", "pictures", "record.json"]
+        assert server.table(run, "per_class.json") == {"class": ["star"], "mask_AP": [1.0]}
+        assert len(server.client.list_artifacts(run.info.run_id, "pictures")) >= 6
+        assert run.info.artifact_uri.startswith((tmp_path / "mlartifacts").as_uri())
+
+    table = server.table(parents[0], "confusion.json")
+    assert table["found_by_neither"] == table["instances"] == [len(store.found(jobs[0].key))] * 2
+    description = server.client.get_experiment(parents[0].info.experiment_id).tags["mlflow.note.content"]
+    assert description.startswith("q\n\nExpected: a < b")
+
+    # a trial that is run afresh replaces its run; one that fails says so; one without a record was killed
+    log = sweep()
+    for job in jobs:
+        log.started(job)
+    failed = crashed(jobs[0], store, "killed\nby somebody")
+    log.ended(jobs[0], failed)
+    log.close({jobs[0].key: failed})
+    parents, children = server.runs()
+    assert [run.info.status for run in parents] == ["KILLED"]
+    assert [(run.info.status, run.data.tags.get("reason")) for run in children] == [
+        ("FAILED", "the process died: killed"),
+        ("KILLED", None),
+    ]
+
+
+def test_a_renamed_arm_is_shown_under_its_new_name_alone(
+    study: Study, jobs: list[Job], tmp_path: Path, fake_training: list
+) -> None:
+    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    run_one_by_one(jobs, store, Resources(), [], progress=False)
+    records = {job.key: store.finished(job.key) for job in jobs}
+    Tracking(study, jobs, store, tmp_path).complete(records)
+    renamed = [replace(jobs[0], trial=replace(jobs[0].trial, arm="c")), jobs[1]]
+    log = Tracking(study, renamed, store, tmp_path)
+    log.complete(records)
+    log.close(records)
+    children = server.runs()[1]
+    assert [(run.info.run_name, run.data.params["arm"]) for run in children] == [("b-seed0", "b"), ("c-seed0", "c")]
+
+
+def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    before = Tracking(study, jobs, store, tmp_path)
+    for job in jobs:
+        before.started(job)
+    before.monitor.finish()
+    parents, (dead, alive) = server.runs()
+    host, process_id, born = dead.data.tags["driver"].split()
+    for run in (dead, *parents):
+        server.client.set_tag(run.info.run_id, "driver", f"{host} {process_id} {float(born) - 60:.2f}")
+
+    other = Tracking(replace(study, name="other"), jobs, store, tmp_path)
+    server.client.set_tag(other.parent_id, "driver", f"{host} {process_id} {float(born) - 60:.2f}")
+
+    # the study has changed meanwhile, and the other of the killed sweep does not run again: no run is taken up
+    changed = Tracking(study, jobs[1:], store, tmp_path)
+    changed.close({})
+    status = {run.info.run_id: run.info.status for runs in server.runs() for run in runs}
+    assert [status.pop(run.info.run_id) for run in (*parents, dead, alive)] == ["KILLED", "KILLED", "RUNNING"]
+    assert list(status.values()) == ["KILLED"]  # the sweep that was just closed
+    assert server.client.get_run(other.parent_id).info.status == "KILLED"
+
+
+def test_a_run_that_was_killed_between_its_first_calls_is_completed(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    log = Tracking(study, jobs, store, tmp_path)
+    server.client.create_run(log.experiment_id, tags={"trial_key": jobs[0].key}, run_name="a-seed0")
+    log.started(jobs[0])
+    log.close({})
+    (run,) = server.runs()[1]
+    assert run.data.params["arm"] == "a"
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list, caplog
+) -> None:
+    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    log = Tracking(study, jobs, store, tmp_path)
+    working = log.client
+
+    class Unreachable:
+        def __getattr__(self, name: str):
+            raise MlflowException("connection refused\n and much more")
+
+    log.started(jobs[0])
+    log.client = Unreachable()
+    run_one_by_one(jobs, store, Resources(), [log], progress=False)
+    assert caplog.text.count("connection refused; trials go on and are logged at the end") == 1
+    assert "much more" not in caplog.text
+    records = {job.key: store.finished(job.key) for job in jobs}
+    with pytest.raises(ValueError, match="connection refused; finished trials are kept; the same command"):
+        log.complete(records)
+    log.client = working
+    log.complete(records)
+    log.close(records)
+    parents, children = server.runs()
+    assert [run.info.status for run in parents + children] == ["FINISHED"] * 3
+    assert [server.epochs(run) for run in children] == [[(1, 1.0), (2, 0.5)]] * 2
+
+
+def test_the_machine_is_watched_while_trials_run(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "SAMPLING_SECONDS", 0.1)
+    log = Tracking(study, jobs, Store(tmp_path / ".store"), tmp_path)
+    log.complete({})
+    assert log.monitor is None  # nothing runs
+    log.started(jobs[0])
+    deadline = time.monotonic() + 20
+    server, shown = Server(tmp_path), {}
+    while "system/cpu_utilization_percentage" not in shown and time.monotonic() < deadline:
+        time.sleep(0.2)
+        shown = server.runs()[0][0].data.metrics
+    log.close({})
+    assert shown["system/system_memory_usage_megabytes"] > 100
