@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from analysis.labels import arm_label
-from analysis.reference.compare import flatten
+from analysis.reference.settings import flatten
 from analysis.scale import machine
 from analysis.study import Study
 
