@@ -1,4 +1,4 @@
-# Two commands matter: `make repro` rebuilds every study, `make test` runs the tests. Each makes .venv first.
+# Two commands matter: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Each makes .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -14,7 +14,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 .PHONY: help repro report verify test ui bench lint lock
 
 help:
-	@echo "make repro   run every study of params.yaml that is out of date, then tables, plots and comparison"
+	@echo "make repro   set up, then `dvc repro`: every study that is out of date, tables, plots, one page, comparison"
 	@echo "make report  tables, plots and results/report.html again, from the results that are there"
 	@echo "make verify  rebuild every table of reference/ from its records and tell what differs"
 	@echo "make test    run the tests; RUN_SLOW=1 make test also those that take minutes (kills, a real MLflow server)"
@@ -32,23 +32,12 @@ $(READY): requirements.txt
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
-# The generated data set, from the folder of this repository that holds it.
-data/shapes: $(READY)
-	dvc pull --remote embedded data.dvc
-	touch $@
-
-# The check comes first: DVC removes the results of a stage before it starts it, and reports a misspelled key worse.
-# All studies' trials are trained in one sweep, which keeps every core busy, and DVC is told that it ran their stages.
-# Where trials failed (status 1), or differ from the reference, it ends with an error: tables and page are written all
-# the same, with the holes and their reasons. (Not by MAKE: `make -n` runs a line that names it.)
-repro: data/shapes
-	python -m experiments.check
-	dvc status --quiet || { python -m experiments.run --all && dvc commit --force --quiet study; } \
-		|| { test $$? -eq 1 && make report; exit 1; }
-	dvc repro || { make report; exit 1; }
+# DVC does the rest: data.dvc -> sweep -> studies -> reports -> page -> compare (dvc.yaml).
+repro: $(READY)
+	dvc repro
 
 report: $(READY)
-	-python -m analysis.report --params params.yaml
+	python -m analysis.report --params params.yaml
 	-python -m analysis.studies.edge_purity
 	python -m analysis.published_tables --params params.yaml
 	python -m analysis.page --params params.yaml
@@ -63,7 +52,8 @@ test: $(READY)
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
-bench: data/shapes
+bench: $(READY)
+	dvc repro --quiet data.dvc
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image
 

@@ -1,6 +1,6 @@
 """Annotate photos with a trained network: masks and boxes as a COCO file, and a picture of each photo.
 
-python -m core.annotate --checkpoint .store/KEY/checkpoint.pt --images photos --out annotated
+python -m core.annotate --checkpoint store/KEY/checkpoint.pt --images photos --out annotated
 """
 
 import argparse
@@ -110,7 +110,7 @@ def main() -> int:
         "--checkpoint",
         type=Path,
         required=True,
-        help="checkpoint.pt below .store/KEY; KEY: trial_key in results/*.csv",
+        help="checkpoint.pt below store/KEY; KEY: trial_key in results/*.csv",
     )
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, help="folder to write annotations.json and pictures to")

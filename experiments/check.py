@@ -1,7 +1,4 @@
-"""Check what a run is asked for, in a moment: `python -m experiments.check`. Neither torch nor Ray is loaded.
-
-`make repro` starts with it, because DVC removes the results of a stage before it starts it.
-"""
+"""Check params.yaml, its set, recipe and studies in a moment: `python -m experiments.check`. Loads no torch or Ray."""
 
 import argparse
 import sys
@@ -20,7 +17,7 @@ def check_folder(config: Config) -> None:
     if not root.is_dir():
         raise ValueError(
             f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
-            f"{config.data.val_annotations} and their images in it (`dvc pull` fetches data/)"
+            f"{config.data.val_annotations} and their images in it (`dvc repro data.dvc` makes datasets/shapes)"
         )
 
 
@@ -28,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Exit status 0 if params, recipe, studies and data folder are sound, else 2 and one line that says what is not."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.check",
-        description="Check params.yaml, its recipe and studies, and that its data folder is there.",
+        description="Check params.yaml, its set, recipe and studies, and that the data is there.",
     )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args(words)

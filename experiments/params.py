@@ -1,25 +1,20 @@
-"""params.yaml: which data, recipe, studies and seeds are run, and with what resources."""
+"""params.yaml: which set of studies is run, with which seeds and changes, and with what resources.
 
+A set is a file of experiments/sets: a recipe, and the studies to run with it on the data in `datasets/<set>`.
+"""
+
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
-from core.config.file import describe, field_paths, read_yaml
+from core.config.file import describe, field_paths, nearest, read_yaml
 
-
-class DataSet(Frozen):
-    recipe: str  # file of experiments/recipes, without its ending
-    root: str  # a folder in COCO format
-
-
-Studies = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class NamedSet(Frozen):
-    data: DataSet
-    studies: Studies
+SETS = Path("experiments/sets")  # beside params.yaml
+DATA = Path("datasets")  # likewise
 
 
 class Resources(Frozen):
@@ -29,30 +24,80 @@ class Resources(Frozen):
     memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more is a hole that says so
 
 
-class Params(Frozen):
-    sets: dict[str, NamedSet] = Field(default_factory=dict)  # home of the YAML anchors; only the one merged in is read
-    data: DataSet
-    studies: Studies
+def plain(name: str) -> str:
+    """Validate: the name of a file without its ending, which reaches paths and command lines."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError("expected letters, digits, - and _ only")
+    return name
+
+
+Name = Annotated[str, AfterValidator(plain)]
+
+
+def nothing_twice(values: tuple) -> tuple:
+    if len(set(values)) < len(values):
+        raise ValueError("the same entry twice")
+    return values
+
+
+class SetFile(Frozen):
+    recipe: Name  # of experiments/recipes
+    studies: Annotated[tuple[Name, ...], Field(min_length=1)]  # of experiments/studies
+
+    _studies = field_validator("studies")(nothing_twice)
+
+
+class ParamsFile(Frozen):
+    set: Name  # of experiments/sets
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    settings: dict[str, Any] = Field(default_factory=dict)  # differences from the recipe, dotted or nested
+    settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe, dotted or nested
     allow_holes: bool = False  # a study with failed trials counts as done; its table says which are missing and why
     resources: Resources = Resources()
 
-    @field_validator("studies", "seeds")
-    @classmethod
-    def _nothing_twice(cls, values: tuple) -> tuple:
-        if len(set(values)) < len(values):
-            raise ValueError("the same entry twice")
-        return values
+    _seeds = field_validator("seeds")(nothing_twice)
+
+
+@dataclass(frozen=True)
+class Params:
+    """What is asked for: params.yaml and the file of its set."""
+
+    set: str
+    recipe: str
+    studies: tuple[str, ...]
+    root: str  # the set's data, a folder in COCO format
+    seeds: tuple[int, ...] = (0,)
+    settings: dict[str, Any] = field(default_factory=dict)
+    allow_holes: bool = False
+    resources: Resources = field(default_factory=Resources)
 
 
 def load_params(path: Path) -> Params:
-    """Read params.yaml.
+    """Read params.yaml and the file of its set, which lies in experiments/sets beside it, as its data in datasets/.
 
     Raises:
-        ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
+        ValueError: for an unknown key or set (names the nearest real one) or a value that makes no sense.
     """
+    file = _validated(ParamsFile, path)
+    folder = path.parent / SETS
+    set_path = folder / f"{file.set}.yaml"
+    if not set_path.is_file():
+        known = sorted(other.stem for other in folder.glob("*.yaml"))
+        raise ValueError(f"{path}: set '{file.set}': no file {set_path}{nearest(file.set, known)}")
+    chosen = _validated(SetFile, set_path)
+    return Params(
+        set=file.set,
+        recipe=chosen.recipe,
+        studies=chosen.studies,
+        root=(path.parent / DATA / file.set).as_posix(),
+        seeds=file.seeds,
+        settings=file.settings,
+        allow_holes=file.allow_holes,
+        resources=file.resources,
+    )
+
+
+def _validated(kind: type[Frozen], path: Path) -> Any:
     try:
-        return Params.model_validate(read_yaml(path))
+        return kind.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(Params))) from None
+        raise ValueError(describe(error, str(path), field_paths(kind))) from None

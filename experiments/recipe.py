@@ -8,7 +8,7 @@ from experiments.params import Params
 
 
 def base_settings(params: Params, source: str, recipe: str | None = None) -> dict[str, Any]:
-    """The recipe of `params.data` or another, on that data folder, with the changes of `params.settings`.
+    """The recipe of the set or another, on the set's data, with the changes of `params.settings`.
 
     `source` names the file in errors.
 
@@ -17,7 +17,9 @@ def base_settings(params: Params, source: str, recipe: str | None = None) -> dic
     """
     changes = nested(params.settings)
     if "root" in changes.get("data", {}):
-        raise ValueError(f"{source}: settings: data.root stands in `data`, where DVC sees it")
-    settings = merge(merge(load_recipe(recipe or params.data.recipe), {"data": {"root": params.data.root}}), changes)
+        raise ValueError(
+            f"{source}: settings: data.root is no setting: the data of set '{params.set}' is at {params.root}"
+        )
+    settings = merge(merge(load_recipe(recipe or params.recipe), {"data": {"root": params.root}}), changes)
     build_config(settings, f"{source}: settings")
     return settings

@@ -25,6 +25,7 @@ METRICS = (
     "box_AP",
     "mask_to_box_area",
 )
+RESULTS = Path("results")
 DIGITS = 4  # after the point; the records keep every digit
 
 
@@ -60,12 +61,26 @@ def write_results(
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.folder(job.key) / "pictures" / picture, target)
     draw_annotations(load_validation_set(jobs[0].trial.config.data), partial / "pictures" / "ground_truth")
-    folder, path = root / study.name, root / f"{study.name}.csv"
-    path.unlink(missing_ok=True)  # never a new folder beside an old table
+    return _replace(root, study.name, partial, table(study, jobs, records))
+
+
+def write_no_results(study: str, root: Path) -> Path:
+    """Write what a study leaves that is not part of the set: an empty folder, and a table without a row."""
+    partial = root / f".{study}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    header = ",".join(["study", "arm", "seed", "trial_key", *METRICS, "status", "reason"])
+    return _replace(root, study, partial, f"{header}\n")
+
+
+def _replace(root: Path, study: str, partial: Path, text: str) -> Path:
+    """Put a study's new folder and table in the place of the old ones; never a new folder beside an old table."""
+    folder, path = root / study, root / f"{study}.csv"
+    path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
     with replaced(path) as whole:
-        whole.write_text(table(study, jobs, records))
+        whole.write_text(text)
     return path
 
 

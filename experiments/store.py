@@ -2,6 +2,7 @@
 
 `<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find), and at
 the end record.json; without it the trial is not finished. failed.json holds the record of the last attempt that raised.
+`<root>/runs/<study>.json` names the MLflow run of each of the study's trials.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ from typing import Any
 from core.config import Config
 from core.files.atomic import replaced
 
+STORE = Path("store")
 RECORD_KEYS = ("key", "status", "reason", "config", "seed", "data_digest", "code", "curves", "metrics", "pictures")
 
 
@@ -79,6 +81,15 @@ class Store:
             (folder / "failed.json").unlink(missing_ok=True)
         else:
             write_json(folder / "failed.json", record)
+
+    def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> None:
+        """Note the MLflow runs of a study's trials, by trial key."""
+        write_json(self.root / "runs" / f"{study}.json", run_ids)
+
+    def run_ids(self, study: str) -> dict[str, str]:
+        """The MLflow runs that the last sweep over a study noted, by trial key; empty without one."""
+        path = self.root / "runs" / f"{study}.json"
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def forget_failure(self, key: str) -> None:
         (self.folder(key) / "failed.json").unlink(missing_ok=True)

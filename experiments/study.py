@@ -29,7 +29,7 @@ class StudyFile(Frozen):
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     # dotted name: values; several names form a grid
     vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
-    recipes: dict[str, str] = Field(default_factory=dict)  # arm: a whole recipe in place of that of params.yaml
+    recipes: dict[str, str] = Field(default_factory=dict)  # arm: a whole recipe in place of that of the set
 
     @model_validator(mode="after")
     def _something_varies(self) -> "StudyFile":
@@ -107,7 +107,9 @@ def load_study(
     }
     _refuse_duplicates(configs, path)
     if any("root" in change.get("data", {}) for change in (shared, *differences.values())):
-        raise ValueError(f"{path}: data.root is no setting of an arm: it stands in params.yaml, where DVC sees it")
+        raise ValueError(
+            f"{path}: data.root is no setting of an arm: the data of a set is at datasets/<set>, where DVC sees it"
+        )
     if file.recipes:
         varied = different_fields(tuple(configs.values()))
     else:

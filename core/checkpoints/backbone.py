@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of core.train, or below .store/KEY")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of core.train, or below store/KEY")
     parser.add_argument("weights", type=Path, help="file to write, for model.backbone.weights")
     options = parser.parse_args(arguments)
     try:

@@ -53,7 +53,7 @@ def timed_parts(model: torch.nn.Module, seconds: dict[str, float]) -> Iterator[N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default="data/shapes", help="the generated data set (default: %(default)s)")
+    parser.add_argument("--root", default="datasets/shapes", help="the generated data set (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=60, help="timed optimizer steps (default: %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

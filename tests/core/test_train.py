@@ -19,7 +19,7 @@ SMALL = ["training.batch_size=2", "training.steps=2", "data.val_short_side=64", 
 
 def run(root: Path, folder: Path, *options: str) -> int:
     changes = [word for pair in SMALL for word in ("--set", pair)]
-    given = ["--recipe", "smoke", "--data-root", str(root), "--folder", str(folder), "--loader-processes", "0"]
+    given = ["--recipe", "tiny", "--data-root", str(root), "--folder", str(folder), "--loader-processes", "0"]
     return main([*given, *changes, "--device", "cpu", "--threads", "1", *options])
 
 
@@ -85,7 +85,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_torchrun_writes_once_reports_once_and_ends_with_status_2(root: Path, tmp_path: Path) -> None:
-    given = ["--recipe", "smoke", "--data-root", str(root), "--folder", str(tmp_path), "--loader-processes", "0"]
+    given = ["--recipe", "tiny", "--data-root", str(root), "--folder", str(tmp_path), "--loader-processes", "0"]
     given += [word for pair in SMALL for word in ("--set", pair)] + ["--device", "cpu", "--threads", "1"]
     first = torchrun(*given)
     assert first.returncode == 0, first.stderr

@@ -40,6 +40,16 @@ BASE = {
 ARMS = "question: q\nsource: s\nexpectation: a < b\nreference_arm: b\narms: {a: {loss.dice: 0}, b: {loss.dice: 2}}\n"
 
 
+def write_params(folder: Path, *, recipe: str = "shapes", studies: str = "[loss_terms]", rest: str = "") -> Path:
+    """A params.yaml whose set `mine` has this recipe and these studies; its data would be at datasets/mine."""
+    sets = folder / "experiments" / "sets"
+    sets.mkdir(parents=True, exist_ok=True)
+    (sets / "mine.yaml").write_text(f"recipe: {recipe}\nstudies: {studies}\n")
+    path = folder / "params.yaml"
+    path.write_text(f"set: mine\n{rest}\n")
+    return path
+
+
 @pytest.fixture
 def made_from() -> Provenance:
     return Provenance(current_code(), {"torch": "2", "torchvision": "0"}, "abc", git_dirty=False)

@@ -26,7 +26,7 @@ from experiments.plan import (
 from experiments.run import main
 from experiments.store import Store
 from experiments.study import Study, load_study
-from tests.experiments.conftest import BASE
+from tests.experiments.conftest import BASE, write_params
 
 HEAD = "table,row,method,backbone,schedule,split,metric,value,status,status_meaning,source,note\n"
 ROWS = """pair,a,x,R-50,1x,COCO test-dev,mask_AP,32.5,M,recalled,s,
@@ -165,7 +165,7 @@ def test_without_data_the_plan_is_told_all_the_same(elsewhere: Study, tmp_path: 
 def test_the_command_needs_neither_data_nor_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("experiments.ray_sweep.ray.init", lambda **_: pytest.fail("Ray was started"))
-    Path("params.yaml").write_text("data: {recipe: voc_r50, root: datasets/voc}\nstudies: [voc]\n")
+    write_params(Path(), recipe="voc_r50", studies="[voc]")
     assert main(["voc", "--dry-run", "--teraflops", "40"]) == 0
     told = capsys.readouterr().out
     assert "boxinst_r101: recipe voc_r101\n    beside boxinst_r50: model.backbone.name=resnet101, " in told
@@ -173,4 +173,4 @@ def test_the_command_needs_neither_data_nor_ray(tmp_path: Path, monkeypatch: pyt
     hours = [float(line.split()[-2]) for line in told.splitlines() if "GFLOP" in line]
     flops = network_size(build_config(load_recipe("voc_r50"), "x").model, 80, 800, 1216).forward_flops
     assert math.isclose(hours[0], 288_000 * 3 * flops / 40e12 / 3600, rel_tol=0.005)
-    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml", "experiments"}

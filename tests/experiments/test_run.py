@@ -11,7 +11,7 @@ import pytest
 
 from experiments import ray_sweep
 from experiments import run as run_module
-from experiments.params import DataSet, Params, Resources
+from experiments.params import Params, Resources
 from experiments.plan import print_plan
 from experiments.progress import Progress
 from experiments.provenance import Provenance
@@ -20,8 +20,9 @@ from experiments.run import INTERRUPTED, main, run_studies
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import list_jobs
+from tests.experiments.conftest import write_params
 
-FLAGS = {"fresh": False, "allow_holes": False, "in_process": True}
+FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "train_only": False}
 
 
 class Silence:
@@ -46,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def params(**resources: float) -> Params:
-    return Params(data=DataSet(recipe="shapes", root="."), studies=("pair",), resources=Resources(**resources))
+    return Params(set="mine", recipe="shapes", studies=("pair",), root=".", resources=Resources(**resources))
 
 
 def run(*studies: Study, **flags: bool) -> int:
@@ -96,11 +97,10 @@ def test_fresh_keeps_all_where_the_sweep_cannot_start(study: Study, here: Path, 
 
 
 def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, capsys) -> None:
-    text = "data: {recipe: shapes, root: .}\nstudies: [loss_terms]\n"
-    (here / "params.yaml").write_text(text)
+    write_params(Path())
 
     def edit(*arguments: object) -> int:
-        (here / "params.yaml").write_text(f"{text}seeds: [1]\n")
+        write_params(Path(), rest="seeds: [1]")
         return 0
 
     monkeypatch.setattr(run_module, "run_studies", edit)
@@ -113,7 +113,7 @@ def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_trainin
     run(replace(study, trials=study.trials[:1]))
     capsys.readouterr()
     for fresh, expected in ((False, ["finished", "to run"]), (True, ["to run", "to run"])):
-        print_plan([study], Store(here / ".store"), teraflops=20.0, fresh=fresh)
+        print_plan([study], Store(here / "store"), teraflops=20.0, fresh=fresh)
         lines = capsys.readouterr().out.splitlines()
         assert [line[:8].strip() for line in lines if "pair/" in line] == expected
     assert fake_training == ["0"]
@@ -133,8 +133,17 @@ def test_a_failed_trial_is_a_hole_and_no_success(study: Study, here: Path, fake_
     assert [row["status"] for row in rows(here / "results" / "pair.csv")] == ["failed", "ok"]
     assert run(failing(study), allow_holes=True) == 0
     assert fake_training == ["3", "2", "3"]  # the one that failed is tried again
-    allowed = params().model_copy(update={"allow_holes": True})
+    allowed = replace(params(), allow_holes=True)
     assert run_studies([failing(study)], allowed, argparse.Namespace(**FLAGS)) == 0
+
+
+def test_a_sweep_for_dvc_trains_and_leaves_results_and_failures_to_the_collection(
+    study: Study, here: Path, fake_training: list
+) -> None:
+    assert run(failing(study), train_only=True) == 0
+    assert not (here / "results").exists()
+    assert Store(here / "store").run_ids("pair") != {}
+    assert fake_training == ["3", "2"]
 
 
 def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, capsys) -> None:
@@ -143,7 +152,7 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
 
     monkeypatch.setattr(run_module, "run_one_by_one", interrupted)
     assert run(study) == INTERRUPTED
-    assert "2 of 2 trials have not ended, no results written" in capsys.readouterr().err
+    assert "2 of 2 trials have not ended; the same command" in capsys.readouterr().err
     assert not (here / "results").exists()
 
 
@@ -166,16 +175,16 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("asked", "message"),
     [
-        ("data: {recipe: shapes, root: data}\nstudies: [loss_terms]\nseed: [0]", "unknown key 'seed' (did you mean"),
-        ("data: {recipe: shape, root: data}\nstudies: [loss_terms]", "recipe 'shape': no file"),
-        ("data: {recipe: shapes, root: nowhere}\nstudies: [loss_terms]", "data.root 'nowhere': no such folder"),
-        ("data: {recipe: shapes, root: d}\nstudies: [x]\nsettings: {loss.dise: 1}", "(did you mean 'loss.dice'?)"),
+        ({"rest": "seed: [0]"}, "unknown key 'seed' (did you mean"),
+        ({"recipe": "shape"}, "recipe 'shape': no file"),
+        ({}, "data.root 'datasets/mine': no such folder"),
+        ({"rest": "settings: {loss.dise: 1}"}, "(did you mean 'loss.dice'?)"),
     ],
 )
-def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, text: str, message: str) -> None:
-    (here / "params.yaml").write_text(text)
+def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, asked: dict, message: str) -> None:
+    write_params(Path(), **asked)
     assert main(["--study", "loss_terms"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -184,7 +193,7 @@ def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, text: 
 
 
 def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
-    (here / "params.yaml").write_text("data: {recipe: shapes, root: .}\nstudies: [loss_terms]")
+    write_params(Path())
     assert main(["--study", "loss_therms"]) == 2
     assert "(did you mean 'loss_terms'?)" in capsys.readouterr().err
 
@@ -207,7 +216,7 @@ def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
 ) -> None:
     kills = iter([4, 6, 7] if starts else [4, 7])  # of the kernel, when the sweep, the trial and the error began
     monkeypatch.setattr(ray_sweep, "count_kernel_kills", lambda: next(kills))
-    store, jobs = Store(here / ".store"), list_jobs(study, made_from)
+    store, jobs = Store(here / "store"), list_jobs(study, made_from)
     relay = ray_sweep.Relay(jobs, store, [], Progress(jobs, 1))
     (here / "error.txt").write_text("Failure # 1 (occurred at 12:00)\nThe actor died.\n")
     trial = SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt")

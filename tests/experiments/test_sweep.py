@@ -22,7 +22,7 @@ from experiments.sweep import Job, check_data, crashed, list_jobs, longest_first
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / ".store")
+    return Store(tmp_path / "store")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The default data set, generated: textured shapes that occlude one another, with masks, in COCO format.
 
-    python -m core.datasets.sources.shapes --root data/shapes
+    python -m core.datasets.sources.shapes --root datasets/shapes
 
 Equal seeds give equal annotations and pixels; no image of one split is drawn from a random stream of the other.
 """

@@ -44,15 +44,15 @@ def write_images(root: Path, *, folder: str, count: int, num_classes: int = 2) -
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Data of the recipe `smoke`, its annotation file and images where the recipe expects them."""
+    """Data of the recipe `tiny`, its annotation file and images where the recipe expects them."""
     content = write_images(tmp_path / "data", folder="val", count=4)
     (tmp_path / "data" / "instances_val.json").write_text(json.dumps(content))
     return tmp_path / "data"
 
 
 def write_checkpoint(path: Path, names: tuple[str, ...] = NAMES, model: dict | None = None) -> Path:
-    """An untrained network of the recipe `smoke` that finds an object of two strides at half of all places."""
-    settings = merge(load_recipe("smoke"), {"model": {"class_prior": 0.5} | (model or {})})
+    """An untrained network of the recipe `tiny` that finds an object of two strides at half of all places."""
+    settings = merge(load_recipe("tiny"), {"model": {"class_prior": 0.5} | (model or {})})
     config = build_config(settings, "test")
     torch.manual_seed(0)
     network = build_model(config.model, len(names))
@@ -71,7 +71,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def command(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
     """Runs the command with further options; exit code, output, errors."""
 
-    def run(*options: str, recipe: str = "smoke", checkpoint: Path = checkpoint) -> tuple[int, str, str]:
+    def run(*options: str, recipe: str = "tiny", checkpoint: Path = checkpoint) -> tuple[int, str, str]:
         given = ["--recipe", recipe, "--checkpoint", str(checkpoint), "--data-root", str(root), "--device", "cpu"]
         code = main([*given, "--loader-processes", "0", *options])
         printed = capsys.readouterr()
@@ -84,7 +84,7 @@ def test_checkpoint_of_ours_gives_numbers_and_files_that_pycocotools_loads(comma
     code, out, _ = command("--output", str(tmp_path / "out"), "--per-class")
     assert code == 0
     header, numbers, classes, *written = out.strip().split("\n\n")
-    assert header.startswith(f"smoke, {tmp_path}/checkpoint.pt: 4 images, 40 detections, ")
+    assert header.startswith(f"tiny, {tmp_path}/checkpoint.pt: 4 images, 40 detections, ")
     assert len(numbers.splitlines()) == 13
     assert [line.split()[0] for line in classes.splitlines()[1:]] == list(NAMES)
     assert written == [f"wrote {tmp_path}/out/{kind}.json" for kind in ("bbox", "segm")]

@@ -23,7 +23,7 @@ def jobs(study: Study, made_from: Provenance) -> list[Job]:
 @pytest.fixture
 def store(jobs: list[Job], tmp_path: Path) -> Store:
     """What the arms `a` and `b` (the reference) find."""
-    store = Store(tmp_path / ".store")
+    store = Store(tmp_path / "store")
     for job, found in zip(jobs, (WEAK, FULL), strict=True):
         write_json(store.folder(job.key) / "found.json", found)
     return store
