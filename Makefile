@@ -14,7 +14,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 .PHONY: help repro report verify test ui bench lint lock
 
 help:
-	@echo "make repro   set up, then `dvc repro`: every study that is out of date, tables, plots, one page, comparison"
+	@echo "make repro   set up, then dvc repro: every study that is out of date, tables, plots, one page, comparison"
 	@echo "make report  tables, plots and results/report.html again, from the results that are there"
 	@echo "make verify  rebuild every table of reference/ from its records and tell what differs"
 	@echo "make test    run the tests; RUN_SLOW=1 make test also those that take minutes (kills, a real MLflow server)"
