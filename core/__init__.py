@@ -2,7 +2,8 @@
 
 Reading order: structures (records, shape legend) · config (every setting and its source) · datasets/coco ·
 datasets/supervision (who has a mask) · model/condinst · targets/assignment · targets/color_similarity ·
-losses/projection · losses/pairwise · losses/criterion · training/step · training/loop · evaluation.
+targets/edges · losses/projection · losses/pairwise · config/loss and losses/criterion (the table of terms) ·
+training/step · training/loop · evaluation.
 Beside it: model/mask_rcnn and pseudo_masks (what BoxInst is compared with) · edge_purity (no training) ·
 checkpoints (ours and AdelaiDet's) · compute (device, precision, several workers) · files.
 Commands: train · evaluation · annotate · datasets/check · datasets/download.

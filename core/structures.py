@@ -16,7 +16,7 @@ A mask on the grid is the full-resolution mask sampled at the cell centers, `mas
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 MASK_STRIDE = 4  # input pixels per cell of the mask grid; AdelaiDet's mask_out_stride
@@ -124,14 +124,41 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class MaskTargets:
-    """Mask targets of the T annotated instances of a batch, image first; `Selection.target_index` points here."""
+class SupervisedEdges:
+    """The edges that T annotated instances supervise, listed once for all locations that answer for them.
 
-    box_masks: Bool[Tensor, "T h w"]
-    masks: Bool[Tensor, "T h w"]  # all false where has_mask is false
+    An edge joins two pixels of the mask grid, each given as `y * w + x`. AdelaiDet counts it once for each end that
+    lies in the box and sees the other as similar; here it is listed once, with weight 1 or 2.
+    S edges in all, those of instance t from `start[t]` to `start[t + 1]`. Edges of similar color are taken to have one
+    label at both ends; where the labels are known, `same` says whether they have.
+    """
+
+    first: Int32[Tensor, " S"]
+    second: Int32[Tensor, " S"]
+    weight: UInt8[Tensor, " S"]
+    counted: Int64[Tensor, " T"]  # sum of the weights
+    start: Int64[Tensor, " T+1"]
+    possible: int  # edges that leave the pixels of all box masks, kept or not
+    same: Bool[Tensor, " S"] | None = None  # None: all of them
+
+    @property
+    def share_kept(self) -> float:
+        """Share of the box pixels' edges that are supervised; NaN without box pixels."""
+        return float(self.counted.sum()) / self.possible if self.possible else float("nan")
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """Mask targets of the T annotated instances of a batch, image first; `Selection.target_index` points here.
+
+    Each field but `has_mask` is what some loss terms compare with; edges are None where no term asks for them.
+    """
+
     has_mask: Bool[Tensor, " T"]
-    image_index: Int64[Tensor, " T"]
-    similar_edges: Bool[Tensor, "B E h w"]  # the pixel's edge reaches the color threshold, per image
+    masks: Bool[Tensor, "T h w"]  # all false where has_mask is false
+    box_masks: Bool[Tensor, "T h w"]
+    labeled_edges: SupervisedEdges | None  # all edges, with what the true masks say of them
+    similar_edges: SupervisedEdges | None  # those that reach the color threshold
     semantic_labels: list[Int64[Tensor, "i j"] | None]  # per image, see `Annotations`
 
 

@@ -1,6 +1,8 @@
 """The arrows of the design: who may import whom, and which file alone touches Ray and MLflow."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,9 +33,10 @@ def below(*folders: str) -> list[Path]:
 FORBIDDEN = [
     (below("core"), ("experiments", "analysis", "ray", "mlflow", "dvc")),
     (below("experiments"), ("analysis",)),
-    (below("analysis"), ("core", "experiments", "torch")),
+    (below("analysis"), ("experiments", "torch")),
     (below("core/model"), ("core.losses", "core.targets", "core.datasets", "core.training", "core.evaluation")),
     (below("core/losses"), ("core.model", "core.targets", "core.datasets", "core.training", "core.evaluation")),
+    ([path for path in below("core/losses") if path.name != "criterion.py"], ("core.compute", "core.config")),
     (below("core/targets"), ("core.model", "core.losses", "core.datasets", "core.training", "core.evaluation")),
     (below("core/datasets"), ("core.model", "core.losses", "core.targets", "core.training", "core.evaluation")),
 ]
@@ -44,6 +47,16 @@ def test_imports_point_one_way(paths: list[Path], packages: tuple[str, ...]) -> 
     assert paths
     wrong = {str(path.relative_to(ROOT)): found for path in paths if (found := imports_any(path, packages))}
     assert wrong == {}
+
+
+OF_CORE_FOR_ANALYSIS = {"core.config.loss"}
+
+
+def test_analysis_imports_of_core_only_what_loads_no_torch() -> None:
+    imported = {name for path in below("analysis") for name in imports_any(path, ("core",))}
+    assert imported <= OF_CORE_FOR_ANALYSIS
+    loads = f"import sys, {', '.join(OF_CORE_FOR_ANALYSIS)}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize(

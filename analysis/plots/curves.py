@@ -11,15 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.labels import arm_label
 from analysis.study import Study
+from core.config.loss import MASK_TERMS
 
-MASK_TERMS = {  # column of the curves -> label, and place in the color cycle: that of its own arm in `loss_terms`
-    "loss/box_mask": ("Dice, box as mask", 0),
-    "loss/projection": ("projection", 1),
-    "loss/pairwise": ("pairwise", 2),
-    "loss/mask_projection": ("projection, true mask", 3),
-    "loss/dice": ("Dice, true mask", 4),
-    "loss/mask_pairwise": ("pairwise, true mask", 5),
-}
+TERM_OF_COLUMN = {f"loss/{name}": term for name, term in sorted(MASK_TERMS.items(), key=lambda item: item[1].color)}
 
 
 def curves_figure(records: Mapping[str, Sequence[dict[str, Any]]], study: Study) -> Figure:
@@ -43,14 +37,15 @@ def plot_terms(axis: Axes, records: Sequence[dict[str, Any]], title: str) -> Axe
     drawn = set()
     for record in records:
         curves = pd.DataFrame(record["curves"])
-        for column, (label, place) in MASK_TERMS.items():
+        for column, term in TERM_OF_COLUMN.items():
             if column in curves and (curves[column].fillna(0) != 0).any():
-                axis.plot(curves["epoch"], curves[column], label=None if column in drawn else label, **styles[place])
+                label, style = None if column in drawn else term.label, styles[term.color % len(styles)]
+                axis.plot(curves["epoch"], curves[column], label=label, **style)
                 drawn.add(column)
     axis.set_ylim(bottom=0)
     axis.set(title=title, xlabel="epoch", ylabel="loss (weighted)")
     curves = pd.DataFrame(records[0]["curves"])
-    if "loss/pairwise" in drawn and "pairwise_warmup" in curves:
+    if any(TERM_OF_COLUMN[column].warmed_up for column in drawn) and "pairwise_warmup" in curves:
         _plot_warmup(axis, curves)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axis.get_legend_handles_labels()[0]:

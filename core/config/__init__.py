@@ -7,7 +7,8 @@ exist for small data on a CPU and have no source but this project. Derived value
 from pydantic import model_validator
 
 from core.config.data import DataConfig, SupervisionConfig
-from core.config.learning import AssignmentConfig, InferenceConfig, LossConfig, TrainingConfig
+from core.config.learning import AssignmentConfig, InferenceConfig, TrainingConfig
+from core.config.loss import LossConfig, terms_that_learn_from
 from core.config.model import BackboneConfig, ModelConfig
 from core.config.values import Count, Fraction, Frozen, NonNegative, Positive
 
@@ -43,7 +44,8 @@ class Config(Frozen):
     def _boxes_teach_first(self) -> "Config":
         if self.supervision.boxes_first and not self.loss.terms_of_boxes:
             raise ValueError(
-                "supervision.boxes_first needs a loss term that learns from boxes: projection, pairwise or box_mask"
+                "supervision.boxes_first needs a loss term that learns from boxes, one of "
+                f"{', '.join(terms_that_learn_from('boxes'))}"
             )
         return self
 

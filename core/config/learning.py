@@ -1,10 +1,10 @@
-"""Settings of what is learned and how: assignment, loss terms, schedule, inference."""
+"""Settings of training and inference, but for the loss: assignment, schedule, thresholds of detections."""
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, increasing, odd
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, increasing
 
 
 class AssignmentConfig(Frozen):
@@ -14,49 +14,6 @@ class AssignmentConfig(Frozen):
     center: Literal["box", "rasterized_box", "mask"] = "box"  # AdelaiDet: rasterized_box for BoxInst, mask for CondInst
     selection: Literal["best_per_instance", "random"] = "best_per_instance"  # CondInst: random
     max_masks: Count = 64  # per image for best_per_instance, per batch for random (CondInst: 500)
-
-
-class LossConfig(Frozen):
-    """Weights of the mask loss's terms; a term of weight 0 is not computed.
-
-    `dice` and the terms of the redesigned loss apply to instances with a mask, the others to those with a box only.
-    """
-
-    dice: NonNegative = 1.0  # against the true mask (CondInst)
-    mask_projection: NonNegative = 0.0  # the redesigned loss under full supervision: projections of the true mask ...
-    mask_pairwise: NonNegative = 0.0  # ... and both kinds of edges, same and different label (BoxInst, equation 5)
-    projection: NonNegative = 1.0
-    pairwise: NonNegative = 1.0
-    semantic: NonNegative = 1.0  # where the network has a semantic head, of images all of whose instances have a mask
-    box_mask: NonNegative = 0.0  # Dice against the box as if it were the mask: the naive baseline
-    color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
-    color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
-    neighborhood_size: Annotated[int, Field(ge=3), AfterValidator(odd)] = 3
-    neighborhood_dilation: Count = 2  # mask-grid cells
-    pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
-    # whose locations the mask terms of data parallel workers are averaged over; AdelaiDet: those of each worker
-    mask_normalizer: Literal["all_workers", "each_worker"] = "all_workers"
-    focal_alpha: Fraction = 0.25
-    focal_gamma: NonNegative = 2.0
-
-    @model_validator(mode="after")
-    def _some_mask_term(self) -> "LossConfig":
-        if not self.terms_of_masks and not self.terms_of_boxes:
-            raise ValueError(
-                "dice, mask_projection, mask_pairwise, projection, pairwise and box_mask are all 0, "
-                "expected a mask term above 0"
-            )
-        return self
-
-    @property
-    def terms_of_masks(self) -> bool:
-        """Whether some term learns from instances with a mask."""
-        return bool(self.dice or self.mask_projection or self.mask_pairwise)
-
-    @property
-    def terms_of_boxes(self) -> bool:
-        """Whether some term learns from instances with a box only."""
-        return bool(self.projection or self.pairwise or self.box_mask)
 
 
 class TrainingConfig(Frozen):

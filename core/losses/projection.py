@@ -3,7 +3,7 @@
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from core.losses.dice import dice_loss
+from core.losses.dice import dice_distance
 
 
 def x_profile(maps: Shaped[Tensor, "N h w"]) -> Shaped[Tensor, "N w"]:
@@ -16,7 +16,7 @@ def y_profile(maps: Shaped[Tensor, "N h w"]) -> Shaped[Tensor, "N h"]:
     return maps.max(dim=2).values
 
 
-def projection_loss(
+def projection_distance(
     mask_logits: Float[Tensor, "N h w"], targets: Bool[Tensor, "T h w"], target_index: Int64[Tensor, " N"]
 ) -> Float[Tensor, " N"]:
     """Compare each mask's profiles with its box's: Dice on x plus Dice on y, in 0..2 for each location.
@@ -26,6 +26,13 @@ def projection_loss(
     gives no gradient.
     """
     # The sigmoid of the maximum is the maximum of the sigmoid, for a profile's worth of work.
-    on_x = dice_loss(x_profile(mask_logits).sigmoid(), targets.any(1)[target_index])
-    on_y = dice_loss(y_profile(mask_logits).sigmoid(), targets.any(2)[target_index])
+    on_x = dice_distance(x_profile(mask_logits).sigmoid(), targets.any(1)[target_index])
+    on_y = dice_distance(y_profile(mask_logits).sigmoid(), targets.any(2)[target_index])
     return on_x + on_y
+
+
+def projection_loss(
+    mask_logits: Float[Tensor, "N h w"], targets: Bool[Tensor, "T h w"], target_index: Int64[Tensor, " N"]
+) -> tuple[Float[Tensor, ""], int]:
+    """Sum `projection_distance` over the locations, and count them."""
+    return projection_distance(mask_logits, targets, target_index).sum(), len(mask_logits)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from core.compute.precision import autocast
 from core.config import Config, DataConfig
+from core.config.loss import terms_that_learn_from
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset, view_annotations
@@ -34,7 +35,7 @@ def without_pseudo_masks(config: Config) -> Config:
     """
     parts = {"supervision": config.supervision.model_copy(update={"pseudo_masks": None})}
     if config.supervision.mask_ratio == 0:
-        no_masks = {"dice": 0.0, "mask_projection": 0.0, "mask_pairwise": 0.0}
+        no_masks = dict.fromkeys(terms_that_learn_from("masks"), 0.0)
         parts["loss"] = config.loss.model_copy(update=no_masks)
     return config.model_copy(update=parts)
 

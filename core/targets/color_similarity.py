@@ -60,3 +60,20 @@ def color_similarity(
     squares = [(neighborhood.neighbors(channel) - channel[:, None]).square_() for channel in lab.unbind(-1)]
     similarity = (squares[0].add_(squares[1]).add_(squares[2])).sqrt_().div_(-temperature).exp_()
     return similarity * neighborhood.neighbors(trusted)
+
+
+def similar_edges(
+    images: UInt8[Tensor, "B 3 H W"],
+    image_sizes: list[tuple[int, int]],
+    ignored_bottom_rows: list[int],
+    neighborhood: Neighborhood,
+    temperature: float,
+    threshold: float,
+) -> Bool[Tensor, "B E h w"]:
+    """Mark the edges whose color similarity reaches `threshold`, inclusive.
+
+    An edge to an untrusted neighbor never does, not even at threshold 0 (where AdelaiDet's comparison would let it in).
+    """
+    similarity = color_similarity(images, image_sizes, ignored_bottom_rows, neighborhood, temperature)
+    trusted = trusted_cells(image_sizes, ignored_bottom_rows, *similarity.shape[2:], images.device)
+    return (similarity >= threshold) & neighborhood.neighbors(trusted)

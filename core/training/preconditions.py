@@ -1,6 +1,7 @@
 """What a training refuses before it starts: data that cannot teach what the config asks for."""
 
 from core.config import Config
+from core.config.loss import terms_that_learn_from
 from core.datasets import masks
 from core.datasets.coco import CocoDataset
 
@@ -39,12 +40,12 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
     if not config.loss.terms_of_boxes and not has_masks:
         raise ValueError(
             f"{training_set.annotation_path}: no instance with a mask ({shares}), but the mask loss has only terms "
-            "that need one: dice, mask_projection, mask_pairwise"
+            f"that need one: {', '.join(terms_that_learn_from('masks'))}"
         )
     if not config.loss.terms_of_masks and has_masks:
         raise ValueError(
             f"{training_set.annotation_path}: instances with masks are to be used ({shares}), but the mask loss has "
-            "only terms for instances without: projection, pairwise, box_mask"
+            f"only terms for instances without: {', '.join(terms_that_learn_from('boxes'))}"
         )
 
 

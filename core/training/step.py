@@ -9,10 +9,9 @@ from core.compute.precision import autocast
 from core.compute.workers import ALONE, Workers
 from core.config import Config
 from core.config.values import Precision
-from core.losses.criterion import Losses, criterion
+from core.losses.criterion import Losses, Outputs, Targets, criterion
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
-from core.neighborhood import Neighborhood
 from core.structures import Batch
 from core.targets.assignment import assign_locations, select_positives
 from core.targets.mask_targets import build_mask_targets
@@ -37,7 +36,6 @@ def compute_losses(
         return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
     with autocast(config.training.precision, batch.images.device):
         predictions = model(batch.images, batch.image_sizes)
-    neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
     with torch.no_grad():
         assignment = assign_locations(
             predictions.locations,
@@ -57,36 +55,11 @@ def compute_losses(
             max_masks=config.assignment.max_masks,
             generator=torch.Generator().manual_seed(batch_seed),
         )
-        targets = build_mask_targets(
-            batch,
-            neighborhood,
-            config.loss.color_threshold,
-            config.loss.color_temperature,
-            needs_edges=config.loss.pairwise > 0,
-        )
+        mask_targets = build_mask_targets(batch, config.loss)
     with autocast(config.training.precision, batch.images.device):
         mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
-    return criterion(
-        predictions,
-        mask_logits,
-        assignment,
-        selection,
-        targets,
-        neighborhood,
-        dice_weight=config.loss.dice,
-        mask_projection_weight=config.loss.mask_projection,
-        mask_pairwise_weight=config.loss.mask_pairwise,
-        projection_weight=config.loss.projection,
-        pairwise_weight=config.loss.pairwise,
-        box_mask_weight=config.loss.box_mask,
-        semantic_weight=config.loss.semantic,
-        focal_alpha=config.loss.focal_alpha,
-        focal_gamma=config.loss.focal_gamma,
-        step=step,
-        warmup_steps=round(config.loss.pairwise_warmup * steps),
-        workers=workers,
-        mask_workers=workers if config.loss.mask_normalizer == "all_workers" else ALONE,
-    )
+    outputs, targets = Outputs(predictions, selection, mask_logits), Targets(assignment, mask_targets)
+    return criterion(outputs, targets, config.loss, step=step, steps=steps, workers=workers)
 
 
 def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: Precision, batch_seed: int) -> Losses:

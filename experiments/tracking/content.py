@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from core.checkpoints.checkpoint import CHECKPOINT
+from core.config.loss import MASK_TERMS
 from core.config.recipe import leaves
 from experiments.store import without_nan
 from experiments.study import Study
 from experiments.sweep import Job
 from experiments.tracking.driver import this_driver
 
-MASK_TERMS = ("dice", "mask_projection", "mask_pairwise", "projection", "pairwise", "box_mask")
-PAIRWISE_TERMS = ("mask_pairwise", "pairwise")
 LONGEST_TAG = 5000  # characters that every server takes
 PARENT = "mlflow.parentRunId"  # with those below, tags that mean something to MLflow
 DESCRIPTION = "mlflow.note.content"
@@ -66,7 +65,7 @@ def epoch_metrics(numbers: dict[str, float | None]) -> dict[str, float | None]:
     """
     terms = {name: numbers.get(f"loss/{name}") for name in MASK_TERMS}
     present = {name: value for name, value in terms.items() if value is not None}
-    pairwise = [value for name, value in present.items() if name in PAIRWISE_TERMS]
+    pairwise = [value for name, value in present.items() if MASK_TERMS[name].pairwise]
     total = sum(present.values())
     return numbers | ({"pairwise_share": sum(pairwise) / total} if pairwise and total > 0 else {})
 

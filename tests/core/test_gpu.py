@@ -10,9 +10,10 @@ from core.config.file import build_config
 from core.datasets.batch import collate
 from core.datasets.coco import load_training_set
 from core.datasets.sources.shapes import generate
-from core.losses.pairwise import pairwise_loss, supervised_edges
+from core.losses.pairwise import pairwise_loss
 from core.model.build import build_model
 from core.neighborhood import Neighborhood
+from core.targets.edges import supervised_edges
 from core.training.loop import train
 from core.training.step import compute_losses
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
@@ -82,7 +83,8 @@ def test_pairwise_equals_the_dense_form() -> None:
         x.to(DEVICE) for x in (box_masks, similar, image_index, target_index)
     )
     fast, dense = (logits.to(DEVICE).requires_grad_() for _ in range(2))
-    loss = pairwise_loss(fast, supervised_edges(box_masks, similar, image_index, neighborhood), target_index)
+    total, count = pairwise_loss(fast, supervised_edges(box_masks, similar, image_index, neighborhood), target_index)
+    loss = total / count
     expected = dense_pairwise_loss(dense, box_masks[target_index], similar[image_index[target_index]], neighborhood)
     loss.backward()
     expected.backward()

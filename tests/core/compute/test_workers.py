@@ -278,7 +278,7 @@ def scored_as(count: int, batches: list[Batch], model: CondInst, config: Config)
         counts: list[list[Tensor]] = [[] for _ in group]  # by rank, in the order in which they are asked for
         for rank, batch in enumerate(group):
             terms(model, batch, config, Rehearsed(rank, count, take=lambda v, of=counts[rank]: of.append(v) or v))
-        means = [torch.stack(values).mean(0) for values in zip(*counts, strict=True)]
+        means = [torch.stack(values).float().mean(0) for values in zip(*counts, strict=True)]
         for rank, batch in enumerate(group):
             recalled = iter(means)
             scored.append(terms(model, batch, config, Rehearsed(rank, count, take=lambda v, of=recalled: next(of))))

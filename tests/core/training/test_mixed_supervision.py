@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.config import Config
+from core.config.loss import MASK_TERMS
 from core.training.loop import TrainingResult, train
 from tests.core.training.test_loop import root, tiny
 
@@ -18,8 +19,7 @@ def run(config: Config, folder: Path, **arguments) -> TrainingResult:
 
 def mask_terms(result: TrainingResult) -> list[set[str]]:
     """The terms of the mask loss that were not 0, by epoch."""
-    terms = ("dice", "projection", "pairwise", "mask_projection", "mask_pairwise")
-    return [{term for term in terms if numbers.get(f"loss/{term}", 0) > 0} for numbers in result.curves]
+    return [{term for term in MASK_TERMS if numbers.get(f"loss/{term}", 0) > 0} for numbers in result.curves]
 
 
 def test_boxes_first_then_masks_of_the_images_that_have_them(root: Path, tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""The table of mask loss terms, and what the rest of the project reads from it."""
+
+import pytest
+from pydantic import ValidationError
+
+from core.config import Config, LossConfig
+from core.config.loss import MASK_TERMS, terms_that_learn_from
+
+NONE = dict.fromkeys(MASK_TERMS, 0.0)
+
+
+def test_each_term_learns_from_masks_or_from_boxes() -> None:
+    assert terms_that_learn_from("masks") == ["dice", "mask_projection", "mask_pairwise"]
+    assert terms_that_learn_from("boxes") == ["projection", "pairwise", "box_mask"]
+    assert {name: term.target for name, term in MASK_TERMS.items()} == {
+        "dice": "masks",
+        "mask_projection": "masks",
+        "mask_pairwise": "labeled_edges",
+        "projection": "box_masks",
+        "pairwise": "similar_edges",
+        "box_mask": "box_masks",
+    }
+
+
+def test_only_labels_guessed_by_color_need_a_warm_up() -> None:
+    assert [name for name, term in MASK_TERMS.items() if term.warmed_up] == ["pairwise"]
+
+
+def test_no_two_terms_look_alike_in_a_figure() -> None:
+    assert len({term.label for term in MASK_TERMS.values()}) == len(MASK_TERMS)
+    assert {term.color for term in MASK_TERMS.values()} == set(range(len(MASK_TERMS)))
+
+
+@pytest.mark.parametrize("name", MASK_TERMS)
+def test_one_term_above_zero_is_enough(name: str) -> None:
+    loss = LossConfig(**NONE | {name: 1e-9})
+    assert list(loss.used_terms) == [name]
+    assert loss.terms_of_masks == (name in terms_that_learn_from("masks"))
+    assert loss.terms_of_boxes == (name in terms_that_learn_from("boxes"))
+
+
+def test_a_mask_loss_without_a_term_is_refused_though_the_semantic_loss_has_a_weight() -> None:
+    names = "dice, mask_projection, mask_pairwise, projection, pairwise, box_mask"
+    with pytest.raises(ValidationError, match=f"{names} are all 0, expected a mask term above 0"):
+        LossConfig(**NONE, semantic=1.0)
+
+
+def test_boxes_that_come_first_need_a_term_that_learns_from_them() -> None:
+    message = "needs a loss term that learns from boxes, one of projection, pairwise, box_mask"
+    with pytest.raises(ValidationError, match=message):
+        Config(supervision={"mask_ratio": 0.5, "boxes_first": 0.5}, loss=NONE | {"dice": 1.0})
+    Config(supervision={"mask_ratio": 0.5, "boxes_first": 0.5}, loss=NONE | {"dice": 1.0, "box_mask": 1.0})
