@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
-from core.config.file import describe, field_paths, read_yaml
+from core.config.file import read_yaml, validated
 
 
 class DataSet(Frozen):
@@ -52,7 +52,4 @@ def load_params(path: Path) -> Params:
     Raises:
         ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
     """
-    try:
-        return Params.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(Params))) from None
+    return validated(Params, read_yaml(path), str(path))
