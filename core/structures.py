@@ -13,6 +13,7 @@ similarity truncates pooled colors to integers, which a round trip through float
 A mask on the grid is the full-resolution mask sampled at the cell centers, `mask[2::4, 2::4]`.
 """
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -20,6 +21,7 @@ from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 MASK_STRIDE = 4  # input pixels per cell of the mask grid; AdelaiDet's mask_out_stride
+SIZE_DIVISOR = 32  # of the sides of a batch: the stride of P5, the deepest level that the mask branch reads
 MASK_FEATURE_STRIDE = 8  # input pixels per cell of the mask branch's features
 BACKGROUND = -1  # label and instance index of a location that answers for nothing
 
@@ -27,6 +29,11 @@ BACKGROUND = -1  # label and instance index of a location that answers for nothi
 def grid_size(pixels: int) -> int:
     """Cells that `mask[2::4]` samples from an axis of `pixels` pixels."""
     return max((pixels - MASK_STRIDE // 2 + MASK_STRIDE - 1) // MASK_STRIDE, 0)
+
+
+def padded_side(pixels: int | float) -> int:
+    """The side of a batch that an image side of `pixels` pixels is padded to."""
+    return math.ceil(pixels / SIZE_DIVISOR) * SIZE_DIVISOR
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images padded to one size (a multiple of 32) with their annotations; mask grids padded with false."""
+    """Images padded to one size (multiples of SIZE_DIVISOR) with their annotations; mask grids padded with false."""
 
     images: UInt8[Tensor, "B 3 H W"]
     annotations: list[Annotations]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from core.compute.command import run_command
+from core.compute.compute import Compute
 from core.compute.precision import network_precision
-from core.compute.workers import Workers
+from core.compute.workers import Workers, run_with_workers
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
 from core.evaluation.submission import write_metrics, write_results
@@ -67,15 +67,8 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
     config = build_config(settings, f"recipe {options.recipe}")
     require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
     logging.info(f"{device}, the network computes in {network_precision(config.training.precision, device)}")
-    result = train(
-        config,
-        options.seed,
-        device=device,
-        folder=options.folder,
-        workers=workers,
-        loader_processes=options.loader_processes,
-        progress=workers.writes,
-    )
+    compute = Compute(device, workers, options.loader_processes, progress=workers.writes)
+    result = train(config, options.seed, folder=options.folder, compute=compute)
     if workers.writes:
         evaluation = result.evaluation
         write_results(evaluation.box_results, options.folder / "bbox.json")
@@ -86,7 +79,7 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    return run_command(partial(run, options), options.device)
+    return run_with_workers(partial(run, options), options.device)
 
 
 if __name__ == "__main__":

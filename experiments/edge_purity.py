@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from core.config import Config, Fraction, Frozen
-from core.config.file import build_config, describe, field_paths, read_yaml
-from core.datasets.coco import load_validation_set
+from core.config.file import build_config, read_yaml, validated
+from core.datasets.coco import build_validation_set, read_training_file, read_validation_file
 from core.datasets.digest import data_digest
 from core.edge_purity import EdgeCounts, edge_purity
 from core.files.atomic import replaced
@@ -85,10 +85,7 @@ def load_measurement(path: Path = MEASUREMENT) -> Measurement:
     Raises:
         ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
     """
-    try:
-        return Measurement.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(Measurement))) from None
+    return validated(Measurement, read_yaml(path), str(path))
 
 
 def table(counts: dict[Neighborhood, EdgeCounts], *, digest: str, short_side: int, temperature: float) -> str:
@@ -118,11 +115,13 @@ def measure(measurement: Measurement, config: Config, results: Path, *, progress
         ValueError: if the data cannot be read, the validation set has no masks, or a file of weights is missing: the
             trials' digest tells them too.
     """
-    dataset = load_validation_set(config.data)
+    validation_file = read_validation_file(config.data)
+    dataset = build_validation_set(validation_file, config.data)
     temperature = config.loss.color_temperature
     counts = edge_purity(dataset, measurement.thresholds, measurement.neighborhoods, temperature, progress=progress)
     # As in the records of the trials on this data, so that the report can tell that both are of one data set.
-    digest = with_weights(data_digest(config.data), config.model.backbone.weights)
+    digest = data_digest(read_training_file(config.data), validation_file)
+    digest = with_weights(digest, config.model.backbone.weights)
     text = table(counts, digest=digest, short_side=config.data.val_short_side, temperature=temperature)
 
     arrays, path = results / "edge_purity" / "consistency.npz", results / "edge_purity.csv"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
-from core.config.file import describe, field_paths, nearest, read_yaml
+from core.config.file import nearest, read_yaml, validated
 
 SETS = Path("experiments/sets")  # beside params.yaml
 DATA = Path("datasets")  # likewise
@@ -77,13 +77,13 @@ def load_params(path: Path) -> Params:
     Raises:
         ValueError: for an unknown key or set (names the nearest real one) or a value that makes no sense.
     """
-    file = _validated(ParamsFile, path)
+    file = validated(ParamsFile, read_yaml(path), str(path))
     folder = path.parent / SETS
     set_path = folder / f"{file.set}.yaml"
     if not set_path.is_file():
         known = sorted(other.stem for other in folder.glob("*.yaml"))
         raise ValueError(f"{path}: set '{file.set}': no file {set_path}{nearest(file.set, known)}")
-    chosen = _validated(SetFile, set_path)
+    chosen = validated(SetFile, read_yaml(set_path), str(set_path))
     return Params(
         set=file.set,
         recipe=chosen.recipe,
@@ -94,10 +94,3 @@ def load_params(path: Path) -> Params:
         allow_holes=file.allow_holes,
         resources=file.resources,
     )
-
-
-def _validated(kind: type[Frozen], path: Path) -> Any:
-    try:
-        return kind.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(kind))) from None

@@ -19,7 +19,7 @@ from core.config import Config, DataConfig, ModelConfig
 from core.datasets.coco import load_training_set, load_validation_set
 from core.model.build import build_model
 from core.model.mask_rcnn import MaskRcnn
-from core.structures import MASK_FEATURE_STRIDE
+from core.structures import MASK_FEATURE_STRIDE, padded_side
 from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
 from core.training.epoch import total_steps
 from experiments.provenance import provenance
@@ -32,7 +32,6 @@ TERAFLOPS = 20.0  # sustained, not peak; an assumption: a GPU of the A100's clas
 BACKWARD = 2  # times the work of the forward pass; frozen stages need less
 NUM_MASKS = 64  # of one image, as BoxInst's sampling allows
 COCO_CLASSES = 80  # where the data is not there to count them
-PADDING = 32  # px
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class NetworkSize:
 def padded_size(data: DataConfig) -> tuple[int, int]:
     """Height and width (px) of a photo of 2:3 at the validation size, padded as in a batch: 800x1216 on COCO."""
     sides = data.val_short_side, min(1.5 * data.val_short_side, data.long_side_max)
-    return tuple(math.ceil(side / PADDING) * PADDING for side in sides)
+    return tuple(padded_side(side) for side in sides)
 
 
 def network_size(model: ModelConfig, num_classes: int, height: int, width: int) -> NetworkSize:

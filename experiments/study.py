@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from core.config import Config, Frozen
-from core.config.file import build_config, describe, field_paths, merge, nearest, read_yaml
+from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
 from core.config.recipe import leaves, load_recipe, nested
 
 STUDIES = Path(__file__).parent / "studies"
@@ -88,11 +88,7 @@ def load_study(
     if not path.exists():
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise ValueError(f"study '{name}': no file {path}{nearest(name, known)}")
-    try:
-        file = StudyFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(StudyFile))) from None
-
+    file = validated(StudyFile, read_yaml(path), str(path))
     try:
         differences = expand(file)
         bases = {arm: recipe_settings(recipe) for arm, recipe in file.recipes.items()}

@@ -8,8 +8,13 @@ from typing import Any, Protocol
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.compute.device import check_device
-from core.datasets.annotation_file import read_truth
-from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
+from core.datasets.coco import (
+    CocoDataset,
+    build_validation_set,
+    load_training_set,
+    read_training_file,
+    read_validation_file,
+)
 from core.datasets.digest import data_digest
 from core.files.atomic import replaced
 from core.files.imagenet_weights import with_weights
@@ -58,7 +63,8 @@ def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
         data = trial.config.data.model_dump_json()
         if data not in digests:
             check_folder(trial.config)
-            digests[data] = data_digest(trial.config.data)
+            files = read_training_file(trial.config.data), read_validation_file(trial.config.data)
+            digests[data] = data_digest(*files)
         digest = with_weights(digests[data], trial.config.model.backbone.weights)
         key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
         jobs.append(Job(key, trial, digest, provenance))
@@ -77,7 +83,8 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
         content = "".join(part.model_dump_json() for part in (config.data, config.supervision, config.loss))
         if content not in seen:
             seen.add(content)
-            validation_set = load_validation_set(config.data)
+            validation_file = read_validation_file(config.data)
+            validation_set = build_validation_set(validation_file, config.data)
             if unknown := set(config.supervision.mask_categories or ()) - set(validation_set.categories):
                 if allow_holes:
                     continue  # the trial will say so
@@ -85,7 +92,7 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
                     f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories names {sorted(unknown)}, "
                     f"the data has {validation_set.categories}; name some of these, or {WAY_OUT}"
                 )
-            read_truth(validation_set.annotation_path)
+            validation_file.check_for_evaluation()
             training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             check_same_categories(training_set, validation_set)
             if not validation_set.has_masks:

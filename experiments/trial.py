@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
 from core.compute.precision import network_precision
-from core.datasets.coco import load_validation_set
+from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
 from core.training.loop import train
 from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
@@ -57,17 +58,16 @@ def run_trial(
             result = train(
                 trial.config,
                 trial.seed,
-                device=device,
+                Compute(device, loader_processes=loader_processes(device, threads), progress=progress),
                 folder=folder,
                 digest=data_digest,
                 on_epoch=remember,
-                loader_processes=loader_processes(device, threads),
-                progress=progress,
             )
-            validation_set = load_validation_set(trial.config.data)
+            validation_file = read_validation_file(trial.config.data)
+            validation_set = build_validation_set(validation_file, trial.config.data)
             pictures = draw_detections(result.evaluation, validation_set, folder / "pictures")
             found = found_annotations(
-                validation_set.annotation_path,
+                validation_file.content,
                 result.evaluation.mask_results,
                 image_ids=validation_set.image_ids,
                 category_ids=validation_set.category_ids,

@@ -8,11 +8,13 @@ once on boxes, which are cheap, then name the file in `model.backbone.weights`.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from core.checkpoints.checkpoint import load_trained
+from core.compute.command import run_command
 from core.files.atomic import replaced
 
 
@@ -40,14 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of core.train, or below store/KEY")
     parser.add_argument("weights", type=Path, help="file to write, for model.backbone.weights")
-    options = parser.parse_args(arguments)
-    try:
-        name = write_trunk(options.checkpoint, options.weights)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(partial(run, parser.parse_args(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
+    name = write_trunk(options.checkpoint, options.weights)
     print(f"{options.weights}: the trunk {name}")
-    return 0
 
 
 if __name__ == "__main__":

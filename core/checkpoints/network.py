@@ -8,7 +8,7 @@ import torch
 
 from core.checkpoints.checkpoint import load_trained
 from core.checkpoints.released import load_released_weights, our_name
-from core.config import ModelConfig
+from core.config import Config, ModelConfig
 from core.config.recipe import leaves
 from core.files.tensors import read_tensors, read_torch_file
 from core.model.build import build_model
@@ -31,7 +31,21 @@ def load_network(path: Path, settings: ModelConfig, categories: Sequence[str], *
     """
     is_ours = path.suffix != ".pkl" and _is_ours(read_torch_file(path))
     fill = _trained_here if is_ours else _released
-    return fill(path, settings, categories).to(device, memory_format=torch.channels_last).eval()
+    return _for_use(fill(path, settings, categories), device)
+
+
+def load_checkpoint_network(path: Path, *, device: str) -> tuple[CondInst | MaskRcnn, Config, list[str]]:
+    """The network of a checkpoint of ours in eval mode, as its own config describes it; that config, its class names.
+
+    Raises:
+        ValueError: if the file is no checkpoint of ours.
+    """
+    config, state = load_trained(path, "cpu")
+    return _for_use(_filled(path, config.model, state), device), config, state["categories"]
+
+
+def _for_use(model: CondInst | MaskRcnn, device: str) -> CondInst | MaskRcnn:
+    return model.to(device, memory_format=torch.channels_last).eval()
 
 
 def _is_ours(content: Any) -> bool:
@@ -52,7 +66,12 @@ def _trained_here(path: Path, settings: ModelConfig, categories: Sequence[str]) 
     for found, name in zip(state["categories"], categories, strict=True):
         if found != name:
             raise ValueError(f"{path}: trained on other classes than the data has: {found!r} in place of {name!r}")
-    model = build_model(without_weights(settings), len(categories))
+    return _filled(path, settings, state)
+
+
+def _filled(path: Path, settings: ModelConfig, state: dict[str, Any]) -> CondInst | MaskRcnn:
+    """The network of these settings with the weights of a checkpoint's state."""
+    model = build_model(without_weights(settings), len(state["categories"]))
     try:
         model.load_state_dict(state["model"])
     except RuntimeError as error:  # written by a version of this project whose parts had other names

@@ -10,15 +10,17 @@ workers (as AdelaiDet does), so that the average of the gradients is the gradien
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
-from core.compute.device import check_device
+from core.compute.command import run_command
+from core.compute.device import check_device, keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ class Workers:
         distributed.all_gather_object(items, item)
         return items
 
-    def first_to(self, deed: str) -> bool:
-        """Whether none of the workers has asked this before of the same deed; nobody waits for the others."""
-        return self.store is None or self.store.add(deed, 1) == 1
+    def first_to_print(self, message: str) -> bool:
+        """Whether no worker has asked this of the same message before; nobody waits for the others."""
+        return self.store is None or self.store.add(f"printed: {message}", 1) == 1
 
 
 ALONE = Workers()
@@ -105,3 +107,15 @@ def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
         yield Workers(rank, count, store), device
     finally:
         distributed.destroy_process_group()
+
+
+def run_with_workers(work: Callable[[Workers, str], None], device: str) -> int:
+    """`run_command` with this process's workers and device, for a command that `torchrun` may start."""
+    keep_freed_memory()
+
+    def run() -> int:
+        with torchrun_workers(device) as (workers, own_device):
+            return run_command(partial(work, workers, own_device), prints=workers.first_to_print)
+
+    # All workers of a machine have the same message about its devices.
+    return run_command(run, prints=lambda message: int(os.environ.get("LOCAL_RANK", "0")) == 0)

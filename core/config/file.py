@@ -2,12 +2,14 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from core.config import Config
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
@@ -81,13 +83,18 @@ def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build_config(settings: dict[str, Any], source: str) -> Config:
-    """A validated config from nested settings; `source` names them in errors.
+def validated(model: type[Model], settings: dict[str, Any], source: str) -> Model:
+    """The record of these settings; `source` names them in errors.
 
     Raises:
-        ValueError: for an unknown key (names the nearest real one) or a value out of range.
+        ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
     """
     try:
-        return Config.model_validate(settings)
+        return model.model_validate(settings)
     except ValidationError as error:
-        raise ValueError(describe(error, source, field_paths())) from None
+        raise ValueError(describe(error, source, field_paths(model))) from None
+
+
+def build_config(settings: dict[str, Any], source: str) -> Config:
+    """The config of nested settings; arguments and errors as of `validated`."""
+    return validated(Config, settings, source)

@@ -6,44 +6,43 @@ Prints what each annotation file holds and everything that is wrong with it; exi
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from core.datasets.annotation_file import AnnotationFile, read_annotation_file, read_truth
-from core.datasets.masks import has_area, segmentation_problem
+from core.compute.command import run_command
+from core.datasets.annotation_checks import evaluation_problems
+from core.datasets.annotation_file import AnnotationFile
+from core.datasets.masks import has_area
 from core.datasets.photo import is_turned_unseen, open_rgb
 
 MAX_PROBLEMS_PRINTED = 20
 
 
-def split_problems(file: AnnotationFile, image_folder: Path, progress: bool = False) -> list[str]:
+def split_problems(file: AnnotationFile, progress: bool = False) -> list[str]:
     """What is wrong with a split: its annotation file, all its masks, and each image as it decodes."""
     problems = list(file.problems)
     for record in tqdm(file.images, desc=file.path.name, unit="image", disable=not progress, leave=False):
-        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True):
-            if segmentation is not None and (
-                problem := segmentation_problem(segmentation, record.height, record.width)
-            ):
-                problems.append(f"annotation {annotation_id} (image {record.image_id}): {problem}")
-        if (image_folder / record.file_name).is_file():
+        problems += record.segmentation_problems()
+        if (file.image_folder / record.file_name).is_file():
             try:
-                open_rgb(image_folder / record.file_name, record.width, record.height)
+                open_rgb(file.image_folder / record.file_name, record.width, record.height)
             except ValueError as error:
                 problems.append(str(error))
     return problems
 
 
-def pair_problems(train: AnnotationFile, val: AnnotationFile, *, same_folder: bool) -> list[str]:
+def pair_problems(train: AnnotationFile, val: AnnotationFile) -> list[str]:
     """What is wrong between the splits: other categories, shared images."""
     problems = []
     if (train.category_ids, train.categories) != (val.category_ids, val.categories):
         found, expected = (dict(zip(f.category_ids, f.categories, strict=True)) for f in (val, train))
         problems.append(f"{val.path}: categories are {found}, expected those of {train.path}: {expected}")
     shared = {record.file_name for record in train.images} & {record.file_name for record in val.images}
-    if shared and same_folder:
+    if shared and train.image_folder == val.image_folder:
         problems.append(f"{len(shared)} images are in both splits, such as {min(shared)}; expected none")
     return problems
 
@@ -80,7 +79,43 @@ def span(name: str, values: Iterable[int]) -> str:
     return f"{name} {min(values)}" + (f" to {max(values)}" if max(values) > min(values) else "") + " px"
 
 
-def main() -> None:
+def check(root: Path, splits: list[tuple[str, str]]) -> int:
+    """Print what the splits hold and what is wrong with them; 1 if anything is.
+
+    `splits` are the training and the validation set: annotation file and image folder, under `root`.
+    """
+    problems, files = [], []
+    for annotations, folder in splits:
+        try:
+            file = AnnotationFile.read(root / annotations, root / folder)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        files.append(file)
+        print("\n".join(summary(file)))
+        problems += [f"{file.path}: {problem}" for problem in split_problems(file, progress=True)]
+        if turned := [r.file_name for r in file.images if is_turned_unseen(file.image_folder / r.file_name)]:
+            print(
+                f"  turned      {len(turned)} images that viewers turn by EXIF, such as {turned[0]}: their size does "
+                "not tell whether the boxes are of the turned picture; the pixels are taken as stored, as in COCO"
+            )
+    if len(files) == len(splits):
+        training_file, validation_file = files
+        problems += pair_problems(training_file, validation_file)
+        if not any(problem.startswith(f"{validation_file.path}:") for problem in problems):
+            found = evaluation_problems(validation_file.content)  # areas and crowds, which no data set reads
+            problems += [f"{validation_file.path}: {problem}" for problem in found]
+        if any(not has_area(s) for record in validation_file.images for s in record.segmentations):
+            expected = "instances without a mask, expected one for each: mask AP needs them"
+            problems.append(f"{validation_file.path}: {expected}")
+
+    for problem in problems[:MAX_PROBLEMS_PRINTED]:
+        print(f"problem: {problem}")
+    print(f"{len(problems)} problem(s)" if problems else "no problems")
+    return 1 if problems else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets.check",
         description="Look through a COCO-format data set: what it holds, and what is wrong with it. "
@@ -94,39 +129,10 @@ def main() -> None:
     parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, under root")
     parser.add_argument("--val-images", default="val", help="folder of the validation images, under root")
     parser.add_argument("--val-annotations", default="instances_val.json", help="COCO file, under root")
-    args = parser.parse_args()
-
-    problems, files = [], []
-    splits = [(args.train_annotations, args.train_images), (args.val_annotations, args.val_images)]
-    for annotations, folder in splits:
-        try:
-            file = read_annotation_file(args.root / annotations, args.root / folder)
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        files.append(file)
-        print("\n".join(summary(file)))
-        problems += [f"{file.path}: {p}" for p in split_problems(file, args.root / folder, progress=True)]
-        if turned := [r.file_name for r in file.images if is_turned_unseen(args.root / folder / r.file_name)]:
-            print(
-                f"  turned      {len(turned)} images that viewers turn by EXIF, such as {turned[0]}: their size does "
-                "not tell whether the boxes are of the turned picture; the pixels are taken as stored, as in COCO"
-            )
-    if len(files) == len(splits):
-        problems += pair_problems(*files, same_folder=args.train_images == args.val_images)
-        if not any(problem.startswith(f"{files[1].path}:") for problem in problems):
-            try:
-                read_truth(files[1].path)  # areas and crowds, which the evaluation reads
-            except ValueError as error:
-                problems.append(str(error))
-        if any(not has_area(s) for record in files[1].images for s in record.segmentations):
-            problems.append(f"{files[1].path}: instances without a mask, expected one for each: mask AP needs them")
-
-    for problem in problems[:MAX_PROBLEMS_PRINTED]:
-        print(f"problem: {problem}")
-    print(f"{len(problems)} problem(s)" if problems else "no problems")
-    sys.exit(1 if problems else 0)
+    options = parser.parse_args(arguments)
+    splits = [(options.train_annotations, options.train_images), (options.val_annotations, options.val_images)]
+    return run_command(partial(check, options.root, splits))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

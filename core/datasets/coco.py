@@ -1,8 +1,7 @@
 """Images and annotations in COCO format: a data set of samples."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
-from core.datasets.annotation_file import ImageRecord, read_annotation_file
+from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.photo import open_rgb
 from core.datasets.supervision import supervise
 from core.datasets.transforms import (
@@ -36,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class CocoDataset(Dataset):
-    """The images of one COCO-format file, seen through `view_of`.
+    """The images of one COCO-format file, seen through `view_of`. Of the file it keeps what it shows.
 
     Labels 0..K-1 follow the order of the file's category ids. Crowds and boxes without area (COCO has a few; they are
     counted in a warning) are never annotations. `choose` picks, from the images and the names of the categories, the
@@ -46,14 +45,13 @@ class CocoDataset(Dataset):
     Its length, an epoch, is the number of images before the choice: of fewer images some come again, in other views.
 
     Raises:
-        ValueError: for an unreadable file, unknown categories or images, boxes that make no sense, missing image
-            files, or segmentations to be used that are malformed; names the file, the annotation id, what was found.
+        ValueError: for a file with problems or without images, or segmentations to be used that are malformed; names
+            the file, the annotation id, what was found.
     """
 
     def __init__(
         self,
-        annotation_path: Path,
-        image_folder: Path,
+        file: AnnotationFile,
         *,
         view_of: Callable[[int, int, int, int], View],  # height, width, epoch, index
         choose: Callable[[list[ImageRecord], list[str]], list[ImageRecord]] = lambda records, categories: records,
@@ -63,8 +61,8 @@ class CocoDataset(Dataset):
         semantic_labels: bool = False,  # whether the samples have them
         upright: bool = False,  # photos as viewers show them, see `open_rgb`
     ) -> None:
-        self.annotation_path = annotation_path
-        self.image_folder = image_folder
+        self.annotation_path = file.path
+        self.image_folder = file.image_folder
         self.view_of = view_of
         self.ignored_bottom_rows = ignored_bottom_rows
         self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
@@ -74,21 +72,20 @@ class CocoDataset(Dataset):
         self.decoded: dict[int, Image.Image] = {}  # by place in `records`
         self.pixels_decoded = 0
 
-        file = read_annotation_file(annotation_path, image_folder)
         file.raise_problems()
         if flat := sum(record.num_flat_boxes for record in file.images):
-            log.warning("%s: %d box(es) of width or height 0 are left out", annotation_path, flat)
+            log.warning("%s: %d box(es) of width or height 0 are left out", file.path, flat)
         if clipped := sum(record.num_clipped_boxes for record in file.images):
             advice = "clipped; are the boxes x, y, width, height?"
-            log.warning("%s: %d box(es) reach past their image and are %s", annotation_path, clipped, advice)
+            log.warning("%s: %d box(es) reach past their image and are %s", file.path, clipped, advice)
         records = [record for record in file.images if len(record.labels) or not drop_images_without_boxes]
         if not records:
             lack = "none of them with a box to learn from" if drop_images_without_boxes else "expected at least one"
-            raise ValueError(f"{annotation_path}: {len(file.images)} images, {lack}")
+            raise ValueError(f"{file.path}: {len(file.images)} images, {lack}")
         self.epoch_length = len(records)
         self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
-        replace(file, problems=_segmentation_problems(self.records)).raise_problems()
+        file.raise_problems([problem for record in self.records for problem in record.segmentation_problems()])
 
     @property
     def image_ids(self) -> list[int]:
@@ -139,16 +136,6 @@ class CocoDataset(Dataset):
         )
 
 
-def _segmentation_problems(records: Sequence[ImageRecord]) -> list[str]:
-    return [
-        f"annotation {annotation_id} (image {record.image_id}): {problem}"
-        for record in records
-        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
-        if segmentation is not None
-        and (problem := masks.segmentation_problem(segmentation, record.height, record.width))
-    ]
-
-
 def view_annotations(
     record: ImageRecord, view: View, smallest_side: float, *, semantic_labels: bool = False
 ) -> Annotations:
@@ -189,13 +176,22 @@ def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[
     return full
 
 
-def load_training_set(
-    data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
+def read_training_file(data: DataConfig) -> AnnotationFile:
+    """The annotation file of the training images; see `AnnotationFile.read`."""
+    return AnnotationFile.read(Path(data.root, data.train_annotations), Path(data.root, data.train_images))
+
+
+def read_validation_file(data: DataConfig) -> AnnotationFile:
+    """The annotation file of the validation images; see `AnnotationFile.read`."""
+    return AnnotationFile.read(Path(data.root, data.val_annotations), Path(data.root, data.val_images))
+
+
+def build_training_set(
+    file: AnnotationFile, data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
 ) -> CocoDataset:
     """The training images in random views; which of them are used and keep their masks depends on `seed` as well."""
     return CocoDataset(
-        Path(data.root, data.train_annotations),
-        Path(data.root, data.train_images),
+        file,
         view_of=partial(
             random_view,
             short_sides=data.short_sides,
@@ -213,11 +209,22 @@ def load_training_set(
     )
 
 
-def load_validation_set(data: DataConfig) -> CocoDataset:
-    """Every validation image, resized and otherwise as it is, with all its masks."""
+def build_validation_set(file: AnnotationFile, data: DataConfig) -> CocoDataset:
+    """Every image of the file, resized as for validation and otherwise as it is, with all its masks."""
     return CocoDataset(
-        Path(data.root, data.val_annotations),
-        Path(data.root, data.val_images),
+        file,
         view_of=partial(fixed_view, short_side=data.val_short_side, long_side_max=data.long_side_max),
         ignored_bottom_rows=data.ignored_bottom_rows,
     )
+
+
+def load_training_set(
+    data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
+) -> CocoDataset:
+    """The training set of a file that nobody else needs (`build_training_set`)."""
+    return build_training_set(read_training_file(data), data, supervision, seed, semantic_labels=semantic_labels)
+
+
+def load_validation_set(data: DataConfig) -> CocoDataset:
+    """The validation set of a file that nobody else needs (`build_validation_set`)."""
+    return build_validation_set(read_validation_file(data), data)

@@ -6,11 +6,13 @@ A second call does only what is missing: a broken download goes on where it stop
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from core.compute.command import run_command
 from core.datasets.sources.archive import is_unpacked, unpack
 from core.datasets.sources.disk_space import require_space
 from core.datasets.sources.fetch import PARTIAL, fetch
@@ -192,7 +194,7 @@ def _require_room(root: Path, shelf: Shelf, *, made: int, fetched: int) -> None:
         require_space(shelf.folder, fetched)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets.download",
         description="Fetch a public data set from its official servers, check it and lay it out for training. "
@@ -211,18 +213,16 @@ def main() -> int:
         metavar="DIR",
         help="keep the archives here, and use those that are here already; by default each is removed once unpacked",
     )
-    options = parser.parse_args()
+    return run_command(partial(run, parser.parse_args(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
     folder = options.archives or options.root / ARCHIVES_FOLDER
-    try:
-        shelf = Shelf(folder, mirror=options.mirror, keep=options.archives is not None, progress=True)
-        DATASETS[options.dataset](options.root, shelf)
-        if not shelf.keep and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    shelf = Shelf(folder, mirror=options.mirror, keep=options.archives is not None, progress=True)
+    DATASETS[options.dataset](options.root, shelf)
+    if not shelf.keep and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
     print(f"{options.root}: {options.dataset} is complete")
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 
 from core.checkpoints.network import load_network
-from core.compute.command import run_command
-from core.compute.workers import Workers
+from core.compute.compute import Compute
+from core.compute.workers import Workers, run_with_workers
 from core.config import Config
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
@@ -58,20 +58,20 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
     """
     check_options(options)
     config = read_config(options)
-    dataset = load_evaluation_set(config.data, options.split, annotations=options.annotations, images=options.images)
+    dataset, file = load_evaluation_set(
+        config.data, options.split, annotations=options.annotations, images=options.images
+    )
     model = load_network(options.checkpoint, config.model, dataset.categories, device=device)
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)  # now: not to fail after hours
-    settings = {
-        "device": device, "precision": config.training.precision, "workers": workers,
-        "loader_processes": options.loader_processes, "limit": options.limit, "progress": workers.writes,
-    }  # fmt: skip
+    compute = Compute(device, workers, options.loader_processes, progress=workers.writes)
+    shared = {"precision": config.training.precision, "limit": options.limit}
     tables = []
     started = time.perf_counter()
     if options.split == "test-dev":
-        box_results, mask_results = detect_images(model, dataset, config.inference, **settings)
+        box_results, mask_results = detect_images(model, dataset, config.inference, compute, **shared)
     else:
-        evaluation = evaluate(model, dataset, config.inference, **settings)
+        evaluation = evaluate(model, dataset, file, config.inference, compute, **shared)
         box_results, mask_results = evaluation.box_results, evaluation.mask_results
         tables.append(metrics_table(evaluation.metrics, evaluation.recalls))
         if options.per_class:
@@ -123,7 +123,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
-    return run_command(partial(run, options), options.device)
+    return run_with_workers(partial(run, options), options.device)
 
 
 if __name__ == "__main__":

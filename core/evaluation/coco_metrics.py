@@ -5,7 +5,6 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,6 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from core.datasets.annotation_file import read_truth
 from core.datasets.masks import has_area, is_polygons, parts_with_area
 
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
@@ -33,7 +31,7 @@ class CocoScores:
 
 
 def coco_metrics(
-    annotations: Path | dict[str, Any],
+    content: dict[str, Any],
     box_results: list[dict],
     mask_results: list[dict],
     *,
@@ -42,9 +40,9 @@ def coco_metrics(
 ) -> CocoScores:
     """Compute the numbers named in METRICS and in RECALLS, and AP by category.
 
-    `annotations` is a COCO file or its content (see `read_truth`); `image_ids` and `category_ids` restrict it
-    (default: all). Entry i of both results, in COCO's results format, is one detection. At most 100 detections of a
-    class count in an image.
+    `content` is that of an annotation file (see `AnnotationFile.check_for_evaluation`); `image_ids` and `category_ids`
+    restrict it (default: all). Entry i of both results, in COCO's results format, is one detection. At most 100
+    detections of a class count in an image.
 
     AP and AR are NaN where there is no annotation to find: all of those of masks in a file without masks.
     `mask_to_box_area` is the mean of mask area / box area over the detections that find an annotation (same class, box
@@ -56,7 +54,6 @@ def coco_metrics(
     count neither way; polygons of fewer than three vertices are no mask, alone or as parts of one; annotation ids may
     repeat or be 0 (which pycocotools reads as "not found").
     """
-    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
     boxes = _run(content, box_results, "bbox", image_ids, category_ids)
     statistics = _statistics(boxes, "box")
     box_per_category = _per_category(boxes)
@@ -75,7 +72,7 @@ def coco_metrics(
 
 
 def found_annotations(
-    annotations: Path | dict[str, Any],
+    content: dict[str, Any],
     mask_results: list[dict],
     *,
     image_ids: Sequence[int] | None = None,
@@ -87,7 +84,6 @@ def found_annotations(
     the order of their scores, so what is found at a score of at least t is what would be found without the others.
     Crowd regions and annotations without a mask are left out. Arguments as of `coco_metrics`.
     """
-    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
     run = _run(content, mask_results, "segm", image_ids, category_ids)
     found: dict[int, float | None] = {}
     for of_image in run.evalImgs:  # one per category, size range and image

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from core.compute.workers import ALONE, Workers
+from core.compute.compute import Compute
 from core.config import InferenceConfig
 from core.config.values import Precision
-from core.datasets.annotation_file import read_truth
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset
 from core.evaluation.coco_metrics import coco_metrics
 from core.evaluation.detection import detect_images
@@ -34,30 +33,27 @@ class Evaluation:
 def evaluate(
     model: nn.Module,
     dataset: CocoDataset,
+    file: AnnotationFile,
     inference: InferenceConfig,
+    compute: Compute,
     *,
-    device: torch.device | str,
     precision: Precision = "float32",
-    workers: Workers = ALONE,
-    loader_processes: int = 0,
     limit: int | None = None,
-    progress: bool = False,
 ) -> Evaluation:
-    """Detect on every image of the data set and compare with its annotation file.
+    """Detect on every image of the data set and compare with the annotation file that it shows.
 
-    Arguments as of `detect_images`, of which it gives every one of the `workers` the evaluation of all images.
+    Other arguments as of `detect_images`; each of the workers gets the evaluation of all images.
 
     Raises:
-        ValueError: before the network runs, for annotations that pycocotools cannot read (see `read_truth`).
+        ValueError: before the network runs, if the data set is of another file, or the file has annotations that
+            pycocotools cannot read (`AnnotationFile.check_for_evaluation`).
     """
-    truth = read_truth(dataset.annotation_path)
-    box_results, mask_results = detect_images(
-        model, dataset, inference,
-        device=device, precision=precision, workers=workers, loader_processes=loader_processes, limit=limit,
-        progress=progress,
-    )  # fmt: skip
+    if dataset.annotation_path != file.path:
+        raise ValueError(f"the data set is of {dataset.annotation_path}, expected one of {file.path}")
+    file.check_for_evaluation()
+    box_results, mask_results = detect_images(model, dataset, inference, compute, precision=precision, limit=limit)
     scores = coco_metrics(
-        truth,
+        file.content,
         box_results,
         mask_results,
         image_ids=dataset.image_ids[:limit],

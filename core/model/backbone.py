@@ -105,8 +105,7 @@ def build_backbone(
     (see `ResNet.deform`) once they hold the weights, which know nothing of offsets.
 
     Raises:
-        ValueError: for an unknown name, weights of another network, or deformable convolutions in a network without
-            bottlenecks.
+        ValueError: for an unknown name or weights of another network.
     """
     if name.startswith("timm:"):
         backbone = TimmBackbone(name=name.removeprefix("timm:"))
@@ -117,8 +116,6 @@ def build_backbone(
     if weights is not None:
         load_weights(backbone.trunk if isinstance(backbone, TimmBackbone) else backbone, weights)
     if deformable_interval is not None:
-        if not isinstance(backbone, ResNet):
-            raise ValueError(f"backbone.deformable_interval needs resnet50 or resnet101, but backbone.name is '{name}'")
         backbone.deform(deformable_interval)
     backbone.freeze(frozen_stages)
     freeze_norms(backbone, trained_too=norm == "frozen")

@@ -46,12 +46,7 @@ class DeformableConvolution(nn.Conv2d):
 
 
 def make_deformable(layer: nn.Sequential, interval: int) -> None:
-    """Give every `interval`-th bottleneck of a ResNet's layer, from the first on, a deformable 3x3 convolution.
-
-    Raises:
-        ValueError: if its blocks are no bottlenecks.
-    """
+    """Give every `interval`-th bottleneck of a ResNet's layer, from the first on, a deformable 3x3 convolution."""
     for block in layer[::interval]:
-        if not isinstance(block, Bottleneck):
-            raise ValueError("backbone.deformable_interval needs bottlenecks, which resnet18 and resnet34 lack")
+        assert isinstance(block, Bottleneck)  # `BackboneConfig` sees to it
         block.conv2 = DeformableConvolution(block.conv2)

@@ -31,9 +31,6 @@ class FcosHead(nn.Module):
     Each level has its own scale. `class_prior` is every class's probability at the start.
     Returns class logits, ltrb in strides and centerness logits, float32, level first, then row-major cells; and the
     box tower's maps, which CondInst's controller reads.
-
-    Raises:
-        ValueError: if `num_groups` does not divide `channels`.
     """
 
     def __init__(
@@ -47,10 +44,6 @@ class FcosHead(nn.Module):
         class_prior: float,
     ) -> None:
         super().__init__()
-        if channels % num_groups:
-            raise ValueError(
-                f"head_groups is {num_groups} and pyramid_channels is {channels}, expected a divisor of the channels"
-            )
         self.class_tower = tower(channels, num_convs, num_groups)
         self.box_tower = tower(channels, num_convs, num_groups)
         self.class_logits = nn.Conv2d(channels, num_classes, 3, padding=1)

@@ -5,6 +5,8 @@ from typing import Literal
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from core.structures import SIZE_DIVISOR
+
 
 def normalize_images(
     images: UInt8[Tensor, "B 3 H W"],
@@ -20,10 +22,11 @@ def normalize_images(
     padding.
 
     Raises:
-        ValueError: if the images are not padded to multiples of 32.
+        ValueError: if the images are not padded to multiples of SIZE_DIVISOR.
     """
-    if images.shape[2] % 32 or images.shape[3] % 32:
-        raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, expected multiples of 32")
+    if images.shape[2] % SIZE_DIVISOR or images.shape[3] % SIZE_DIVISOR:
+        expected = f"expected multiples of {SIZE_DIVISOR}"
+        raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, {expected}")
     if channel_order == "BGR":
         images = images.flip(1)
     normalized = (images.to(mean.dtype) - mean) / std

@@ -18,9 +18,10 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from core.config.identity import differences
-from core.datasets.annotation_file import ImageRecord, read_annotation_file
+from core.datasets.annotation_checks import located
+from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.coco import CocoDataset
-from core.datasets.masks import has_area, segmentation_problem
+from core.datasets.masks import has_area
 from core.datasets.photo import open_rgb
 from core.files.atomic import replaced
 
@@ -108,29 +109,32 @@ def encode_mask(mask: Bool[np.ndarray, "H W"]) -> dict:
 
 
 def write_pseudo_masks(
-    path: Path, dataset: CocoDataset, masks: dict[int, dict], *, seconds: float, identity: dict[str, Any]
+    path: Path,
+    file: AnnotationFile,
+    dataset: CocoDataset,
+    masks: dict[int, dict],
+    *,
+    seconds: float,
+    identity: dict[str, Any],
 ) -> None:
     """Write the data set's images and instances as a COCO file with a mask for each: its own, else that of `masks`.
 
-    Crowds, boxes without area and images that the data set leaves out are not in it. Its `info` keeps the `seconds`
-    that the masks took, and what they belong to (`pseudo_mask_identity`).
+    `file` is the one that the data set shows. Crowds, boxes without area and images that the data set leaves out are
+    not written. `info` keeps the `seconds` that the masks took, and what they belong to (`pseudo_mask_identity`).
     """
-    content = json.loads(dataset.annotation_path.read_bytes())
     image_ids = set(dataset.image_ids)
     used = {i: s for r in dataset.records for i, s in zip(r.annotation_ids, r.segmentations, strict=True)}
-    annotations = [annotation for annotation in content["annotations"] if annotation["id"] in used]
-    for annotation in annotations:
-        annotation["segmentation"] = used[annotation["id"]]
-        if (mask := masks.get(annotation["id"])) is not None:
-            encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
-            annotation |= {"segmentation": encoding, "area": int(coco_mask.area(mask))}
-    content |= {
-        "info": {
-            "description": f"{dataset.annotation_path.name} with pseudo masks",
-            "seconds": seconds,
-            "identity": identity,
-        },
-        "images": [image for image in content["images"] if image["id"] in image_ids],
+    annotations = []
+    for annotation in file.content["annotations"]:
+        if annotation["id"] in used:
+            changes = {"segmentation": used[annotation["id"]]}
+            if (mask := masks.get(annotation["id"])) is not None:
+                encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
+                changes = {"segmentation": encoding, "area": int(coco_mask.area(mask))}
+            annotations.append(annotation | changes)
+    content = file.content | {
+        "info": {"description": f"{file.path.name} with pseudo masks", "seconds": seconds, "identity": identity},
+        "images": [image for image in file.content["images"] if image["id"] in image_ids],
         "annotations": annotations,
     }
     with replaced(path) as partial:
@@ -145,9 +149,9 @@ def with_pseudo_masks(dataset: CocoDataset, path: Path, *, identity: dict[str, A
             instance's mask is missing from it or malformed; names the file and what was found.
     """
     try:
-        file = read_annotation_file(path, dataset.image_folder)
+        file = AnnotationFile.read(path, dataset.image_folder)
         file.raise_problems()
-        info = json.loads(path.read_bytes()).get("info")
+        info = file.content.get("info")
         if not isinstance(info, dict) or not isinstance(info.get("seconds"), int | float):
             raise ValueError(f"{path}: info is {info!s:.60}, expected the seconds that the masks took")
         found = info.get("identity")
@@ -156,30 +160,22 @@ def with_pseudo_masks(dataset: CocoDataset, path: Path, *, identity: dict[str, A
         if different := differences(found, identity):
             raise ValueError(f"{path}: made for another training: {', '.join(different)}")
         masks = {i: s for r in file.images for i, s in zip(r.annotation_ids, r.segmentations, strict=True)}
-        replace(file, problems=_mask_problems(dataset, masks)).raise_problems()
+        records = [_masked(record, masks) for record in dataset.records]
+        file.raise_problems([problem for record in records for problem in _mask_problems(record)])
     except ValueError as error:
         raise ValueError(f"{error}; delete {path.name} to make the pseudo masks again") from error
     masked = copy(dataset)
-    masked.records = [
-        replace(
-            record,
-            segmentations=tuple(
-                segmentation if has_area(segmentation) else masks[annotation_id]
-                for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
-            ),
-        )
-        for record in dataset.records
-    ]
+    masked.records = records
     return masked, float(info["seconds"])
 
 
-def _mask_problems(dataset: CocoDataset, masks: dict[int, Any]) -> list[str]:
-    problems = []
-    for record in dataset.records:
-        for annotation_id in (record.annotation_ids[i] for i in instances_without_mask(record)):
-            mask, where = masks.get(annotation_id), f"annotation {annotation_id} (image {record.image_id})"
-            if not has_area(mask):
-                problems.append(f"{where}: no mask, expected one")
-            elif problem := segmentation_problem(mask, record.height, record.width):
-                problems.append(f"{where}: {problem}")
-    return problems
+def _masked(record: ImageRecord, masks: dict[int, Any]) -> ImageRecord:
+    """The record with the masks of `masks`, by annotation id, where it has none."""
+    own = zip(record.annotation_ids, record.segmentations, strict=True)
+    return replace(record, segmentations=tuple(s if has_area(s) else masks.get(i) for i, s in own))
+
+
+def _mask_problems(record: ImageRecord) -> list[str]:
+    without = [record.annotation_ids[instance] for instance in instances_without_mask(record)]
+    missing = [located(annotation_id, record.image_id, "no mask, expected one") for annotation_id in without]
+    return missing + record.segmentation_problems()

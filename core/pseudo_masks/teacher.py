@@ -11,6 +11,7 @@ from torch import nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
+from core.compute.compute import Compute
 from core.compute.precision import autocast
 from core.config import Config, DataConfig
 from core.config.loss import terms_that_learn_from
@@ -41,9 +42,7 @@ def without_pseudo_masks(config: Config) -> Config:
 
 
 @torch.inference_mode()
-def teacher_masks(
-    model: nn.Module, dataset: CocoDataset, config: Config, *, device: str, progress: bool = False
-) -> dict[int, dict]:
+def teacher_masks(model: nn.Module, dataset: CocoDataset, config: Config, compute: Compute) -> dict[int, dict]:
     """Masks that the teacher predicts for the instances without one, by annotation id.
 
     The training images are seen as for validation: resized, not augmented. The annotated box says where to look, so no
@@ -55,11 +54,12 @@ def teacher_masks(
 
     Returns COCO run-length encodings in the frame of the image file, `counts` bytes.
     """
+    device = compute.device
     model.eval()
     masks: dict[int, dict] = {}
     reasons: Counter[str] = Counter()
     records = [record for record in dataset.records if instances_without_mask(record)]
-    with tqdm(total=len(records), desc="teacher's masks", unit="image", disable=not progress) as bar:
+    with tqdm(total=len(records), desc="teacher's masks", unit="image", disable=not compute.progress) as bar:
         for chunk in batches(records, config.inference.batch_size):
             batch = collate([unaugmented(record, dataset.image_folder, config.data) for record in chunk]).to(device)
             with autocast(config.training.precision, device):

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from core.compute.workers import Workers
+from core.compute.compute import Compute
 from core.config import Config, TrainingConfig
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
@@ -56,13 +56,14 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
 
 
 def epoch_batches(
-    dataset: Dataset, training: TrainingConfig, *, seed: int, epoch: int, workers: Workers, loader_processes: int
+    dataset: Dataset, training: TrainingConfig, compute: Compute, *, seed: int, epoch: int
 ) -> Iterator[Batch]:
     """This worker's batches of an epoch, `accumulation` of them a step, all of `batch_size` images.
 
     All workers together see every image once, but for those left over by the last full step. Of a data set smaller
     than one step the images come again, in the same order, until the step is full.
     """
+    workers = compute.workers
     order = epoch_order(len(dataset), seed, epoch)
     size = training.batch_size
     steps = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
@@ -70,7 +71,7 @@ def epoch_batches(
     order = list(islice(cycle(order), num_batches * size))
     batches = [order[i * size : (i + 1) * size] for i in range(num_batches)]
     mine = batches[workers.rank :: workers.count]
-    return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=loader_processes))
+    return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=compute.loader_processes))
 
 
 def run_epoch(
@@ -78,29 +79,24 @@ def run_epoch(
     optimizer: torch.optim.Optimizer,
     dataset: CocoDataset,
     config: Config,
+    compute: Compute,
     *,
     epoch: int,
     steps: int,
     seed: int,
-    device: str,
-    workers: Workers,
-    loader_processes: int,
-    progress: bool,
 ) -> dict[str, float | int]:
     """Train one epoch (from 0) and return its numbers: this worker's mean losses, the schedule after its last step."""
     model.train()
     dataset.set_epoch(epoch)
-    training = config.training
+    training, workers = config.training, compute.workers
     per_epoch = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
     first = epoch * per_epoch
     end = min(first + per_epoch, steps)
-    batches = epoch_batches(
-        dataset, training, seed=seed, epoch=epoch, workers=workers, loader_processes=loader_processes
-    )
+    batches = epoch_batches(dataset, training, compute, seed=seed, epoch=epoch)
     sums: dict[str, torch.Tensor | float] = {}
     counts: Counter[str] = Counter()
-    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not progress):
-        of_step = [next(batches).to(device) for _ in range(training.accumulation)]
+    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not compute.progress):
+        of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
         losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers)
         for losses in losses_of:
             for name, value in loss_values(losses).items():

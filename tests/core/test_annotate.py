@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.annotate import annotate
 from core.checkpoints.checkpoint import save_checkpoint
+from core.compute.compute import Compute
 from core.config.file import build_config
 from core.datasets.coco import load_validation_set
 from core.model.build import build_model
@@ -45,7 +46,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def run(checkpoint: Path, min_score: float) -> int:
     folder = checkpoint.parent
-    return annotate(checkpoint, folder / "photos", folder / "out", min_score=min_score, device="cpu", progress=False)
+    return annotate(checkpoint, folder / "photos", folder / "out", Compute(), min_score=min_score)
 
 
 def test_photos_become_a_coco_file_with_pictures(checkpoint: Path) -> None:

@@ -1,6 +1,5 @@
 """Edges counted for the purity are those of the pairwise loss; a few worked by hand, the rest by a plain loop."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from PIL import Image
 
 from core.config import LossConfig
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
@@ -41,9 +41,9 @@ def data_set(
         "annotations": [{"id": i, "category_id": 1} | annotation for i, annotation in enumerate(annotations)],
         "categories": [{"id": 1, "name": "thing"}],
     }
-    (folder / "instances.json").write_text(json.dumps(content))
     view = partial(fixed_view, short_side=short_side, long_side_max=1000)
-    return CocoDataset(folder / "instances.json", folder, view_of=view, ignored_bottom_rows=ignored_bottom_rows)
+    file = AnnotationFile.from_content(content, path=folder / "instances.json", image_folder=folder)
+    return CocoDataset(file, view_of=view, ignored_bottom_rows=ignored_bottom_rows)
 
 
 def smooth_noise(seed: int, height: int, width: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.batch import collate
@@ -95,7 +96,7 @@ def test_pairwise_equals_the_dense_form() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_training_runs_from_images_to_ap(config: Config, tmp_path: Path, precision: str) -> None:
     training = config.training.model_copy(update={"precision": precision})
-    trained = train(config.model_copy(update={"training": training}), 0, device=DEVICE, folder=tmp_path, progress=False)
+    trained = train(config.model_copy(update={"training": training}), 0, Compute(DEVICE), folder=tmp_path)
     assert trained.curves[-1]["loss/total"] > 0
     assert 0 <= trained.evaluation.metrics["box_AP"] <= 100
     assert trained.peak_memory_mb > 0

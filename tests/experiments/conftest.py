@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.checkpoints.checkpoint import save_checkpoint
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.sources.shapes import generate
@@ -86,13 +87,11 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def train(
         config: Config,
         seed: int,
+        compute: Compute,
         *,
-        device: str,
         folder: Path,
         digest: str,
         on_epoch,
-        loader_processes: int,
-        progress: bool,
     ) -> SimpleNamespace:
         calls.append(f"{config.loss.dice:g}")
         curves = []

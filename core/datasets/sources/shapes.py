@@ -8,6 +8,9 @@ Equal seeds give equal annotations and pixels; no image of one split is drawn fr
 import argparse
 import json
 import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from core.compute.command import run_command
 from core.datasets.sources.shape_drawing import CLASSES, DIAMETERS, Instance, draw
 
 NUM_IMAGES = {"train": 480, "val": 150}
@@ -85,7 +89,7 @@ def generate(
     partial.rename(root)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets.sources.shapes",
         description="Draw the generated data set: images, instances_train.json and instances_val.json (COCO format).",
@@ -102,12 +106,13 @@ def main() -> None:
     parser.add_argument("--val", type=int, default=NUM_IMAGES["val"], help="number of validation images")
     parser.add_argument("--size", type=int, default=IMAGE_SIZE, help="width and height of the images, px")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same data set")
-    args = parser.parse_args()
-    try:
-        generate(args.root, {"train": args.train, "val": args.val}, seed=args.seed, size=args.size, progress=True)
-    except ValueError as error:
-        parser.error(str(error))
+    return run_command(partial(run, parser.parse_args(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
+    num_images = {"train": options.train, "val": options.val}
+    generate(options.root, num_images, seed=options.seed, size=options.size, progress=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -37,6 +37,14 @@ def test_a_value_out_of_range_is_named() -> None:
             r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'resnet42'",
         ),
         (
+            {"model": {"backbone": {"name": "resnet18", "deformable_interval": 3}}},
+            r"model\.backbone: .*deformable_interval needs resnet50 or resnet101, but name is resnet18",
+        ),
+        (
+            {"model": {"backbone": {"name": "timm:resnet18", "deformable_interval": 3}}},
+            r"model\.backbone: .*deformable_interval needs resnet50 or resnet101, but name is timm:resnet18",
+        ),
+        (
             {"model": {"backbone": {"name": "timm:"}}},
             r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'timm:'",
         ),

@@ -1,16 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.check import main, pair_problems, split_problems, summary
 from core.datasets.sources.shapes import generate
 from tests.core.datasets.conftest import RECTANGLE, annotation
 
 
 def read(root):
-    return read_annotation_file(root / "instances_train.json", root / "train")
+    return AnnotationFile.read(root / "instances_train.json", root / "train")
 
 
 def test_the_summary_counts_what_a_split_holds(write):
@@ -40,7 +41,7 @@ def test_a_summary_of_nothing_is_no_error(write):
 def test_broken_images_and_all_broken_masks_are_problems(write):
     root = write([annotation(1, segmentation="none"), annotation(2, 8, bbox=[0, 0, -1, 3])], image_ids=(7, 8))
     (root / "train" / "8.png").write_bytes((root / "train" / "8.png").read_bytes()[:200])  # a broken download
-    problems = split_problems(read(root), root / "train")
+    problems = split_problems(read(root))
     assert len(problems) == 3
     assert problems[0].startswith("annotation 2 (image 8): bbox is")
     assert problems[1].startswith("annotation 1 (image 7): segmentation is none")
@@ -49,21 +50,20 @@ def test_broken_images_and_all_broken_masks_are_problems(write):
 
 def test_splits_must_agree_on_categories_and_share_no_image(write):
     train = read(write([annotation()]))
-    val = read(write([annotation()], categories=[{"id": 3, "name": "wolf"}]))
-    assert pair_problems(train, train, same_folder=False) == []
-    assert "1 images are in both splits, such as 7.png" in pair_problems(train, train, same_folder=True)[0]
-    assert "categories are {3: 'wolf'}, expected those of" in pair_problems(train, val, same_folder=False)[0]
+    assert pair_problems(train, replace(train, image_folder=train.image_folder.parent)) == []
+    (shared,) = pair_problems(train, train)
+    assert "1 images are in both splits, such as 7.png" in shared
+    val = replace(train, images=[], category_ids=[3], categories=["wolf"])
+    (other,) = pair_problems(train, val)
+    assert "categories are {3: 'wolf'}, expected those of" in other
 
 
 @pytest.fixture
-def check(monkeypatch, capsys):
+def check(capsys):
     """Runs the command on a folder; its exit status and what it printed."""
 
     def run(root):
-        monkeypatch.setattr("sys.argv", ["check", "--root", str(root)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, capsys.readouterr().out
+        return main(["--root", str(root)]), capsys.readouterr().out
 
     return run
 

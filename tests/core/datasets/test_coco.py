@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import coco
 from core.datasets.batch import collate
-from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
+from core.datasets.coco import CocoDataset, load_training_set, load_validation_set, read_training_file
 from core.datasets.transforms import View
 from core.structures import BACKGROUND
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation
@@ -337,8 +337,7 @@ def test_a_view_without_instances_is_background_through_and_through(write):
     root = write([annotation(segmentation=RECTANGLE)])
     far = View((240, 400), (0, 0, 24, 40), flipped=False, color_factors=None)  # enlarged: the box is out of the window
     data_set = CocoDataset(
-        root / "instances_train.json", root / "train", view_of=lambda *_: far, drop_vanished_boxes=True,
-        semantic_labels=True,
+        read_training_file(config(root)), view_of=lambda *_: far, drop_vanished_boxes=True, semantic_labels=True,
     )  # fmt: skip
     labels = data_set[0].annotations.semantic_labels
     assert labels.shape == (3, 5)

@@ -91,13 +91,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
 
 
 @pytest.fixture
-def command(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def command(server: FileServer, tmp_path: Path) -> Command:
     """Runs the command on `root` against the server; returns the exit code."""
 
     def run(dataset: str, *more: str) -> int:
-        arguments = [dataset, "--root", str(tmp_path / "root"), "--mirror", f"{server.url}/", *more]
-        monkeypatch.setattr("sys.argv", ["download", *arguments])
-        return main()
+        return main([dataset, "--root", str(tmp_path / "root"), "--mirror", f"{server.url}/", *more])
 
     return run
 

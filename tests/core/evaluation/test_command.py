@@ -172,7 +172,7 @@ def test_missing_test_images_and_a_broken_list_are_named(command, root: Path) ->
     (root / "test2017" / "1.png").unlink()
     assert command(*options)[2] == f"error: {root}/test2017: 1 of the 2 images of {path} are missing: 1.png"
     path.write_text("[]")
-    assert command(*options)[2].startswith(f"error: {path}: expected the sections 'images' and 'categories'")
+    assert command(*options)[2].startswith(f"error: {path}: expected a list of objects under 'categories'")
     assert not (root / "out").exists()
 
 

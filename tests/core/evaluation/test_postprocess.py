@@ -174,6 +174,29 @@ def test_pasting_interpolates_probabilities_twice(image_width: int, original_wid
     assert (decode(masks)[0] == np.array(expected)).all()
 
 
+@pytest.mark.parametrize("original_width", [16, 32])
+def test_a_pixel_of_probability_one_half_is_outside_of_the_mask(original_width: int) -> None:
+    # AdelaiDet compares with > 0.5. A mask of nothing but 0.5 is empty, whether it is enlarged once or twice.
+    undecided = torch.zeros(1, 4, 4)
+    assert not decode(paste_masks(undecided, (16, 16), (original_width, original_width))).any()
+
+
+def test_the_pixel_half_way_from_a_full_cell_to_an_empty_one_is_outside_of_the_mask() -> None:
+    # Cells 0 and 1 hold 1, cells 2 and 3 hold 0 (exactly: exp(200) is more than float32 holds). They stand for the
+    # pixels 2, 6, 10, 14: pixel 7 has 0.75, pixel 8 has 0.5, pixel 9 has 0.25.
+    logits = torch.tensor([200.0, 200.0, -200.0, -200.0]).expand(1, 4, 4)
+    (mask,) = decode(paste_masks(logits, (16, 16), (16, 16)))
+    assert (mask == (np.arange(16) < 8)).all()
+    (turned,) = decode(paste_masks(logits.mT, (16, 16), (16, 16)))
+    assert (turned == mask.T).all()
+
+
+def test_a_pixel_whose_middle_lies_on_the_side_of_a_region_is_outside_of_its_mask() -> None:
+    # Full cells fall to one half of their probability at the side of the box: 0.5 at x = 2.5 and at x = 6.5.
+    (mask,) = decode(paste_region_masks(torch.ones(1, 4, 4), torch.tensor([[2.5, 0.0, 6.5, 4.0]]), (4, 8)))
+    assert np.flatnonzero(mask.any(0)).tolist() == [3, 4, 5]
+
+
 def test_padding_does_not_reach_the_mask() -> None:
     # An image of 16x16 px, padded to 32x32. Cells 0..3 lie inside; what is right of pixel 16 must not blur into
     # the enlarged mask: with the second half empty, a mask over the whole image stays a mask over the whole image.

@@ -3,6 +3,7 @@
 import pytest
 from torch.utils.data import Dataset
 
+from core.compute.compute import Compute
 from core.compute.workers import Workers
 from core.config import TrainingConfig
 from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order, steps_per_epoch
@@ -29,9 +30,8 @@ def samples_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_workers: int) -> list[list[list[int]]]:
     """Each worker's batches of epoch 0, by rank."""
     training = TrainingConfig(batch_size=batch_size, accumulation=accumulation)
-    settings = {"seed": 3, "epoch": 0, "loader_processes": 0}
-    workers = [Workers(rank, num_workers) for rank in range(num_workers)]
-    return [list(epoch_batches(Numbers(num_images), training, workers=one, **settings)) for one in workers]
+    computes = [Compute(workers=Workers(rank, num_workers)) for rank in range(num_workers)]
+    return [list(epoch_batches(Numbers(num_images), training, compute, seed=3, epoch=0)) for compute in computes]
 
 
 def test_a_data_set_smaller_than_one_step_comes_again_until_the_step_is_full() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.loss import MASK_TERMS
 from core.training.loop import TrainingResult, train
@@ -14,7 +15,7 @@ __all__ = ["root"]  # a fixture
 
 
 def run(config: Config, folder: Path, **arguments) -> TrainingResult:
-    return train(config, 0, folder=folder, progress=False, **arguments)
+    return train(config, 0, Compute(), folder=folder, **arguments)
 
 
 def mask_terms(result: TrainingResult) -> list[set[str]]:

@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.sources.voc import sbd_instances, voc_instances, write_voc_files
 
 # Two instances side by side; 255: the band along their outlines.
@@ -92,7 +92,7 @@ def test_masks_boxes_and_areas_are_those_of_the_picture_without_the_border(folde
 
 def test_our_own_reader_takes_the_files(folders: tuple[Path, Path, Path]) -> None:
     write_voc_files(*folders)
-    file = read_annotation_file(folders[2] / "instances_train_aug.json", folders[0] / "JPEGImages")
+    file = AnnotationFile.read(folders[2] / "instances_train_aug.json", folders[0] / "JPEGImages")
     assert file.problems == []
     assert len(file.categories) == 20
     assert (file.categories[0], file.categories[14], file.categories[19]) == ("aeroplane", "person", "tvmonitor")
