@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from core.record import Record
 from experiments.params import Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
@@ -77,7 +77,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
         run_ids = log.complete(records)
         log.close(records)
         # so that every number of the analysis leads to its run
-        records = {key: record | {"mlflow_run_id": run_ids.get(key)} for key, record in records.items()}
+        records = {key: record.changed(mlflow_run_id=run_ids.get(key)) for key, record in records.items()}
         status = max(
             status,
             finish(study, jobs_of[study.name], records, store, allow_holes=arguments.allow_holes or params.allow_holes),
@@ -92,9 +92,7 @@ def inputs(params: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-def finish(
-    study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store, *, allow_holes: bool
-) -> int:
+def finish(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store, *, allow_holes: bool) -> int:
     """Write a study's results if every trial has ended, well or badly; returns the exit status."""
     missing = [job for job in jobs if job.key not in records]
     if missing:
@@ -105,9 +103,9 @@ def finish(
         )
         return INTERRUPTED
     path = write_results(study, jobs, records, store, Path("results"))
-    failed = [job for job in jobs if records[job.key]["status"] != "ok"]
+    failed = [job for job in jobs if records[job.key].status != "ok"]
     for job in failed:
-        print(f"failed: {study.name}: {job.trial.name}: {records[job.key]['reason']}", file=sys.stderr)
+        print(f"failed: {study.name}: {job.trial.name}: {records[job.key].reason}", file=sys.stderr)
     print(f"{path}: {len(jobs) - len(failed)} of {len(jobs)} trials")
     return 1 if failed and not allow_holes else 0
 
