@@ -14,7 +14,6 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from analysis.files import write_text
 from analysis.page.figures import owner
 from analysis.page.html import render
 from analysis.presentation import study_table
@@ -25,6 +24,7 @@ from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.files.atomic import write_text
 
 PICTURES = "*_pictures.*"
 PAGE = "report.html"

@@ -13,12 +13,10 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.files import write_text
 from analysis.labels import arm_label
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import empty_figure, save, sizes_figure, styled
@@ -36,6 +34,8 @@ from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables.study_table import markdown_table, number
 from analysis.verdict import Verdict
+from core.files.atomic import write_text
+from core.record import Record
 
 PICTURE_ROWS = 6
 MEASUREMENT = "edge_purity"
@@ -113,9 +113,9 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
     return files
 
 
-def _records_line(records: dict[str, dict[str, Any]]) -> str:
+def _records_line(records: dict[str, Record]) -> str:
     """What changes with every record, MLflow's run ids included: DVC then makes the page anew, which names them."""
-    content = json.dumps(records, sort_keys=True).encode()
+    content = json.dumps({key: record.content() for key, record in records.items()}, sort_keys=True).encode()
     return f"Made from {len(records)} trial records, SHA-256 of all {hashlib.sha256(content).hexdigest()[:16]}."
 
 
@@ -140,8 +140,8 @@ def _compare(data: StudyData, folder: Path | None, recipe: str | None) -> tuple[
 def render_comparison(
     comparison: Comparison,
     folder: Path,
-    records: dict[str, dict[str, Any]],
-    reference_records: dict[str, dict[str, Any]],
+    records: dict[str, Record],
+    reference_records: dict[str, Record],
 ) -> str:
     header = ["arm", "mask AP here", "in the reference", "difference", "largest of a seed", "seed ids", "verdict"]
     rows = [
@@ -177,12 +177,12 @@ def render_comparison(
     return "\n".join(lines) + "\n"
 
 
-def _machines(records: dict[str, dict[str, Any]]) -> str:
+def _machines(records: dict[str, Record]) -> str:
     """Devices and versions that the records name, each once; what equality to the bit depends on."""
     described = []
     for record in records.values():
-        versions = record.get("versions") or {}
-        described.append(", ".join([machine(record), *(f"{k} {v}" for k, v in sorted(versions.items()))]))
+        versions = (f"{name} {version}" for name, version in sorted(record.versions.items()))
+        described.append(", ".join([machine(record), *versions]))
     return "; ".join(dict.fromkeys(described)) or "no records"
 
 

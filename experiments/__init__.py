@@ -1,6 +1,6 @@
 """Which questions are asked of `core`: recipes, studies, and the sweep that answers them.
 
-Reading order: params · recipe · study (files → trials) · provenance · store (what a result was made from, and its
+Reading order: params · recipe · study (files → trials) · provenance (what a result is made from) · store (its
 place) · memory · trial (one training) · sweep (which trials run) · plan (what they take) · run (command line, Ray) ·
 progress · tracking (what MLflow shows) · results (what the analysis reads).
 """

@@ -33,7 +33,7 @@ def collect_study(name: str, params: Params, params_path: Path) -> int:
     study = load_study(name, settings_of(), params.seeds, recipe_settings=settings_of)
     store, jobs = Store(STORE), list_jobs(study, provenance())
     records = collect(jobs, store)
-    if any(job.key not in records or records[job.key]["status"] != "ok" for job in jobs):
+    if any(job.key not in records or records[job.key].status != "ok" for job in jobs):
         return run.main(["--study", name, "--params", str(params_path)])
     run.write_study(study, jobs, records, store)
     return 0

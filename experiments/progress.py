@@ -4,8 +4,9 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
+from core.record import Record
 from experiments.sweep import Job
 
 
@@ -64,13 +65,13 @@ class Progress:
         self._estimate()
         self._show(self.running[job.key])
 
-    def ended(self, job: Job, record: dict[str, Any]) -> None:
+    def ended(self, job: Job, record: Record) -> None:
         self.running.pop(job.key, None)
         self.epochs_left.pop(job.key, None)
         self.num_ended += 1
         self._estimate()
-        failed = record["status"] != "ok"
-        outcome = f"FAILED, {record['reason']}" if failed else f"mask AP {_number(record['metrics'].get('mask_AP'))}"
+        failed = record.status != "ok"
+        outcome = f"FAILED, {record.reason}" if failed else f"mask AP {_number(record.metrics.get('mask_AP'))}"
         if self.live:
             self.stream.write("\r\033[K")
         self.stream.write(f"{self.names[job.key]}: {outcome} ({self.num_ended} of {len(self.names)} done)\n")

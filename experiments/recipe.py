@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from core.config.dotted import nested
 from core.config.file import build_config, merge
-from core.config.recipe import load_recipe, nested
+from core.config.recipe import load_recipe
 from experiments.params import Params
 
 

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from core.record import Record
 from experiments.params import SETS, Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
@@ -98,7 +98,7 @@ def inputs(params: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]]) -> int:
+def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record]) -> int:
     """Print which trials have not ended and which failed; returns the exit status that this means."""
     missing = [job for job in jobs if job.key not in records]
     if missing:
@@ -108,18 +108,18 @@ def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, dict[s
             file=sys.stderr,
         )
         return INTERRUPTED
-    failed = [job for job in jobs if records[job.key]["status"] != "ok"]
+    failed = [job for job in jobs if records[job.key].status != "ok"]
     for job in failed:
-        print(f"failed: {study.name}: {job.trial.name}: {records[job.key]['reason']}", file=sys.stderr)
+        print(f"failed: {study.name}: {job.trial.name}: {records[job.key].reason}", file=sys.stderr)
     return FAILED if failed else 0
 
 
-def write_study(study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store) -> None:
+def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> None:
     """Write the results of a study all of whose trials have ended; each number leads to its MLflow run."""
     run_ids = store.run_ids(study.name)
-    records = {key: record | {"mlflow_run_id": run_ids.get(key)} for key, record in records.items()}
+    records = {key: record.changed(mlflow_run_id=run_ids.get(key)) for key, record in records.items()}
     path = write_results(study, jobs, records, store, RESULTS)
-    print(f"{path}: {sum(records[job.key]['status'] == 'ok' for job in jobs)} of {len(jobs)} trials")
+    print(f"{path}: {sum(records[job.key].status == 'ok' for job in jobs)} of {len(jobs)} trials")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from core.config import Config, Frozen
+from core.config.dotted import leaves, nested
 from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
-from core.config.recipe import leaves, load_recipe, nested
+from core.config.recipe import load_recipe
 
 STUDIES = Path(__file__).parent / "studies"
 

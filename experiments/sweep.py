@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.compute.device import check_device
@@ -19,11 +19,12 @@ from core.datasets.digest import data_digest
 from core.files.atomic import replaced
 from core.files.imagenet_weights import with_weights
 from core.pseudo_masks.teacher import without_pseudo_masks
+from core.record import Record, trial_key
 from core.training.preconditions import check_same_categories, check_something_to_learn
 from experiments.check import check_folder
 from experiments.params import Resources
 from experiments.provenance import Provenance, current_code
-from experiments.store import Store, trial_key
+from experiments.store import Store
 from experiments.study import Study, Trial
 from experiments.trial import describe_trial, run_trial
 
@@ -32,7 +33,7 @@ WAY_OUT = "take the arm out of the study, or leave it a hole: allow_holes in par
 
 @dataclass(frozen=True)
 class Job:
-    """A trial with its content key."""
+    """A trial with its key."""
 
     key: str
     trial: Trial
@@ -48,7 +49,7 @@ class Observer(Protocol):
     def epoch(self, job: Job, numbers: dict[str, float]) -> None:
         """An epoch has ended; epochs before a resume come again."""
 
-    def ended(self, job: Job, record: dict[str, Any]) -> None: ...
+    def ended(self, job: Job, record: Record) -> None: ...
 
 
 def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
@@ -128,7 +129,7 @@ def longest_first(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: job.trial.config.model.architecture != "mask_rcnn")
 
 
-def collect(jobs: Sequence[Job], store: Store) -> dict[str, dict[str, Any]]:
+def collect(jobs: Sequence[Job], store: Store) -> dict[str, Record]:
     """Records by key: of the finished trials, and of those that failed."""
     records = {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
     return {key: record for key, record in records.items() if record is not None}
@@ -145,7 +146,7 @@ def run_job(
     on_epoch: Callable[[dict[str, float]], None],
     *,
     progress: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Run one job in its folder of the store and leave its record there; both runners call this."""
     with store.lock(job.key):
         finished = store.finished(job.key)  # meanwhile, by a worker that outlived its driver
@@ -170,14 +171,12 @@ def run_job(
             progress=progress,
         )
         store.write(record)
-        if record["status"] == "ok":
+        if record.status == "ok":
             _drop_optimizer(job, folder / CHECKPOINT)
         return record
 
 
-def crashed(
-    job: Job, store: Store, message: str, *, out_of_memory: bool = False, kernel_kills: int = 0
-) -> dict[str, Any]:
+def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False, kernel_kills: int = 0) -> Record:
     """Leave the record of a job whose process died before it could write one.
 
     `kernel_kills`: how many processes of the driver's machine the kernel killed for lack of memory meanwhile.
@@ -195,19 +194,19 @@ def crashed(
             f"{cause}; take fewer resources.parallel_trials, or lower training.batch_size ({batch_size}) or the image "
             "size"
         )
-    record = described | {"status": "failed", "reason": reason, "traceback": message}
+    record = described.changed(status="failed", reason=reason, traceback=message)
     store.write(record)
     return record
 
 
-def other_code(job: Job, code: str) -> dict[str, Any]:
+def other_code(job: Job, code: str) -> Record:
     """The record of a job whose process has other code or packages than the sweep's driver had when it began."""
     reason = (
         f"the code or the packages of this process (digest {code}) are not those with which the sweep began "
         f"({job.provenance.code}): edited while it ran? The same command begins anew"
     )
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    return described | {"status": "failed", "reason": reason}
+    return described.changed(status="failed", reason=reason)
 
 
 def run_one_by_one(

@@ -1,12 +1,12 @@
 """One trial: train, evaluate, draw, and put all of it into one record."""
 
+import json
 import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,11 +15,12 @@ from core.compute.device import keep_freed_memory
 from core.compute.precision import network_precision
 from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
+from core.files.atomic import write_text
+from core.record import Record
 from core.training.loop import train
 from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
 from experiments.pictures import draw_detections
 from experiments.provenance import Provenance
-from experiments.store import write_json
 from experiments.study import Trial
 
 
@@ -35,7 +36,7 @@ def run_trial(
     memory_gb: float | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Train and evaluate one trial in `folder`, from its checkpoint if there is one; never raises for what went wrong.
 
     Beside the checkpoint it leaves pictures/ and found.json, the result of `found_annotations`.
@@ -44,7 +45,7 @@ def run_trial(
     keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
     precision = network_precision(trial.config.training.precision, device)
-    record |= {"device": device_name(device), "threads": threads, "precision": precision}
+    record = record.changed(device=device_name(device), threads=threads, precision=precision)
     curves: list[dict[str, float]] = []
 
     def remember(numbers: dict[str, float]) -> None:
@@ -72,51 +73,51 @@ def run_trial(
                 image_ids=validation_set.image_ids,
                 category_ids=validation_set.category_ids,
             )
-            write_json(folder / "found.json", found)
+            write_text(folder / "found.json", json.dumps(found, indent=1, allow_nan=False))
     except Exception as error:
-        failed = failure(error) | {"curves": curves, "seconds": time.perf_counter() - started}
+        failed = record.changed(**failure(error), curves=curves, seconds=time.perf_counter() - started)
         if is_out_of_memory(error):
             batch_size = trial.config.training.batch_size
             reason = out_of_memory(error, device=device, batch_size=batch_size, limit_gb=memory_gb)
-            failed |= {"reason": reason}
-        return record | failed
-    return record | {
-        "metrics": result.evaluation.metrics,
-        "per_class": result.evaluation.per_class,
-        "curves": result.curves,
-        "pictures": pictures,
-        "seconds": result.seconds,
-        "peak_memory_mb": result.peak_memory_mb,
-        "num_train_images": result.num_train_images,
-        "num_train_instances": result.num_train_instances,
-    }
+            failed = failed.changed(reason=reason)
+        return failed
+    return record.changed(
+        metrics=result.evaluation.metrics,
+        per_class=result.evaluation.per_class,
+        curves=result.curves,
+        pictures=pictures,
+        seconds=result.seconds,
+        peak_memory_mb=result.peak_memory_mb,
+        num_train_images=result.num_train_images,
+        num_train_instances=result.num_train_instances,
+    )
 
 
-def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> dict[str, Any]:
+def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> Record:
     """The part of a record that is known before the trial runs; results still empty."""
-    return {
-        "key": key,
-        "status": "ok",
-        "reason": "",
-        "config": trial.config.model_dump(mode="json"),
-        "seed": trial.seed,
-        "data_digest": data_digest,
-        "code": provenance.code,
-        "git_revision": provenance.git_revision,
-        "git_dirty": provenance.git_dirty,
-        "versions": provenance.versions,
-        "device": None,
-        "precision": None,
-        "threads": None,
-        "metrics": {},
-        "per_class": {},
-        "curves": [],
-        "pictures": [],
-        "seconds": None,
-        "peak_memory_mb": None,
-        "num_train_images": None,
-        "num_train_instances": None,
-    }
+    return Record(
+        key=key,
+        status="ok",
+        reason="",
+        config=trial.config.model_dump(mode="json"),
+        seed=trial.seed,
+        data_digest=data_digest,
+        code=provenance.code,
+        git_revision=provenance.git_revision,
+        git_dirty=provenance.git_dirty,
+        versions=provenance.versions,
+        device=None,
+        precision=None,
+        threads=None,
+        metrics={},
+        per_class={},
+        curves=[],
+        pictures=[],
+        seconds=None,
+        peak_memory_mb=None,
+        num_train_images=None,
+        num_train_instances=None,
+    )
 
 
 def failure(error: BaseException) -> dict[str, str]:

@@ -49,14 +49,22 @@ def test_imports_point_one_way(paths: list[Path], packages: tuple[str, ...]) -> 
     assert wrong == {}
 
 
-OF_CORE_FOR_ANALYSIS = {"core.config.loss"}
+def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothing_else_of_core() -> None:
+    shared = {
+        "core.record",  # what the sweep leaves
+        "core.config.dotted",  # settings by name, as two records are compared
+        "core.config.loss",  # the terms of the mask loss, by which curves are labeled
+        "core.files.atomic",  # files that appear whole
+    }
+    assert {name for path in below("analysis") for name in imports_any(path, ("core",))} == shared
 
 
-def test_analysis_imports_of_core_only_what_loads_no_torch() -> None:
-    imported = {name for path in below("analysis") for name in imports_any(path, ("core",))}
-    assert imported <= OF_CORE_FOR_ANALYSIS
-    loads = f"import sys, {', '.join(OF_CORE_FOR_ANALYSIS)}; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=True)
+def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
+    analysis = [path.relative_to(ROOT).with_suffix("") for path in below("analysis") if path.stem != "__main__"]
+    names = ["core.record", *(".".join(path.parts).removesuffix(".__init__") for path in analysis)]
+    code = f"import sys, {', '.join(names)}; print([name for name in sys.modules if name.startswith('torch')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
-from analysis.files import write_text
 from analysis.page.figures import Figure, figures_of, title
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.presentation import study_verdict
@@ -26,6 +25,7 @@ from analysis.results import holes, study_names
 from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
 from analysis.verdict import Verdict
+from core.files.atomic import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training

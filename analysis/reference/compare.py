@@ -3,14 +3,16 @@
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.labels import arm_label
-from analysis.results import METRICS, finished
+from analysis.results import finished
 from analysis.study import Study
+from core.config.dotted import leaves
+from core.record import METRICS, Record
 
 # The same trial on the same type of CPU with the same versions is equal to the bit. Another CPU rounds float32 and
 # bfloat16 sums in another order, and a training run amplifies that until it is as different as another seed would be.
@@ -56,8 +58,8 @@ def compare(
     reference: pd.DataFrame,
     study: Study,
     *,
-    records: dict[str, dict[str, Any]],
-    reference_records: dict[str, dict[str, Any]],
+    records: dict[str, Record],
+    reference_records: dict[str, Record],
     tolerance: float = TOLERANCE_AP,
 ) -> Comparison:
     """Judge each arm of the reference seed by seed, then the order of the arms.
@@ -81,8 +83,8 @@ def _compare_arm(
     arm: str,
     results: pd.DataFrame,
     reference: pd.DataFrame,
-    records: dict[str, dict[str, Any]],
-    reference_records: dict[str, dict[str, Any]],
+    records: dict[str, Record],
+    reference_records: dict[str, Record],
     *,
     tolerance: float,
 ) -> ArmComparison:
@@ -135,27 +137,18 @@ def _unjudged(arm: str, verdict: Verdict, theirs: pd.DataFrame, detail: str, tol
     return ArmComparison(arm, verdict, nothing, mean, nothing, tuple(theirs.index), detail, tolerance)
 
 
-def differing_settings(record: dict[str, Any], reference: dict[str, Any]) -> list[str]:
+def differing_settings(record: Record, reference: Record) -> list[str]:
     """`field: reference -> ours` for each setting that both records have and that differs, and for the data digest.
 
-    A setting that only one of them knows is a new or a removed field at its default and no difference; where the data
-    lies (`data.root`) does not matter, what it is does.
+    What does not count for the identity of a training, such as where the data lies, is no difference. Nor is a setting
+    that only one of them knows: it is a new or a removed field at its default.
     """
-    ours, theirs = flatten(record["config"]), flatten(reference["config"])
-    shared = [field for field in theirs if field in ours and field != "data.root"]
+    ours, theirs = leaves(record.identity["config"]), leaves(reference.identity["config"])
+    shared = [field for field in theirs if field in ours]
     changes = [f"{field}: {theirs[field]} -> {ours[field]}" for field in shared if ours[field] != theirs[field]]
-    digests = reference.get("data_digest"), record.get("data_digest")
-    if None not in digests and digests[0] != digests[1]:
-        changes.append(f"data digest: {digests[0]} -> {digests[1]}")
+    if record.data_digest != reference.data_digest:
+        changes.append(f"data digest: {reference.data_digest} -> {record.data_digest}")
     return changes
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _order_changes(

@@ -9,7 +9,7 @@ import torch
 from core.checkpoints.checkpoint import load_trained
 from core.checkpoints.released import load_released_weights, our_name
 from core.config import Config, ModelConfig
-from core.config.recipe import leaves
+from core.config.dotted import leaves
 from core.files.tensors import read_tensors, read_torch_file
 from core.model.build import build_model
 from core.model.condinst import CondInst

@@ -1,23 +1,28 @@
-"""What the files of a training belong to: its settings, its seed, and the content of its data wherever that lies."""
+"""Which training it is: its settings, its seed, and the content of its data wherever that lies."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.config import Config
-from core.config.recipe import leaves
+from core.config.dotted import leaves, nested
 from core.files.imagenet_weights import is_file_name
 
+WEIGHTS = "model.backbone.weights"
 
-def training_identity(config: Config, seed: int, data_digest: str) -> dict[str, Any]:
-    """What a checkpoint belongs to, as JSON knows it.
 
+def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest: str) -> dict[str, Any]:
+    """What two equal trainings share, as JSON knows it: checkpoints, the store and the records all go by it.
+
+    `config` may be the nested settings of a record, which another version of the code has written.
     The recipe's name and the places of files change no result and do not count: `data.root`, and a path in
     `model.backbone.weights`, in whose stead it says "a file". What lies in these places counts by `data_digest`.
     """
-    settings = config.model_dump(mode="json", exclude={"name": True, "data": {"root"}})
-    backbone = settings["model"]["backbone"]
-    if is_file_name(backbone["weights"]):
-        backbone["weights"] = "a file"
-    return {"config": settings, "seed": seed, "data_digest": data_digest}
+    settings = leaves(config.model_dump(mode="json") if isinstance(config, Config) else config)
+    for place in ("name", "data.root"):
+        settings.pop(place, None)
+    if is_file_name(settings.get(WEIGHTS)):
+        settings[WEIGHTS] = "a file"
+    return {"config": nested(settings), "seed": seed, "data_digest": data_digest}
 
 
 def pseudo_mask_identity(config: Config, seed: int, data_digest: str, *, images_per_step: int) -> dict[str, Any]:

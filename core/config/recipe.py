@@ -6,28 +6,10 @@ from typing import Any
 
 import yaml
 
+from core.config.dotted import nested
 from core.config.file import build_config, merge, nearest, read_yaml
 
 RECIPES = Path(__file__).parents[2] / "experiments" / "recipes"
-
-
-def nested(difference: dict[str, Any]) -> dict[str, Any]:
-    """Spell dotted names out as sections: `{"loss.dice": 0}` becomes `{"loss": {"dice": 0}}`; nested input is kept."""
-    result: dict[str, Any] = {}
-    for name, value in difference.items():
-        value = nested(value) if isinstance(value, dict) else value
-        for part in reversed(str(name).split(".")):
-            value = {part: value}
-        result = merge(result, value)
-    return result
-
-
-def leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested settings by dotted name, in the order of the file."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from core.record import Record
 from experiments.pictures import MIN_SCORE
 from experiments.store import Store
 from experiments.study import Study
@@ -26,9 +27,7 @@ def count_found(arm: Found, reference: Found, min_score: float) -> dict[str, int
     }
 
 
-def confusion(
-    study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store
-) -> list[dict[str, Any]]:
+def confusion(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> list[dict[str, Any]]:
     """One row for each arm but the reference, seed and minimum score; seeds of which both trials finished.
 
     Found: same class, mask IoU at least 0.5. Arms that are evaluated on other annotations than the reference arm have
@@ -37,7 +36,7 @@ def confusion(
     found = {
         (job.trial.arm, job.trial.seed): store.found(job.key)
         for job in jobs
-        if job.key in records and records[job.key]["status"] == "ok"
+        if job.key in records and records[job.key].status == "ok"
     }
     rows = []
     for (arm, seed), of_arm in found.items():

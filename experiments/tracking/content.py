@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from core.checkpoints.checkpoint import CHECKPOINT
+from core.config.dotted import leaves
 from core.config.loss import MASK_TERMS
-from core.config.recipe import leaves
-from experiments.store import without_nan
+from core.record import Record
 from experiments.study import Study
 from experiments.sweep import Job
 from experiments.tracking.driver import this_driver
@@ -45,16 +45,16 @@ def tags_at_start(job: Job, parent_id: str) -> dict[str, str]:
     }
 
 
-def tags_at_end(record: dict[str, Any], folder: Path) -> dict[str, str]:
+def tags_at_end(record: Record, folder: Path) -> dict[str, str]:
     """Tags of a trial that has a record; they may differ from those of the start, if the store gave the record."""
     return {
-        "status": record["status"],
-        "reason": record["reason"][:LONGEST_TAG],
-        "device": record["device"] or "unknown",
-        "precision": record["precision"] or "unknown",
+        "status": record.status,
+        "reason": record.reason[:LONGEST_TAG],
+        "device": record.device or "unknown",
+        "precision": record.precision or "unknown",
         "checkpoint": str(folder / CHECKPOINT),
-        GIT_COMMIT: record["git_revision"] or "none",
-        "git_dirty": str(record["git_dirty"]),
+        GIT_COMMIT: record.git_revision or "none",
+        "git_dirty": str(record.git_dirty),
     }
 
 
@@ -70,24 +70,25 @@ def epoch_metrics(numbers: dict[str, float | None]) -> dict[str, float | None]:
     return numbers | ({"pairwise_share": sum(pairwise) / total} if pairwise and total > 0 else {})
 
 
-def final_metrics(record: dict[str, Any]) -> dict[str, float | None]:
+def final_metrics(record: Record) -> dict[str, float | None]:
     """final/<metric>, final/seconds, final/peak_memory_mb, and class/<class name>: its mask AP in percent."""
     return {
-        **{f"final/{name}": value for name, value in record["metrics"].items()},
-        **{f"class/{_plain(name)}": value for name, value in record["per_class"].items()},
-        **{f"final/{name}": record[name] for name in ("seconds", "peak_memory_mb")},
+        **{f"final/{name}": value for name, value in record.metrics.items()},
+        **{f"class/{_plain(name)}": value for name, value in record.per_class.items()},
+        "final/seconds": record.seconds,
+        "final/peak_memory_mb": record.peak_memory_mb,
     }
 
 
-def class_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+def class_rows(record: Record) -> list[dict[str, Any]]:
     """Mask AP by class, in percent, one row a class; None where nothing is annotated."""
-    return [{"class": name, "mask_AP": value} for name, value in record["per_class"].items()]
+    return [{"class": name, "mask_AP": value} for name, value in record.per_class.items()]
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:
     """JSON of rows with equal keys in the form of pandas' `split`, in which MLflow shows tables."""
     columns = list(rows[0])
-    return json.dumps(without_nan({"columns": columns, "data": [[row[column] for column in columns] for row in rows]}))
+    return json.dumps({"columns": columns, "data": [[row[column] for column in columns] for row in rows]})
 
 
 def _plain(name: str) -> str:

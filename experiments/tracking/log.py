@@ -7,6 +7,7 @@ that was killed and started again goes on in the same runs.
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
 
-from experiments.store import Store, without_nan
+from core.record import Record
+from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job
 from experiments.tracking.confusion import confusion
@@ -81,11 +83,11 @@ class Tracking:
         if job.key in self.running:
             self._try(self._log_epochs, job.key, [numbers])
 
-    def ended(self, job: Job, record: dict[str, Any]) -> None:
+    def ended(self, job: Job, record: Record) -> None:
         if job.key in self.running:
             self._try(self._log_record, job, record)
 
-    def complete(self, records: dict[str, dict[str, Any]]) -> dict[str, str]:
+    def complete(self, records: dict[str, Record]) -> dict[str, str]:
         """Log the trials that MLflow does not know, and what the arms find against the reference arm; ids by key.
 
         Such trials come from the store, or ended while the server did not answer.
@@ -96,7 +98,7 @@ class Tracking:
             self._log_table(self.parent_id, "confusion", instances)
         return run_ids
 
-    def close(self, records: dict[str, dict[str, Any]]) -> None:
+    def close(self, records: dict[str, Record]) -> None:
         """End the sweep's run, and as killed those of trials that have no record."""
         if self.monitor is not None:
             self.monitor.finish()
@@ -106,7 +108,7 @@ class Tracking:
                 self.client.set_terminated(run_id, "KILLED")
             self.running.clear()
             missing = len(records) < len(self.jobs)
-            failed = any(record["status"] != "ok" for record in records.values())
+            failed = any(record.status != "ok" for record in records.values())
             self.client.set_terminated(self.parent_id, "KILLED" if missing else "FAILED" if failed else "FINISHED")
 
     @contextmanager
@@ -192,9 +194,9 @@ class Tracking:
             return None
         return run
 
-    def _complete(self, key: str, record: dict[str, Any]) -> str:
+    def _complete(self, key: str, record: Record) -> str:
         run = self._run_of(self.jobs[key])
-        if run is None or run.info.status != ("FINISHED" if record["status"] == "ok" else "FAILED"):
+        if run is None or run.info.status != ("FINISHED" if record.status == "ok" else "FAILED"):
             run_id = self._open(self.jobs[key], run)
             self._log_record(self.jobs[key], record)
             return run_id
@@ -236,17 +238,17 @@ class Tracking:
                 self.client.log_batch(self.running[key], metrics=_metrics(epoch_metrics(numbers), step=epoch))
                 self.num_logged_epochs[key] = epoch
 
-    def _log_record(self, job: Job, record: dict[str, Any]) -> None:
+    def _log_record(self, job: Job, record: Record) -> None:
         run_id, folder = self.running[job.key], self.store.folder(job.key)
-        self._log_epochs(job.key, record["curves"])
+        self._log_epochs(job.key, record.curves)
         tags = _tags(tags_at_end(record, folder))
         self.client.log_batch(run_id, metrics=_metrics(final_metrics(record), step=0), tags=tags)
-        self.client.log_dict(run_id, record["config"], "config.yaml")
-        self.client.log_dict(run_id, without_nan(record), "record.json")
+        self.client.log_dict(run_id, record.config, "config.yaml")
+        self.client.log_dict(run_id, record.content(), "record.json")
         self._log_table(run_id, "per_class", class_rows(record))
-        if record["pictures"]:
+        if record.pictures:
             self.client.log_artifacts(run_id, str(folder / "pictures"), "pictures")
-        self.client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED")
+        self.client.set_terminated(run_id, "FINISHED" if record.status == "ok" else "FAILED")
         del self.running[job.key]
 
     def _log_table(self, run_id: str, name: str, rows: list[dict[str, Any]]) -> None:
@@ -258,7 +260,8 @@ class Tracking:
 
 def _metrics(numbers: dict[str, Any], step: int) -> list[Metric]:
     now = int(time.time() * 1000)
-    return [Metric(name, value, now, step) for name, value in without_nan(numbers).items() if value is not None]
+    known = {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
+    return [Metric(name, value, now, step) for name, value in known.items()]
 
 
 def _tags(values: dict[str, str]) -> list[RunTag]:

@@ -1,5 +1,6 @@
 """Trials that take no time: a stand-in for training, and records as a finished trial leaves them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +11,11 @@ from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.sources.shapes import generate
+from core.record import Record
 from experiments import trial as trial_module
 from experiments.provenance import Provenance, current_code
 from experiments.study import Study, load_study
+from experiments.sweep import Job
 
 BASE = {
     "name": "tiny",
@@ -74,6 +77,18 @@ def study(shapes: Path, tmp_path: Path) -> Study:
 @pytest.fixture
 def config(shapes: Path) -> Config:
     return build_config(BASE | {"data": BASE["data"] | {"root": str(shapes)}}, "tiny")
+
+
+@pytest.fixture
+def record_of() -> Callable[[Job], Record]:
+    """The record of a job before it runs, status `ok`."""
+
+    def describe(job: Job) -> Record:
+        return trial_module.describe_trial(
+            job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance
+        )
+
+    return describe
 
 
 @pytest.fixture

@@ -56,13 +56,13 @@ def test_a_trial_that_needs_too_much_is_a_hole_that_names_memory_and_what_helps(
         study.trials[0], tmp_path, key="k", data_digest="d", provenance=made_from, device="cpu", threads=1,
         memory_gb=half_a_gigabyte_more(),
     )  # fmt: skip
-    assert record["status"] == "failed"
-    assert record["reason"].startswith("out of memory at the limit of ")
+    assert record.status == "failed"
+    assert record.reason.startswith("out of memory at the limit of ")
     assert (
         "GB (resources.memory_per_trial_gb), asking for 2147483648 bytes; lower training.batch_size (4)"
-        in (record["reason"])
+        in record.reason
     )
-    assert "can't allocate memory" in record["traceback"]
+    assert "can't allocate memory" in record.traceback
 
 
 def test_reasons_are_one_line_and_name_the_device() -> None:

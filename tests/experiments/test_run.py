@@ -223,7 +223,7 @@ def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
     if starts:
         relay.on_trial_start(0, [], trial)
     relay.on_trial_error(0, [], trial)
-    assert found in store.failed(jobs[0].key)["reason"]
+    assert found in store.failed(jobs[0].key).reason
 
 
 def test_every_record_names_its_run(study: Study, here: Path, fake_training: list) -> None:

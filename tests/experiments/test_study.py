@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.config.file import field_paths, read_yaml
-from core.config.recipe import RECIPES, leaves, load_recipe, nested
+from core.config.recipe import RECIPES, load_recipe
 from experiments.params import Params, load_params
 from experiments.recipe import base_settings
 from experiments.study import STUDIES, Study, load_study
@@ -187,8 +187,3 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
         "loss": {"dice": 2},
         "model": {"pyramid_channels": 512},
     }
-
-
-def test_dotted_and_nested_names_mean_the_same() -> None:
-    assert nested({"loss.dice": 0, "loss": {"pairwise": 1}}) == {"loss": {"dice": 0, "pairwise": 1}}
-    assert leaves({"loss": {"dice": 0, "pairwise": 1}}) == {"loss.dice": 0, "loss.pairwise": 1}

@@ -2,6 +2,7 @@ import pytest
 
 from analysis.reference.compare import TOLERANCE_AP, compare
 from analysis.results import read_results
+from tests.analysis.made_up import record_of
 
 REFERENCE = {"box_mask": [12.0], "projection": [30.0], "pairwise": [1.0], "both": [50.0], "full": [60.0]}
 
@@ -113,22 +114,22 @@ def test_other_settings_are_named_and_not_judged(tmp_path, write_results, study)
     short, long = ({"name": "shapes", "training": {"epochs": epochs}} for epochs in (2, 16))
 
     def judge(config, digest="a"):
-        records = {"full0": {"config": config, "data_digest": digest}}
-        reference_records = {"full0": {"config": long, "data_digest": "a"}}
+        records = {"full0": record_of(config, data_digest=digest)}
+        reference_records = {"full0": record_of(long, data_digest="a")}
         return compare(ours, theirs, study, records=records, reference_records=reference_records)
 
     comparison = judge(short)
     assert (comparison.arms[0].verdict, comparison.arms[0].detail) == ("other settings", "training.epochs: 16 -> 2")
     assert comparison.holds
     assert judge(long, digest="b").arms[0].detail == "data digest: a -> b"
-    # Where the data lies and a field that is new are no difference.
-    assert judge(long | {"data": {"root": "/elsewhere"}, "new": 1}).arms[0].verdict == "differs"
+    # What the recipe is called, where the data lies and a field that is new are no difference.
+    assert judge(long | {"name": "mine", "data": {"root": "/elsewhere"}, "new": 1}).arms[0].verdict == "differs"
 
 
 def test_an_arm_that_failed_on_other_data_is_not_judged(tmp_path, write_results, study):
     ours = read_results(write_results(tmp_path / "ours", {"full": [None]}))
     theirs = read_results(write_results(tmp_path / "theirs", {"full": [60.0]}))
-    records, reference_records = ({"full0": {"config": {"name": "x"}, "data_digest": digest}} for digest in "ab")
+    records, reference_records = ({"full0": record_of({"name": "x"}, data_digest=digest)} for digest in "ab")
     comparison = compare(ours, theirs, study, records=records, reference_records=reference_records)
     assert comparison.arms[0].verdict == "other settings"
     assert comparison.arms[0].detail == "seed 0: ran out of memory; data digest: b -> a"

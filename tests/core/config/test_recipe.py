@@ -7,8 +7,9 @@ import yaml
 
 from core.checkpoints.network import without_weights
 from core.config import Config
+from core.config.dotted import leaves
 from core.config.file import build_config, field_paths
-from core.config.recipe import RECIPES, leaves, load_recipe
+from core.config.recipe import RECIPES, load_recipe
 from core.training.effective_batch import scale_to_batch
 from tests.core.config.test_released_settings import settings
 from tests.core.released_networks import GOLDEN_DIR, config_of

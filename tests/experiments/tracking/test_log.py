@@ -102,7 +102,7 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
         tags = run.data.tags
         assert tags["mlflow.parentRunId"] == parents[0].info.run_id
         assert (tags["trial_key"], tags["mlflow.source.git.commit"]) == (job.key, "abc")
-        assert run.data.metrics["final/mask_AP"] == records[job.key]["metrics"]["mask_AP"]
+        assert run.data.metrics["final/mask_AP"] == records[job.key].metrics["mask_AP"]
         assert "final/mask_APl" not in run.data.metrics  # no large object, no number
         assert run.data.metrics["class/star"] == 1.0
         assert run.data.metrics["edges_kept"] == 0.3
