@@ -20,7 +20,8 @@ def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest
     settings = leaves(config.model_dump(mode="json") if isinstance(config, Config) else config)
     for place in ("name", "data.root"):
         settings.pop(place, None)
-    if is_file_name(settings.get(WEIGHTS)):
+    weights = settings.get(WEIGHTS)
+    if isinstance(weights, str) and is_file_name(weights):
         settings[WEIGHTS] = "a file"
     return {"config": nested(settings), "seed": seed, "data_digest": data_digest}
 

@@ -186,6 +186,13 @@ def test_the_key_changes_with_everything_that_a_result_depends_on() -> None:
 
 
 @pytest.mark.parametrize(
+    "config", [{}, {"data": None}, {"model": {"backbone": 3}}, {"model": {"backbone": {"weights": 3}}}]
+)
+def test_a_record_whose_settings_are_no_config_has_another_key(config: dict[str, Any]) -> None:
+    assert Record(**content(config=config)).expected_key != Record(**content()).expected_key
+
+
+@pytest.mark.parametrize(
     "other",
     [
         {"name": "another recipe"},
