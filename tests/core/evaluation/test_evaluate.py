@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -228,6 +229,21 @@ def test_malformed_crowd_is_refused_before_the_network_runs(tmp_path: Path) -> N
         ValueError, match=r"instances\.json: 1 problem.*\n  annotation 9 \(image 20\): .* covers 7 pixels"
     ):
         evaluate(nn.Module(), *open_data(path), InferenceConfig(), Compute())
+
+
+def test_a_data_set_is_not_compared_with_the_file_of_another(tmp_path: Path) -> None:
+    dataset, file = open_data(write_data(tmp_path))
+    other = replace(file, path=tmp_path / "instances_train.json")
+    with pytest.raises(ValueError, match=r"data set is of .*instances\.json, expected one of .*instances_train\.json"):
+        evaluate(nn.Module(), dataset, other, InferenceConfig(), Compute())
+
+
+def test_an_evaluation_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    dataset, file = open_data(write_data(tmp_path))
+    before = json.dumps(file.content)
+    first, second = (evaluate(Oracle(), dataset, file, InferenceConfig(), Compute()) for _ in range(2))
+    assert json.dumps(file.content) == before
+    assert first == second
 
 
 def test_results_hold_the_ids_of_the_file_and_xywh_boxes() -> None:

@@ -190,8 +190,9 @@ def test_samples_carry_the_pseudo_masks_and_are_else_the_same(folder: Path) -> N
 
 def test_the_file_is_a_coco_file_with_equal_masks_and_nothing_unused(folder: Path) -> None:
     dataset = data_set(folder, image_ratio=0.5)
-    masks = grabcut_masks(dataset)
-    write(folder / PSEUDO_MASKS, dataset, masks, seconds=2.0)
+    masks, file = grabcut_masks(dataset), file_of(dataset)
+    write_pseudo_masks(folder / PSEUDO_MASKS, file, dataset, masks, seconds=2.0, identity=IDENTITY)
+    assert file.content == file_of(dataset).content  # nothing was written into it
     coco, original = COCO(folder / PSEUDO_MASKS), COCO(folder / "instances.json")
     (image_id,) = coco.getImgIds()
     assert coco.loadImgs(image_id) == original.loadImgs(image_id)
