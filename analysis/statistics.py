@@ -95,6 +95,28 @@ def _fieller(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, flo
     return float((middle - root) / squared), float((middle + root) / squared)
 
 
+def simultaneous_bound(errors: Sequence[float], comparisons: int) -> float:
+    """What none of so many further errors exceeds in absolute value, in 95 % of cases.
+
+    For errors around 0: their sd is sqrt(sum of squares / n) with n degrees of freedom, and an error that all share
+    counts as spread. Student's t times it, each further error allowed to exceed it in 5 % / `comparisons` of cases
+    (Bonferroni).
+
+    Raises:
+        ValueError: if there are no errors or no comparisons.
+    """
+    if not len(errors) or comparisons < 1:
+        raise ValueError(f"{len(errors)} errors and {comparisons} comparisons, expected one of each at least")
+    n = len(errors)
+    sd = float(np.mean(np.square(errors))) ** 0.5
+    return float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), n)) * sd
+
+
+def above(interval: tuple[float, float] | None, value: float) -> bool:
+    """Whether an interval lies above a value; one that ends at the value holds it, and none tells nothing."""
+    return interval is not None and interval[0] > value
+
+
 def order_holds(means: Sequence[float]) -> bool:
     """Whether values rise strictly from first to last; never with a NaN among them."""
     return all(low < high for low, high in pairwise(means))

@@ -1,50 +1,58 @@
-"""Compare a study's results with the committed reference of the same recipe."""
+"""Compare a study's results with the committed reference of the same recipe, trial by trial."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from analysis.labels import arm_label
-from analysis.results import finished
+from analysis.reference.cpu_noise import CpuNoise
+from analysis.reference.settings import differing_settings
+from analysis.reference.trials import StudyReference, Trial, nearest, trials_of
+from analysis.statistics import above, paired_difference
 from analysis.study import Study
-from core.config.dotted import leaves
 from core.record import METRICS, Record
-
-# The same trial on the same type of CPU with the same versions is equal to the bit. Another CPU rounds float32 and
-# bfloat16 sums in another order, and a training run amplifies that until it is as different as another seed would be.
-# Two seeds differ with sqrt(2) times the arm's standard deviation over seeds: an arm may move by three times as much,
-# so that with tens of arms few honest reproductions fail. At least 4 AP: what few seeds give as deviation may be small
-# by chance, and one seed gives none.
-TOLERANCE_AP = 4.0
-DEVIATIONS = 3 * 2**0.5
 
 Verdict = Literal["equal", "within tolerance", "differs", "missing", "other settings", "no common seed"]
 FAILURES = ("differs", "missing")
+NOT_JUDGED = ("other settings", "no common seed")
+NOTHING = float("nan")
 
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """Mean mask APs over the seeds that both have; `largest_gap` is the largest absolute difference of one seed."""
+    """`ours` and `reference` are mask APs by seed; `ours` is empty where nothing could be compared."""
 
     arm: str
     verdict: Verdict
-    ours: float
-    reference: float
-    largest_gap: float
     seeds: tuple[int, ...]
+    ours: dict[int, float]
+    reference: dict[int, float]
     detail: str
-    tolerance: float  # AP
+    tolerance: float = NOTHING  # AP, of one seed
+
+    @property
+    def largest_gap(self) -> float:
+        return max((abs(self.ours[seed] - self.reference[seed]) for seed in self.ours), default=NOTHING)
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Here and in the reference."""
+        return _mean(self.ours.values()), _mean(self.reference.values())
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`close_pairs` are pairs of an expected order whose order the reference holds too close to be judged."""
+    """`judged_pairs` counts the pairs of arms whose order was judged, `order_changes` names those that turned over.
+
+    `close_pairs` are pairs of an expected order that could not be judged.
+    """
 
     arms: tuple[ArmComparison, ...]
+    judged_pairs: int
     order_changes: tuple[str, ...]
     close_pairs: tuple[str, ...]
 
@@ -52,122 +60,109 @@ class Comparison:
     def holds(self) -> bool:
         return not self.order_changes and all(arm.verdict not in FAILURES for arm in self.arms)
 
+    @property
+    def judged(self) -> bool:
+        """Whether any arm could be compared at all."""
+        return any(arm.verdict not in NOT_JUDGED for arm in self.arms)
+
 
 def compare(
-    results: pd.DataFrame,
-    reference: pd.DataFrame,
-    study: Study,
-    *,
-    records: dict[str, Record],
-    reference_records: dict[str, Record],
-    tolerance: float = TOLERANCE_AP,
+    results: pd.DataFrame, records: dict[str, Record], study: Study, reference: StudyReference, noise: CpuNoise
 ) -> Comparison:
     """Judge each arm of the reference seed by seed, then the order of the arms.
 
-    `equal` means every metric; the tolerance is for mask AP, in percent points, the largest difference of one seed. It
-    is `tolerance`, or more for an arm whose seeds spread in the reference.
-    An arm that was run with other settings or other data than the reference (by the records, where both have one) is
-    reported and not judged, also where its trials failed. Trials that fail here and finished there with the same
-    settings are `missing`.
+    A trial is compared with the reference's trial of its own type of CPU, else with the nearest. `equal` means every
+    metric; the tolerance is for mask AP. An arm that was run with other settings or other data than the reference (by
+    the records, where both have one) is reported and not judged, also where its trials failed. Trials that fail here
+    and finished there with the same settings are `missing`.
+
+    The order of two arms is judged where the reference holds it with certainty (the interval of their difference,
+    paired over its seeds, leaves out 0) and further apart, on the seeds compared, than the noise of both arms together.
     """
-    arms = [arm for arm in study.arms if arm in set(finished(reference)["arm"])]
-    arms += [arm for arm in dict.fromkeys(finished(reference)["arm"]) if arm not in arms]
-    compared = tuple(
-        _compare_arm(arm, results, reference, records, reference_records, tolerance=tolerance) for arm in arms
-    )
-    changes, close = _order_changes(compared, study.expected_orders)
-    return Comparison(compared, tuple(changes), tuple(close))
+    ours = trials_of(results, records)
+    finished = dict.fromkeys(trial.arm for trial in reference.trials if trial.finished)
+    arms = [arm for arm in study.arms if arm in finished]
+    arms += [arm for arm in finished if arm not in arms]
+    compared = tuple(_compare_arm(arm, ours, reference, noise) for arm in arms)
+    judged, changes, close = _judge_orders(compared, reference.results, study.expected_orders)
+    return Comparison(compared, judged, tuple(changes), tuple(close))
 
 
-def _compare_arm(
-    arm: str,
-    results: pd.DataFrame,
-    reference: pd.DataFrame,
-    records: dict[str, Record],
-    reference_records: dict[str, Record],
-    *,
-    tolerance: float,
-) -> ArmComparison:
-    theirs = reference[reference["arm"] == arm].set_index("seed")
-    theirs = theirs[theirs["mask_AP"].notna()]
-    if len(theirs) > 1:
-        tolerance = max(tolerance, DEVIATIONS * float(theirs["mask_AP"].std()))
-    ours = results[results["arm"] == arm].set_index("seed")
-    common = sorted(set(theirs.index) & set(ours.index))
-    if ours.empty:
-        return _unjudged(arm, "missing", theirs, "the arm was not run", tolerance)
-    if not common:
-        return _unjudged(arm, "no common seed", theirs, f"seeds here {sorted(ours.index)}", tolerance)
-    ours, theirs = ours.loc[common], theirs.loc[common]
-    changes: list[str] = []
-    for seed in common:
-        ours_record, theirs_record = (
-            records.get(ours["trial_key"][seed]),
-            reference_records.get(theirs["trial_key"][seed]),
-        )
-        if ours_record is not None and theirs_record is not None:
-            changes += differing_settings(ours_record, theirs_record)
-    for seed in common:
-        if pd.isna(ours["mask_AP"][seed]):
-            verdict = "other settings" if changes else "missing"
-            detail = "; ".join(dict.fromkeys([f"seed {seed}: {ours['reason'][seed]}", *changes]))
-            return _unjudged(arm, verdict, theirs, detail, tolerance)
-
-    gap = float((ours["mask_AP"] - theirs["mask_AP"]).abs().max())
-    unequal = [
-        metric
-        for metric in METRICS
-        if not np.array_equal(ours[metric].astype(float), theirs[metric].astype(float), equal_nan=True)
-    ]
+def _compare_arm(arm: str, ours: Sequence[Trial], reference: StudyReference, noise: CpuNoise) -> ArmComparison:
+    theirs = {trial.seed: [trial] for trial in reference.trials if trial.arm == arm and trial.finished}
+    there = {seed: trials[0].mask_ap for seed, trials in theirs.items()}
+    for trial, other in reference.cpu_pairs:
+        if trial.arm == arm:
+            theirs[trial.seed].append(other)
+    own = {trial.seed: trial for trial in ours if trial.arm == arm}
+    if not own:
+        return ArmComparison(arm, "missing", tuple(theirs), {}, there, "the arm was not run")
+    pairs = [(own[seed], nearest(own[seed].device, theirs[seed])) for seed in sorted(set(own) & set(theirs))]
+    if not pairs:
+        return ArmComparison(arm, "no common seed", tuple(theirs), {}, there, f"seeds here {sorted(own)}")
+    seeds = tuple(trial.seed for trial, _ in pairs)
+    changes = list(dict.fromkeys(change for pair in pairs for change in _changes(*pair)))
+    failed = [f"seed {trial.seed}: {trial.reason}" for trial, _ in pairs if not trial.finished]
+    if failed:
+        detail = "; ".join([*failed, *changes])
+        return ArmComparison(arm, "other settings" if changes else "missing", seeds, {}, there, detail)
+    here, there = ({trial.seed: trial.mask_ap for trial in side} for side in zip(*pairs, strict=True))
+    found = ArmComparison(arm, "equal", seeds, here, there, "", noise.tolerance(_mean(there.values()), len(pairs)))
+    unequal = [name for name in METRICS if any(not _equal(*(trial.metrics[name] for trial in pair)) for pair in pairs)]
     if changes:
-        verdict, detail = "other settings", "; ".join(dict.fromkeys(changes))
-    elif not unequal:
-        verdict, detail = "equal", ""
-    else:
-        verdict, detail = (
-            ("within tolerance" if gap <= tolerance else "differs"),
-            f"largest gap {gap:.2f} mask AP, tolerance {tolerance:.1f}; unequal: {', '.join(unequal)}",
+        return replace(found, verdict="other settings", detail="; ".join(changes))
+    if not unequal:
+        return found
+    within = found.largest_gap <= found.tolerance
+    detail = (
+        f"largest gap {found.largest_gap:.2f} mask AP, tolerance {found.tolerance:.1f}, {_devices(pairs)}; "
+        f"unequal: {', '.join(unequal)}"
+    )
+    return replace(found, verdict="within tolerance" if within else "differs", detail=detail)
+
+
+def _changes(ours: Trial, theirs: Trial) -> list[str]:
+    if ours.record is None or theirs.record is None:
+        return []
+    return differing_settings(ours.record, theirs.record)
+
+
+def _devices(pairs: Sequence[tuple[Trial, Trial]]) -> str:
+    """Whether the trials ran on the type of CPU that they are compared with: there equal ones are equal to the bit."""
+    told = [(ours.device, theirs.device) for ours, theirs in pairs if ours.device and theirs.device]
+    others = dict.fromkeys(f"{ours} against {theirs}" for ours, theirs in told if ours != theirs)
+    return " and ".join(others) or ("on the same type of CPU" if told else "type of CPU unknown")
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values) if values else NOTHING
+
+
+def _judge_orders(
+    arms: Sequence[ArmComparison], reference: pd.DataFrame, expected: Sequence[Sequence[str]]
+) -> tuple[int, list[str], list[str]]:
+    """Number of judged pairs of arms, those that changed places, and those of an expected order that are not judged."""
+    comparable = [arm for arm in arms if arm.ours and arm.verdict not in NOT_JUDGED]
+    judged, changes, close = 0, [], []
+    for one, other in combinations(comparable, 2):
+        low, high = sorted((one, other), key=lambda arm: arm.means[1])
+        seeds = [seed for seed in low.seeds if seed in high.seeds]
+        if not seeds:
+            continue
+        ours = _mean([high.ours[seed] - low.ours[seed] for seed in seeds])
+        theirs = _mean([high.reference[seed] - low.reference[seed] for seed in seeds])
+        there = (
+            f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference ({low.means[1]:.1f}, {high.means[1]:.1f})"
         )
-    means = float(ours["mask_AP"].mean()), float(theirs["mask_AP"].mean())
-    return ArmComparison(arm, verdict, *means, gap, tuple(common), detail, tolerance)
-
-
-def _unjudged(arm: str, verdict: Verdict, theirs: pd.DataFrame, detail: str, tolerance: float) -> ArmComparison:
-    nothing, mean = float("nan"), float(theirs["mask_AP"].mean())
-    return ArmComparison(arm, verdict, nothing, mean, nothing, tuple(theirs.index), detail, tolerance)
-
-
-def differing_settings(record: Record, reference: Record) -> list[str]:
-    """`field: reference -> ours` for each setting that both records have and that differs, and for the data digest.
-
-    What does not count for the identity of a training, such as where the data lies, is no difference. Nor is a setting
-    that only one of them knows: it is a new or a removed field at its default.
-    """
-    ours, theirs = leaves(record.identity["config"]), leaves(reference.identity["config"])
-    shared = [field for field in theirs if field in ours]
-    changes = [f"{field}: {theirs[field]} -> {ours[field]}" for field in shared if ours[field] != theirs[field]]
-    if record.data_digest != reference.data_digest:
-        changes.append(f"data digest: {reference.data_digest} -> {record.data_digest}")
-    return changes
-
-
-def _order_changes(
-    arms: tuple[ArmComparison, ...], expected: tuple[tuple[str, ...], ...]
-) -> tuple[list[str], list[str]]:
-    """Pairs of judged arms that changed places, and pairs of an expected order that are too close to be judged.
-
-    A pair is judged where the reference holds it further apart than the two tolerances give together, as deviations of
-    independent numbers: each arm may move by its own and still agree.
-    """
-    judged = [arm for arm in arms if arm.verdict in ("equal", "within tolerance", "differs")]
-    changes, close = [], []
-    for one, other in combinations(judged, 2):
-        low, high = sorted((one, other), key=lambda arm: arm.reference)
-        numbers = f"({low.reference:.1f}, {high.reference:.1f})"
-        there = f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference {numbers}"
-        if high.reference - low.reference > math.hypot(low.tolerance, high.tolerance):
-            if low.ours >= high.ours:
-                changes.append(f"{there}, not here ({low.ours:.1f}, {high.ours:.1f})")
+        certain = above(paired_difference(reference, high.arm, low.arm, "mask_AP").interval, 0.0)
+        if certain and theirs > math.hypot(low.tolerance, high.tolerance) / len(seeds) ** 0.5:
+            judged += 1
+            if ours <= 0:
+                changes.append(f"{there}, not here ({low.means[0]:.1f}, {high.means[0]:.1f})")
         elif any({low.arm, high.arm} <= set(order) for order in expected):
-            close.append(there)
-    return changes, close
+            close.append(f"{there}, {'within the noise' if certain else 'not certain there'}")
+    return judged, changes, close

@@ -2,7 +2,8 @@
 
 Three things must hold: no file was edited since it was published (SHA256SUMS), each record agrees with its own key and
 numbers, and each CSV and table is what the records give. The first catches any digit, curves and seconds included; the
-other two also tell an edit whose checksum was renewed, and name the row.
+other two also tell an edit whose checksum was renewed, and name the row. Seed 0 on another type of CPU is held in the
+same way, and each of its trials must have the settings of the reference's own.
 """
 
 import csv
@@ -16,7 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis.reference.checksums import check_checksums
+from analysis.reference.other_cpu import other_cpu_faults
 from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
+from analysis.reference.trials import OTHER_CPU
 from analysis.results import is_study
 
 CONTEXT = 24  # characters of a line that are shown on each side of a difference
@@ -51,7 +54,7 @@ def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) ->
     """Verify what was published of one recipe; malformed files are differences too."""
     differences: list[str] = []
     num_records = 0
-    csvs = sorted(folder.glob("*.csv"))
+    csvs, others = sorted(folder.glob("*.csv")), sorted((folder / OTHER_CPU).glob("*.csv"))
     with TemporaryDirectory() as temporary:
         rebuilt = Path(temporary) / folder.name
         rebuilt.mkdir()
@@ -63,7 +66,10 @@ def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) ->
                     differences += _rebuild_study(path, rebuilt)
                 else:
                     shutil.copy(path, rebuilt)
-            differences += _records_without_csv(folder)
+            for path in others:
+                num_records += len(list((path.parent / path.stem / "trials").glob("*.json")))
+                differences += _rebuild_study(path, rebuilt / OTHER_CPU) + other_cpu_faults(folder, path.stem)
+            differences += _records_without_csv(folder) + _records_without_csv(folder / OTHER_CPU)
             write_tables(rebuilt, study_files)
             differences += _compare_tables(folder / "tables", rebuilt / "tables")
         except ValueError as error:
@@ -71,7 +77,7 @@ def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) ->
         except KeyError as error:
             differences.append(f"{folder}: the tables cannot be rebuilt, a record or a CSV lacks {error}")
         num_tables = len(list((rebuilt / "tables").glob("*.*")))
-    return Verification(folder, tuple(differences), num_records, len(csvs), num_tables)
+    return Verification(folder, tuple(differences), num_records, len(csvs) + len(others), num_tables)
 
 
 def _rebuild_study(path: Path, target: Path) -> list[str]:
@@ -85,6 +91,7 @@ def _rebuild_study(path: Path, target: Path) -> list[str]:
         rebuilt = rebuild_csv(committed, list(records.values()))
     except ValueError as error:
         raise ValueError("\n".join([*lines, f"{path}: cannot be rebuilt: {error}"])) from error
+    target.mkdir(exist_ok=True)
     (target / path.name).write_text(rebuilt)
     shutil.copytree(path.parent / path.stem / "trials", target / path.stem / "trials")
     return lines + list(_csv_differences(path, committed, rebuilt))

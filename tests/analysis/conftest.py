@@ -1,5 +1,6 @@
 """Made-up results as the pipeline would write them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def write_results() -> Callable[..., Path]:
 def write_records() -> Callable[..., None]:
     """Writes a record of two epochs for each finished trial of `folder/loss_terms.csv`."""
 
-    def write(folder: Path, recipe: str = "shapes", epochs: int = 2, digest: str = "d1") -> None:
+    def write(
+        folder: Path, recipe: str = "shapes", epochs: int = 2, digest: str = "d1", device: str = "cpu x86_64 AVX2"
+    ) -> None:
         trials = folder / "loss_terms" / "trials"
         trials.mkdir(parents=True, exist_ok=True)
         for trial in pd.read_csv(folder / "loss_terms.csv").dropna(subset="mask_AP").itertuples():
@@ -64,7 +67,7 @@ def write_records() -> Callable[..., None]:
                 "model": {"backbone": {"name": "resnet18", "weights": None}},
                 "training": {"epochs": epochs, "steps": None},
             }
-            record = record_of(config, seed=trial.seed, curves=curves, device="cpu", data_digest=digest)
+            record = record_of(config, seed=trial.seed, curves=curves, device=device, data_digest=digest)
             (trials / f"{trial.trial_key}.json").write_text(record.to_json())
 
     return write
@@ -74,13 +77,14 @@ def write_records() -> Callable[..., None]:
 def write_traced() -> Callable[..., Path]:
     """Writes `folder/loss_terms.csv` and its records so that each number can be traced, as the pipeline does."""
 
-    def write(folder: Path, aps: dict[str, list[float | None]]) -> Path:
+    def write(folder: Path, aps: dict[str, list[float | None]], device: str = "cpu x86_64") -> Path:
         trials = folder / "loss_terms" / "trials"
+        shutil.rmtree(trials, ignore_errors=True)
         trials.mkdir(parents=True)
         rows = []
         for index, (arm, of_arm) in enumerate(aps.items()):
             for seed, ap in enumerate(of_arm):
-                record = traced_record(arm, seed, ap, projection=float(index))
+                record = traced_record(arm, seed, ap, projection=float(index)).changed(device=device)
                 row = trial_row(arm, seed, ap, record.reason)
                 row |= {"trial_key": record.key, "status": record.status}
                 row["mask_to_box_area"] = record.metrics.get("mask_to_box_area")

@@ -2,6 +2,7 @@ import pytest
 
 from analysis.publish import main
 from analysis.reference.checksums import check_checksums
+from analysis.reference.cpu_noise import measure_noise
 
 APS = {"projection": [30.0, 31.0], "full": [60.0, 61.0]}
 
@@ -101,3 +102,69 @@ def test_an_empty_folder_is_refused(results, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["empty", "reference/shapes"]) == 2
     assert "empty: no <study>.csv" in capsys.readouterr().err
+
+
+OTHER = {"projection": [31.0, 32.0], "full": [60.5]}
+
+
+@pytest.fixture
+def both_cpus(results, tmp_path, write_traced):
+    """reference/shapes as published, and results/ of a run on another type of CPU with a seed more."""
+    assert publish() == 0
+    write_traced(results, OTHER, device="cpu aarch64")
+    return tmp_path / "reference/shapes"
+
+
+def test_seed_0_of_another_type_of_cpu_stands_beside_the_reference(both_cpus, capsys):
+    before = (both_cpus / "loss_terms.csv").read_bytes()
+    assert publish("--other-cpu") == 0
+    rows = (both_cpus / "other_cpu/loss_terms.csv").read_text().splitlines()
+    assert [row.split(",")[1:3] for row in rows[1:]] == [["projection", "0"], ["full", "0"]]
+    assert len(list((both_cpus / "other_cpu/loss_terms/trials").glob("*.json"))) == 2
+    assert (both_cpus / "loss_terms.csv").read_bytes() == before
+    assert check_checksums(both_cpus) == []
+    noise = measure_noise(both_cpus)  # 1 AP at 30.5 and 0.5 AP at 60.25
+    assert noise.scaled == pytest.approx((1 / (30.5 * 69.5) ** 0.5, 0.5 / (60.25 * 39.75) ** 0.5))
+
+
+def test_the_other_type_of_cpu_stays_when_the_reference_is_published_anew(both_cpus, results, write_traced):
+    assert publish("--other-cpu") == 0
+    kept = (both_cpus / "other_cpu/loss_terms.csv").read_bytes()
+    write_traced(results, APS)
+    assert publish() == 0
+    assert (both_cpus / "other_cpu/loss_terms.csv").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("aps", "device", "message"),
+    [
+        (OTHER, "cpu x86_64", "arm 'projection', seed 0: ran on cpu x86_64 as the reference itself did"),
+        (
+            OTHER | {"both": [1.0]},
+            "cpu aarch64",
+            "arm 'both', seed 0: the reference itself has no finished trial of it",
+        ),
+        ({"full": [60.0]}, "cpu aarch64", "other settings than the reference itself: loss.projection: 1.0 -> 0.0"),
+        ({"projection": [None]}, "cpu aarch64", "arm 'projection', seed 0: has no mask AP: MemoryError"),
+    ],
+)
+def test_what_makes_no_pair_with_the_reference_is_refused(
+    both_cpus, results, tmp_path, write_traced, capsys, aps, device, message
+):
+    write_traced(results, aps, device=device)
+    assert publish("--other-cpu") == 2
+    error = capsys.readouterr().err
+    assert "reference/shapes/other_cpu/loss_terms.csv: arm" in error
+    assert message in error
+    assert not (both_cpus / "other_cpu").exists()
+    assert [path.name for path in (tmp_path / "reference").iterdir()] == ["shapes"]
+
+
+def test_without_seed_0_or_a_reference_there_is_nothing_to_pair(both_cpus, results, tmp_path, capsys):
+    csv = results / "loss_terms.csv"
+    csv.write_text(csv.read_text().replace(",0,", ",7,"))
+    assert publish("--other-cpu") == 2
+    assert "results/loss_terms.csv: no trial of seed 0" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "reference").iterdir()] == ["shapes"]
+    with pytest.raises(SystemExit):
+        publish("--other-cpu", "--html")

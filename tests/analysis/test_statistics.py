@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.statistics import order_holds, paired_difference, share_of_gap, summarize, summarize_arm
+from analysis.statistics import (
+    above,
+    order_holds,
+    paired_difference,
+    share_of_gap,
+    simultaneous_bound,
+    summarize,
+    summarize_arm,
+)
 
 
 def test_mean_and_standard_deviation_agree_with_hand_computation():
@@ -65,6 +73,24 @@ def test_difference_to_an_arm_without_any_number_has_no_seeds():
         columns=["arm", "seed", "mask_AP"],
     )
     assert paired_difference(results, "a", "b", "mask_AP").n == 0
+
+
+def test_the_bound_of_further_errors_agrees_with_hand_computation():
+    # {3, -4}: sd around 0 sqrt((9 + 16) / 2) = 3.5355; Student's t for 2 degrees of freedom: 4.3027 at 0.975, 9.9248 at
+    # 0.995 = 1 - 0.05 / 2 / 5
+    assert simultaneous_bound([3.0, -4.0], 1) == pytest.approx(4.3027 * 3.5355, abs=1e-3)
+    assert simultaneous_bound([3.0, -4.0], 5) == pytest.approx(9.9248 * 3.5355, abs=1e-3)
+    assert simultaneous_bound([2.0, 2.0], 1) == pytest.approx(
+        4.3027 * 2, abs=1e-3
+    )  # an error that all share counts too
+    with pytest.raises(ValueError, match="0 errors and 1 comparisons"):
+        simultaneous_bound([], 1)
+
+
+def test_an_interval_that_ends_at_a_value_holds_it():
+    assert above((0.1, 2.0), 0.0)
+    assert not above((0.0, 2.0), 0.0)
+    assert not above(None, 0.0)
 
 
 def test_order_needs_a_strict_rise_and_every_number():

@@ -158,6 +158,46 @@ def test_tables_and_records_that_belong_to_nothing_are_told(reference, capsys):
     assert "reference/shapes/tables/loss_terms.tex: missing; the records give it" in said
 
 
+@pytest.fixture
+def with_other_cpu(reference, tmp_path, write_traced):
+    """The published recipe with seed 0 on another type of CPU."""
+    write_traced(tmp_path / "other", {"projection": [30.5], "full": [60.5]}, device="cpu aarch64")
+    assert publish(["other", str(reference), "--other-cpu", "--study-files", "studies"]) == 0
+    return reference
+
+
+def test_trials_on_another_type_of_cpu_are_verified_too(with_other_cpu, capsys):
+    code, said = verify(capsys)
+    assert code == 0, said
+    assert "2 result files, 6 trial records" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("loss_terms.csv", ",30.5,", ",30.6,", "arm 'projection', seed 0, column mask_AP: committed '30.6'"),
+        ("record", "cpu aarch64", "cpu x86_64", "arm 'projection', seed 0: ran on cpu x86_64 as the reference itself"),
+        ("record", '"seconds": 12.625', '"seconds": 12.6', "edited: SHA-256"),
+    ],
+)
+def test_an_edit_of_the_trials_on_another_type_of_cpu_is_told(with_other_cpu, capsys, file, old, new, told):
+    folder = with_other_cpu / "other_cpu"
+    edit(a_record(folder) if file == "record" else folder / file, old, new)
+    code, said = verify(capsys)
+    assert code == 1
+    assert told in said
+
+
+def test_trials_on_another_type_of_cpu_without_their_csv_or_their_reference_are_told(with_other_cpu, capsys):
+    csv = with_other_cpu / "other_cpu/loss_terms.csv"
+    csv.rename(csv.with_name("warmup.csv"))
+    shutil.copytree(csv.with_suffix(""), csv.with_name("warmup"))
+    code, said = verify(capsys)
+    assert code == 1
+    assert "other_cpu/loss_terms/trials: records of a study without loss_terms.csv" in said
+    assert "other_cpu/warmup.csv: the reference itself has no warmup.csv" in said
+
+
 def test_malformed_files_and_a_csv_without_records_fail_in_words(reference, capsys):
     path = a_record(reference)
     path.write_text(path.read_text()[:-5])

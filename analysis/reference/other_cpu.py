@@ -1,0 +1,72 @@
+"""Seed 0 of a reference on a second type of CPU: `other_cpu/<study>.csv` and `other_cpu/<study>/trials`.
+
+Beside the reference's own trials of the same settings they tell what a type of CPU does to a training, and a run on
+that type is compared with them.
+"""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from analysis.reference.settings import differing_settings
+from analysis.reference.trials import OTHER_CPU, read_reference
+from core.files.atomic import write_text
+from core.record import read_record
+
+SEED = 0
+
+
+def copy_seed_0(csv_path: Path, reference: Path) -> None:
+    """Copy the rows and records of seed 0 of a study's results, in place of what `reference` holds of that study.
+
+    Raises:
+        ValueError: if there is no trial of seed 0.
+    """
+    name, target = csv_path.stem, reference / OTHER_CPU
+    reader = csv.DictReader(io.StringIO(csv_path.read_text()))
+    rows = [row for row in reader if row["seed"] == str(SEED)]
+    if not rows:
+        raise ValueError(f"{csv_path}: no trial of seed {SEED}")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(reader.fieldnames or ()), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    shutil.rmtree(target / name, ignore_errors=True)
+    write_text(target / csv_path.name, text.getvalue())
+    for path in sorted((csv_path.parent / name / "trials").glob("*.json")):
+        if read_record(path).seed == SEED:
+            (target / name / "trials").mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target / name / "trials")
+
+
+def other_cpu_faults(reference: Path, study_name: str) -> list[str]:
+    """Why trials of the other type of CPU make no pair with the reference's own; a line each.
+
+    Raises:
+        ValueError: if a file is malformed.
+    """
+    place = reference / OTHER_CPU / f"{study_name}.csv"
+    found = read_reference(reference, study_name)
+    if found is None:
+        return [f"{place}: the reference itself has no {study_name}.csv"]
+    own = {(trial.arm, trial.seed): trial for trial in found.trials if trial.finished}
+    lines = []
+    for trial in found.other_cpu:
+        where = f"{place}: arm '{trial.arm}', seed {trial.seed}"
+        beside = own.get((trial.arm, trial.seed))
+        if trial.seed != SEED:
+            lines.append(f"{where}: expected seed {SEED} only")
+        elif not trial.finished:
+            lines.append(f"{where}: has no mask AP: {trial.reason}")
+        elif beside is None:
+            lines.append(f"{where}: the reference itself has no finished trial of it")
+        elif trial.record is not None and beside.record is not None:
+            changes = differing_settings(trial.record, beside.record)
+            lines += [f"{where}: other settings than the reference itself: {'; '.join(changes)}"] if changes else []
+            if trial.device == beside.device:
+                lines.append(f"{where}: ran on {trial.device or 'an unknown device'} as the reference itself did")
+    devices = sorted({trial.device for trial in found.other_cpu})
+    if len(devices) > 1:
+        lines.append(f"{place}: trials of several types of CPU: {', '.join(devices)}")
+    return lines
