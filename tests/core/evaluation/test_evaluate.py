@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from core.config import BackboneConfig, InferenceConfig, ModelConfig
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
+from core.evaluation import detection
 from core.evaluation.coco_metrics import AP_KEYS, AR_KEYS, METRICS, RECALLS
 from core.evaluation.detection import coco_results, detect_images
 from core.evaluation.evaluate import evaluate
@@ -229,6 +231,23 @@ def test_malformed_crowd_is_refused_before_the_network_runs(tmp_path: Path) -> N
         ValueError, match=r"instances\.json: 1 problem.*\n  annotation 9 \(image 20\): .* covers 7 pixels"
     ):
         evaluate(nn.Module(), *open_data(path), InferenceConfig(), Compute())
+
+
+def test_the_network_computes_in_the_precision_and_the_batches_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Oracle):
+        def forward(self, images: Tensor, image_sizes: list[tuple[int, int]]) -> Predictions:
+            sizes.append(len(images))
+            return super().forward(images, image_sizes)
+
+    sizes, asked_for = [], []
+    monkeypatch.setattr(detection, "autocast", lambda *given: asked_for.append(given) or nullcontext())
+    evaluate(
+        Counting(), *open_data(write_data(tmp_path)), InferenceConfig(batch_size=2), Compute(), precision="bfloat16"
+    )
+    assert sizes == [2, 1]
+    assert asked_for == [("bfloat16", "cpu")] * 2
 
 
 def test_a_data_set_is_not_compared_with_the_file_of_another(tmp_path: Path) -> None:

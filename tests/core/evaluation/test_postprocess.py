@@ -87,6 +87,13 @@ def test_threshold_is_on_the_product_and_the_score_is_its_root() -> None:
     torch.testing.assert_close(found.scores, torch.tensor([0.25, 0.06]).sqrt())
 
 
+def test_a_product_equal_to_the_threshold_is_no_detection() -> None:
+    # 0.5 exactly: of the logit 0, and a centerness of 1 (its logit is infinite)
+    predictions = predictions_of(torch.tensor([[0.5], [0.6], [0.01], [0.01]]), torch.full((4, 4), 0.1))
+    found = select_detections(predictions, 0, **(SETTINGS | {"score_threshold": 0.5}))
+    assert found.location_index.tolist() == [1]
+
+
 def test_boxes_are_measured_in_strides_from_the_location_and_may_leave_the_image() -> None:
     # stride 8, cell 1 at (12, 4); ltrb (2, 1, 3, 4) strides = (16, 8, 24, 32) px
     probabilities = torch.tensor([[0.01], [0.9], [0.01], [0.01]])
@@ -113,8 +120,9 @@ def test_candidates_are_limited_on_each_level_by_itself() -> None:
     # level 0 has 4 locations, level 1 has 2; no boxes overlap. The two best of level 0, both of level 1.
     probabilities = torch.tensor([[0.9], [0.6], [0.8], [0.7], [0.3], [0.2]])
     predictions = predictions_of(probabilities, torch.full((6, 4), 0.1), level_sizes=((1, 4), (1, 2)))
-    found = select_detections(predictions, 0, **(SETTINGS | {"max_candidates": 2}))
-    assert found.location_index.tolist() == [0, 2, 4, 5]
+    for limit, expected in ((1, [0, 4]), (2, [0, 2, 4, 5]), (3, [0, 2, 3, 4, 5]), (4, [0, 2, 3, 1, 4, 5])):
+        found = select_detections(predictions, 0, **(SETTINGS | {"max_candidates": limit}))
+        assert found.location_index.tolist() == expected
 
 
 def test_ties_with_the_last_kept_score_are_kept() -> None:

@@ -129,18 +129,24 @@ def test_the_seed_alone_decides_the_initial_weights(
     assert (first != other).sum() > 0.9 * len(first)  # the others, such as biases, start from a constant
 
 
-def test_every_evaluation_is_of_the_validation_set(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_evaluation_is_of_the_validation_set_in_the_precision_of_the_training(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen, original = [], training.evaluate
 
     def recorded(model: nn.Module, dataset: CocoDataset, file: AnnotationFile, *given: Any, **other: Any) -> Any:
-        seen.append((dataset.annotation_path.name, file.path.name))
+        seen.append((dataset.annotation_path.name, file.path.name, other["precision"]))
         return original(model, dataset, file, *given, **other)
 
     monkeypatch.setattr(training, "evaluate", recorded)
-    settings = {"training": {"epochs": 3, "evaluate_every": 2}, "inference": {"score_threshold": 0.0}}
+    settings = {
+        "training": {"epochs": 3, "evaluate_every": 2, "precision": "bfloat16"},
+        "inference": {"score_threshold": 0.0},
+    }
     first = run(tiny(root, **settings), tmp_path)
     again = run(tiny(root, **settings), tmp_path)  # finished: evaluated, and nothing else
-    assert seen == 3 * [("instances_val.json", "instances_val.json")]  # after the epochs 2 and 3, and again
+    # after the epochs 2 and 3, and again
+    assert seen == 3 * [("instances_val.json", "instances_val.json", "bfloat16")]
     for result in (first, again):  # 2 images in the validation set, 6 in the training set
         assert {found["image_id"] for found in result.evaluation.box_results} == {1, 2}
 
