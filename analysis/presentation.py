@@ -1,5 +1,7 @@
 """How each study is shown: the columns of its own, its main figure, and its tables as files."""
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -51,7 +53,7 @@ def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
 
 def study_verdict(data: StudyData) -> Verdict:
     """The verdict on the study's expectation, and the sentences that its own question asks for."""
-    judged = verdict(data.results, data.study, data.edge_purity)
+    judged = verdict(data.results, data.study, data.edge_purity, data.spread)
     match data.study.name:
         case "mask_ratio":
             sentences = gap_sentences(data.results)
@@ -59,7 +61,7 @@ def study_verdict(data: StudyData) -> Verdict:
             sentences = gain_sentences(data.results, data.study, data.records_by_arm)
         case _:
             sentences = []
-    return Verdict(" ".join([judged.text, *sentences]), judged.holds)
+    return replace(judged, text=" ".join([judged.text, *sentences]))
 
 
 def table_files(data: StudyData) -> dict[str, str]:

@@ -69,7 +69,7 @@ def publish(
     write_tables(partial, study_files)
     (partial / PAGE).unlink(missing_ok=True)
     if html:
-        write_text(partial / PAGE, render(partial, study_files))
+        write_text(partial / PAGE, render(partial, study_files, ask_reference=False))
     return _seal(partial, results, reference, study_files)
 
 

@@ -22,6 +22,7 @@ from analysis.plots.figures import empty_figure, save, sizes_figure, styled
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
 from analysis.presentation import main_figure, study_table, study_verdict, table_files
 from analysis.published_tables import comparison_files
+from analysis.reference.seed_spread import with_spread
 from analysis.reference.study_comparison import StudyComparison, compare_study
 from analysis.reference.verify import report_verification
 from analysis.results import finished, study_names
@@ -56,7 +57,7 @@ def report_study(
         ValueError: if results, records, study file or published numbers are malformed.
     """
     name = study_file.stem
-    data = read_study_data(study_file, results_folder, cost)
+    data = with_spread(read_study_data(study_file, results_folder, cost), reference_folder)
     texts = table_files(data)
     files = [results_folder / "tables" / file for file in texts]
     for path, text in zip(files, texts.values(), strict=True):

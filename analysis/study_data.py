@@ -19,7 +19,11 @@ DEFAULT_NEIGHBORHOOD = (3, 2)  # size and dilation of the paper
 
 @dataclass(frozen=True)
 class StudyData:
-    """`records` are by trial key, failed trials' too; `edge_purity` is None where it was not measured on their data."""
+    """`records` are by trial key, failed trials' too; `edge_purity` is None where it was not measured on their data.
+
+    `spread` holds the reference's trials of the same settings, whose seeds tell what one seed here is worth; None where
+    there is no reference, or it is not asked.
+    """
 
     study: Study
     results: pd.DataFrame
@@ -27,6 +31,7 @@ class StudyData:
     published: pd.DataFrame
     edge_purity: pd.DataFrame | None = None
     cost: AnnotationCost = field(default_factory=AnnotationCost)
+    spread: pd.DataFrame | None = None
 
     @property
     def configs(self) -> dict[str, dict[str, Any]]:

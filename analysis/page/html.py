@@ -21,6 +21,7 @@ from analysis.page.figures import Figure, figures_of, title
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.presentation import study_verdict
 from analysis.reference.rebuild import read_trials
+from analysis.reference.seed_spread import with_spread
 from analysis.results import holes, study_names
 from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
@@ -62,14 +63,17 @@ class OtherSection:
     figures: tuple[Figure, ...]
 
 
-def study_section(study_file: Path, results_folder: Path, names: list[str]) -> StudySection:
+def study_section(study_file: Path, results_folder: Path, names: list[str], *, ask_reference: bool) -> StudySection:
     """Gather what the page shows of one study; `names` are all sections, to tell whose figure a file is.
+
+    Its one seed is judged by the spread of the reference's where `ask_reference`.
 
     Raises:
         ValueError: if results or records are malformed, or the study's table was not written yet.
     """
     name = study_file.stem
     data = read_study_data(study_file, results_folder)
+    data = with_spread(data, None) if ask_reference else data
     study, results = data.study, data.results
     records = {path.stem: record for path, record in read_trials(results_folder / name).items()}
     arms = arm_origins(results, study, records)
@@ -150,8 +154,12 @@ class _Renderer(RendererHTML):
         return self.renderToken(tokens, index, options, env)
 
 
-def render(results_folder: Path, study_files: Path, chosen: Collection[str] | None = None) -> str:
+def render(
+    results_folder: Path, study_files: Path, chosen: Collection[str] | None = None, *, ask_reference: bool = True
+) -> str:
     """The whole page, of the chosen studies or of all that have results; equal results give equal text.
+
+    `ask_reference`: one seed is judged by `reference/<recipe>`; what is to become a reference stands for itself.
 
     Raises:
         ValueError: if there is nothing to show, or a file is malformed; names it.
@@ -165,7 +173,10 @@ def render(results_folder: Path, study_files: Path, chosen: Collection[str] | No
     if not studies and not others:
         raise ValueError(f"{results_folder}: no <study>.csv and no tables/*.md; has a study run?")
     names = [*studies, *others, *not_shown]
-    sections = [study_section(study_files / f"{name}.yaml", results_folder, names) for name in studies]
+    sections = [
+        study_section(study_files / f"{name}.yaml", results_folder, names, ask_reference=ask_reference)
+        for name in studies
+    ]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

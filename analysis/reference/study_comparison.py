@@ -6,14 +6,12 @@ from pathlib import Path
 from analysis.labels import arm_label
 from analysis.reference.compare import FAILURES, NOT_JUDGED, ArmComparison, Comparison, compare
 from analysis.reference.cpu_noise import CpuNoise, measure_noise
-from analysis.reference.trials import StudyReference, read_reference
+from analysis.reference.trials import StudyReference, read_reference, reference_folder
 from analysis.results import recipe_of
 from analysis.scale import machine
 from analysis.study_data import StudyData
 from analysis.tables.study_table import markdown_table, number
 from core.record import Record
-
-REFERENCES = Path("reference")  # a folder for each recipe
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,12 @@ def compare_study(data: StudyData, folder: Path | None) -> StudyComparison:
         ValueError: if a file of the reference is malformed.
     """
     name = data.study.name
-    recipe = recipe_of(data.records.values())
-    if folder is None and recipe is not None:
-        folder = REFERENCES / recipe
+    folder = reference_folder(data.records.values(), folder)
     reference = read_reference(folder, name) if folder is not None else None
     if folder is None or reference is None:
         missing = "no trial record names the recipe" if folder is None else f"{folder / name}.csv: no such file"
-        line = f"no reference for recipe `{recipe or 'unknown'}` ({missing}); nothing was compared"
+        recipe = recipe_of(data.records.values()) or "unknown"
+        line = f"no reference for recipe `{recipe}` ({missing}); nothing was compared"
         return StudyComparison(name, None, None, line, f"{_title(name)}{line[0].upper()}{line[1:]}.\n")
     noise = measure_noise(folder)
     comparison = compare(data.results, data.records, data.study, reference, noise)

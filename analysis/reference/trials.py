@@ -1,6 +1,6 @@
 """The trials that a reference holds of one study: those of its own type of CPU, and seed 0 on another type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.reference.settings import differing_settings
-from analysis.results import read_records, read_results
+from analysis.results import read_records, read_results, recipe_of
 from core.record import METRICS, Record
 
+REFERENCES = Path("reference")  # a folder for each recipe
 OTHER_CPU = "other_cpu"  # folder of a reference: <study>.csv and <study>/trials of seed 0 on another type of CPU
 
 
@@ -73,6 +74,12 @@ def trials_of(results: pd.DataFrame, records: dict[str, Record]) -> tuple[Trial,
         )
         for row in results.to_dict("records")
     )
+
+
+def reference_folder(records: Iterable[Record], folder: Path | None) -> Path | None:
+    """`folder`, for None `reference/<recipe of the records>`; None where no record names the recipe."""
+    recipe = recipe_of(records)
+    return folder or (REFERENCES / recipe if recipe else None)
 
 
 def read_reference(folder: Path, study_name: str) -> StudyReference | None:

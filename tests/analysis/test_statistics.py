@@ -6,7 +6,10 @@ import pytest
 
 from analysis.statistics import (
     above,
+    below,
+    one_seed_difference,
     order_holds,
+    overlap,
     paired_difference,
     share_of_gap,
     simultaneous_bound,
@@ -91,6 +94,77 @@ def test_an_interval_that_ends_at_a_value_holds_it():
     assert above((0.1, 2.0), 0.0)
     assert not above((0.0, 2.0), 0.0)
     assert not above(None, 0.0)
+    assert below((-2.0, -0.1), 0.0)
+    assert not below((-2.0, 0.0), 0.0)
+    assert not below(None, 0.0)
+
+
+def test_intervals_that_just_touch_overlap():
+    assert overlap((0.0, 1.0), (1.0, 2.0))
+    assert overlap((1.0, 2.0), (0.0, 1.0))
+    assert not overlap((0.0, 0.9), (1.0, 2.0))
+    assert not overlap((1.0, 2.0), (0.0, 0.9))
+    assert overlap((0.0, 3.0), (1.0, 2.0))
+
+
+def trials(aps, first_seed=0):
+    """Rows of trials for {arm: APs of consecutive seeds}."""
+    rows = [(arm, seed, ap) for arm, of_arm in aps.items() for seed, ap in enumerate(of_arm, start=first_seed)]
+    return pd.DataFrame(rows, columns=["arm", "seed", "mask_AP"])
+
+
+def test_one_seed_has_the_interval_that_other_seeds_give_it():
+    one = trials({"a": [50.0], "b": [40.0]}, first_seed=7)
+    # differences 10, 12 and 14: sd 2; Student's t for 2 degrees of freedom 4.3027, so 10 ± 4.3027 * 2 * sqrt(4 / 3)
+    spread = trials({"a": [20.0, 32.0, 44.0], "b": [10.0, 20.0, 30.0]})
+    difference = one_seed_difference(one, "a", "b", "mask_AP", spread)
+    assert (difference.mean, difference.n) == (10.0, 1)
+    assert difference.interval == pytest.approx((10 - 9.9367, 10 + 9.9367), abs=1e-3)
+    # two seeds of the spread: differences 10 and 12, sd sqrt(2), t 12.706, so ± 12.706 * sqrt(2) * sqrt(3 / 2)
+    two = one_seed_difference(one, "a", "b", "mask_AP", spread[spread["seed"] < 2])
+    assert two.interval == pytest.approx((10 - 22.007, 10 + 22.007), abs=1e-2)
+
+
+def test_without_common_seeds_the_spread_of_a_difference_comes_from_both_arms():
+    one = trials({"a": [50.0], "b": [40.0]})
+    spread = pd.concat([trials({"a": [19.0, 20.0, 21.0]}), trials({"b": [9.0, 10.0, 11.0]}, first_seed=5)])
+    # each arm sd 1 and n 3: variance 2 * (1 + 1 / 3) = 8 / 3; degrees of freedom (8/3)^2 / (2 * (4/3)^2 / 2) = 4;
+    # Student's t for 4 is 2.7764, times sqrt(8 / 3)
+    difference = one_seed_difference(one, "a", "b", "mask_AP", spread)
+    assert difference.interval == pytest.approx((10 - 4.5339, 10 + 4.5339), abs=1e-3)
+
+
+def test_one_seed_stays_without_an_interval_where_nothing_tells_its_spread():
+    one = trials({"a": [50.0], "b": [40.0]})
+    for spread in (None, trials({"a": [1.0, 2.0, 3.0]}), trials({"a": [1.0], "b": [2.0]})):
+        assert one_seed_difference(one, "a", "b", "mask_AP", spread).interval is None
+    several = trials({"a": [50.0, 51.0], "b": [40.0, 42.0]})  # its own seeds count, not the others'
+    own = one_seed_difference(several, "a", "b", "mask_AP", trials({"a": [0.0, 90.0], "b": [90.0, 0.0]}))
+    assert own == paired_difference(several, "a", "b", "mask_AP")
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_interval_of_one_seed_covers_in_95_of_100_draws(paired):
+    """Both the mean of three other seeds and the true difference, 3 AP; seeds share a part of 2 AP where paired."""
+    rng = np.random.default_rng(0)
+    of_others, of_truth, of_own = [], [], []
+    for _ in range(2000):
+        shared = rng.normal(0, 2 if paired else 0, (4, 1))
+        aps = rng.normal((53, 50), (1, 1.5), (4, 2)) + shared
+        seeds = [0, 1, 2] if paired else [5, 6, 7]
+        spread = pd.concat(
+            [trials({"a": aps[1:, 0]}), trials({"b": aps[1:, 1]}, first_seed=seeds[0])], ignore_index=True
+        )
+        found = one_seed_difference(trials({"a": aps[:1, 0], "b": aps[:1, 1]}), "a", "b", "mask_AP", spread)
+        low, high = found.interval
+        of_others.append(low <= (aps[1:, 0] - aps[1:, 1]).mean() <= high)
+        of_truth.append(low <= 3 <= high)
+        again = trials({"a": aps[1:2, 0], "b": aps[1:2, 1]})  # a seed that is one of the spread's
+        low, high = one_seed_difference(again, "a", "b", "mask_AP", spread).interval
+        of_own.append(low <= 3 <= high)
+    assert 0.93 <= np.mean(of_others) <= 0.97
+    assert 0.93 <= np.mean(of_truth) <= 0.975  # a little more than 95 %, as the docstring says
+    assert np.mean(of_own) >= np.mean(of_truth)
 
 
 def test_order_needs_a_strict_rise_and_every_number():

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.results import read_results
+from analysis.statistics import summarize
 from analysis.studies.edge_purity import read_edge_purity
 from analysis.study import load_study
 from analysis.verdict import verdict
@@ -62,17 +63,90 @@ def test_means_in_another_order_do_not_hold_where_their_intervals_are_apart(judg
     assert judge({"both": [60.5, 60.5, 60.5]}).holds is None  # equal means
 
 
-def test_one_seed_tells_means_only(judge):
+def test_intervals_that_just_touch_are_not_apart(judge):
+    start = summarize(APS["full"]).interval[0]
+    assert judge({"both": [start] * 3}).outcome == "undecided"
+    assert judge({"both": [start - 1e-6] * 3}).outcome == "holds"
+    end = summarize(APS["full"]).interval[1]
+    assert judge({"both": [end] * 3}).outcome == "undecided"
+    assert judge({"both": [end + 1e-6] * 3}).outcome == "does not hold"
+
+
+def test_one_seed_without_a_reference_tells_means_only(judge):
     one = {arm: aps[:1] for arm, aps in APS.items()}
     found = judge(one)
-    assert found.holds is None
+    assert (found.holds, found.outcome) == (None, "not judged")
     assert "cannot be judged with one seed; in the means it holds" in found.text
     assert "does not hold, full masks is -5.0 AP (n = 1)" in judge(one | {"both": [64.5]}).text
 
 
 def test_a_missing_arm_is_named(judge):
     found = judge({"full": [None, None, None]})
-    assert (found.holds, "no result for full masks" in found.text) == (None, True)
+    assert (found.outcome, "no result for full masks" in found.text) == ("not judged", True)
+
+
+SOURCE = "one seed; judged by the spread of three seeds in the reference"
+
+
+@pytest.fixture
+def judge_one(tmp_path, write_results, study):
+    """Judges seed 0 with changes to it by the spread of the three seeds of `APS` with changes to them."""
+
+    def run(changes, reference=None, **replaced):
+        spread = read_results(write_results(tmp_path / "reference", APS | (reference or {})))
+        one = {arm: aps[:1] for arm, aps in APS.items()}
+        results = read_results(write_results(tmp_path, one | changes))
+        return verdict(results, replace(study, **replaced), spread=spread)
+
+    return run
+
+
+def test_one_seed_is_judged_by_the_spread_of_the_reference(judge_one):
+    found = judge_one({})  # all differences of the reference are the same in every seed
+    assert found.outcome == "holds"
+    assert found.text == (
+        "Expected order of mask AP, box as mask < projection only < projection + pairwise < full masks: holds "
+        f"(11.0, 30.0, 48.5, 59.5; {SOURCE}). The part in words is not judged."
+    )
+
+
+def test_one_seed_that_is_not_beyond_the_spread_leaves_it_open(judge_one):
+    # full - both: 11, 9 and 13 in the reference, sd 2, so ± 4.303 * 2 * sqrt(4 / 3) = 9.94
+    spread = {"both": [48.5, 51.5, 48.5]}
+    found = judge_one({"both": [50.0]}, spread)
+    assert found.outcome == "undecided"
+    assert f"holds in the means (11.0, 30.0, 50.0, 59.5; {SOURCE}), but not beyond that spread: full masks is +9.5" in (
+        found.text
+    )
+    assert "+9.5 AP (95 % interval -0.4 to +19.4, n = 1) against projection + pairwise" in found.text
+    assert judge_one({"both": [49.5]}, spread).outcome == "holds"  # +10.0
+    assert judge_one({"both": [69.0]}, spread).outcome == "undecided"
+    assert "does not hold in the means (11.0, 30.0, 69.0, 59.5" in judge_one({"both": [69.0]}, spread).text
+    wrong = judge_one({"both": [69.5]}, spread)  # -10.0
+    assert wrong.outcome == "does not hold"
+    assert f"DOES NOT HOLD (11.0, 30.0, 69.5, 59.5; {SOURCE}): full masks is -10.0 AP" in wrong.text
+
+
+def test_an_arm_whose_settings_the_reference_lacks_is_not_judged(tmp_path, judge_one, write_results, study):
+    spread = read_results(write_results(tmp_path / "reference", {arm: APS[arm] for arm in ("both", "full")}))
+    one = read_results(write_results(tmp_path, {arm: aps[:1] for arm, aps in APS.items()}))
+    assert verdict(one, study, spread=spread).outcome == "not judged"
+    pair = replace(study, expected_orders=(("both", "full"),))
+    assert verdict(one, pair, spread=spread).outcome == "holds"
+    assert verdict(one, pair, spread=spread[spread["seed"] == 0]).outcome == "not judged"  # one seed there, too
+
+
+def test_differences_of_one_seed_are_told_by_the_spread_too(judge_one):
+    found = judge_one({"both": [59.4]}, {"both": [48.5, 51.5, 48.5]}, expected_orders=())
+    assert found.outcome == "no order expected"
+    assert f"By the 95 % interval of the paired difference ({SOURCE}), below full masks: box as mask" in found.text
+    assert "not told apart from full masks: projection + pairwise (-0.1, -10.0 to +9.8)" in found.text
+
+
+def test_the_weakest_judgment_decides_for_all(judge_one, judge):
+    orders = (("pairwise", "both"), ("both", "full"))
+    assert judge_one({"both": [50.0]}, {"both": [48.5, 51.5, 48.5]}, expected_orders=orders).outcome == "undecided"
+    assert judge_one({"pairwise": [None]}, expected_orders=orders).outcome == "not judged"
 
 
 def test_without_an_order_the_arms_are_told_by_their_paired_difference(tmp_path, write_results, study):
@@ -109,10 +183,10 @@ TAUS = ("color_threshold=0", "color_threshold=0.1", "color_threshold=0.3")
 
 @pytest.fixture
 def judge_tau(tmp_path, write_study):
-    def run(*aps, edge_purity=None):
+    def run(*aps, edge_purity=None, spread=None):
         aps = dict(zip(TAUS, aps, strict=True))
         path = write_study(tmp_path, "color_threshold", aps, header="expectation: 0 is the worst, 0.1 the best")
-        return verdict(read_results(tmp_path / "color_threshold.csv"), load_study(path, TAUS), edge_purity)
+        return verdict(read_results(tmp_path / "color_threshold.csv"), load_study(path, TAUS), edge_purity, spread)
 
     return run
 
@@ -124,7 +198,24 @@ def test_tau_zero_is_the_worst_or_not_and_by_how_much(judge_tau):
     assert "40.5 at τ = 0, 51.0 at τ = 0.1, 48.5 at τ = 0.3; best is τ = 0.1" in found.text
     assert found.text.endswith("What else the expectation says in words is not judged.")
     assert judge_tau([40.0, 44.5, 49.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]).holds is None  # they overlap
-    assert judge_tau([40.0], [50.0], [48.0]).holds is None  # one seed
+    assert judge_tau([40.0], [50.0], [48.0]).outcome == "not judged"  # one seed
+
+
+def test_tau_zero_is_judged_in_one_seed_by_the_spread_of_the_reference(tmp_path, judge_tau, write_study):
+    def spread(*aps):
+        write_study(tmp_path / "reference", "color_threshold", dict(zip(TAUS, aps, strict=True)))
+        return read_results(tmp_path / "reference/color_threshold.csv")
+
+    narrow = spread([40.0, 41.0, 42.0], [50.0, 51.0, 52.0], [48.0, 49.0, 50.0])  # -8 in every seed
+    found = judge_tau([40.0], [50.0], [48.0], spread=narrow)
+    assert found.outcome == "holds"
+    assert "It is, -8.0 AP (95 % interval -8.0 to -8.0, n = 1)" in found.text
+    assert f"O{SOURCE[1:]}." in found.text
+    assert judge_tau([50.0], [51.0], [48.0], spread=narrow).outcome == "does not hold"
+    wide = spread([40.0, 40.0, 40.0], [50.0, 51.0, 52.0], [46.0, 48.0, 50.0])  # sd 2: ± 9.9
+    found = judge_tau([40.0], [50.0], [48.0], spread=wide)
+    assert found.outcome == "undecided"
+    assert f"O{SOURCE[1:]}, which leaves it open." in found.text
 
 
 def test_where_tau_zero_does_no_harm_the_purity_of_the_edges_is_given_as_a_reason(

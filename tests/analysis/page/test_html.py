@@ -1,4 +1,5 @@
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -114,6 +115,28 @@ def test_the_summary_says_what_could_not_be_judged_and_what_did_not_run(text):
     assert "7 of 8, 1 without a number" in re.sub(r"\s+", " ", summary)
     assert "Warmup: How long?" in summary
     assert "NOT a COCO number" in summary
+
+
+def test_one_seed_is_judged_by_the_reference_in_table_and_summary_alike(
+    tmp_path, monkeypatch, write_results, write_records, study
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("analysis.report.draw_study", lambda *arguments: [])
+    one = {"box_mask": [12.0], "projection": [30.0], "both": [50.0], "full": [60.0]}
+    write_results(tmp_path / "results", one)
+    write_results(tmp_path / "reference/shapes", {arm: [ap, ap + 1, ap + 2] for arm, (ap,) in one.items()})
+    for folder in ("results", "reference/shapes"):
+        write_records(tmp_path / folder)
+    assert report(["--study-files", "studies"]) == 0
+    assert main(["--study-files", "studies"]) == 0
+    text = Path("results/report.html").read_text()
+    assert "<h3>What holds</h3>" in text
+    assert text.count("one seed; judged by the spread of three seeds in the reference") == 2  # summary and section
+    table = Path("results/tables/loss_terms.md").read_text()
+    assert "one seed; judged by the spread of three seeds in the reference" in table
+    shutil.rmtree("reference")
+    assert main(["--study-files", "studies"]) == 0
+    assert "<h3>What is not judged</h3>" in Path("results/report.html").read_text()
 
 
 def test_the_table_of_the_markdown_file_stands_there_with_links_to_the_trials(text):
