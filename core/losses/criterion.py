@@ -147,7 +147,7 @@ def _semantic_term(
 
 
 def _mean(
-    total: Float[Tensor, ""], count: int | Shaped[Tensor, ""], workers: Workers, *, at_least: float = 1
+    total: Float[Tensor, ""], count: int | Shaped[Tensor, ""], workers: Workers, *, at_least: float = 1.0
 ) -> Float[Tensor, ""]:
     """Divide by the mean count of the workers, but by no less than `at_least`."""
     return total / workers.mean(torch.as_tensor(count, device=total.device)).clamp(min=at_least)

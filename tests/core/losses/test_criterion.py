@@ -1,10 +1,11 @@
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch.nn import functional
 
+from core.compute.workers import ALONE, Workers
 from core.config import LossConfig
 from core.config.loss import MASK_TERMS
 from core.losses.criterion import LOSS_OF, Losses, Outputs, Targets, criterion, pairwise_warmup
@@ -110,6 +111,8 @@ def test_the_warm_up_takes_its_share_of_the_schedule() -> None:
         for step in (0, 2, 3, 4, 7)
     ]
     assert factors == [0.25, 0.75, 1, 1, 1]  # four steps of eight
+    losses = score(logits_of(1), targets_of([False]), [0], step=27, steps=100, pairwise_warmup=0.29)
+    assert losses.pairwise_warmup == 28 / 29  # 0.29 * 100 is a little less than 29
 
 
 def test_the_warm_up_weighs_the_pairwise_term_only() -> None:
@@ -130,6 +133,43 @@ def test_detection_terms_are_averaged_over_positives_and_over_centerness() -> No
         functional.softplus(-predictions.centerness_logits[0, :3]).mean().item(), rel=1e-5
     )
     assert 0 < losses.unweighted["box"].item() < 2
+
+
+@pytest.mark.parametrize(("left", "expected"), [(1 / 16, 0.375), (1e-16, 0.4 * 1e-8 / 1e-6)])
+def test_the_box_loss_is_averaged_over_little_centerness_too_but_over_no_less_than_a_millionth(
+    left: float, expected: float
+) -> None:
+    # One positive at ltrb (left, 1, 1, 1): centerness sqrt(left), 1/4 or 1e-8, is all there is to divide by.
+    assignment = assignment_of(2, 1)
+    assignment.ltrb[0, 0, 0] = left
+    # The network says (1, 1, 1, 1), around the target: I = 2 + 2 left, U = hull = 4, so 1 - GIoU = (2 - 2 left) / 5.
+    predictions = replace(predictions_of(2), ltrb=torch.ones(2, 6, 4))
+    outputs = Outputs(predictions, selection_of([]), logits_of(0))
+    losses = criterion(outputs, Targets(assignment, targets_of([False])), LossConfig(), step=0, steps=10)
+    assert losses.unweighted["box"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@dataclass(frozen=True)
+class OfTwo(Workers):
+    """One of two workers, the other of which counts three times as much: the mean is twice the own count."""
+
+    def mean(self, value: torch.Tensor) -> torch.Tensor:
+        return 2 * value
+
+
+@pytest.mark.parametrize(("normalizer", "of_masks"), [("all_workers", 0.5), ("each_worker", 1.0)])
+def test_mask_terms_are_divided_by_the_counts_of_all_workers_or_of_each(normalizer: str, of_masks: float) -> None:
+    targets = replace(targets_of([False, True]), semantic_labels=[torch.tensor([[0, 1]]), None])
+    predictions = replace(predictions_of(2), semantic_logits=torch.zeros(2, 2, 1, 2))
+    scored = (predictions, selection_of([0, 1, 0]), logits_of(3))
+    loss = LossConfig(**dict.fromkeys(MASK_TERMS, 1.0), mask_normalizer=normalizer)
+    alone, of_two = (
+        criterion(Outputs(*scored), Targets(assignment_of(2, 3), targets), loss, step=0, steps=1, workers=workers)
+        for workers in (ALONE, OfTwo())
+    )
+    ratios = {name: (of_two.unweighted[name] / term).item() for name, term in alone.unweighted.items()}
+    detection = dict.fromkeys(("class", "box", "centerness"), 0.5)
+    assert ratios == pytest.approx(detection | dict.fromkeys([*MASK_TERMS, "semantic"], of_masks))
 
 
 def test_a_term_of_weight_zero_is_not_computed() -> None:

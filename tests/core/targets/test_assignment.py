@@ -107,6 +107,12 @@ def test_the_center_of_a_rasterized_box_is_that_of_its_pixels() -> None:
     assert rasterized_box_centers(boxes, (8, 8)).tolist() == [[[3.5, 2.0], [6.5, 0.0]]]
 
 
+def test_the_rasterized_box_ends_with_the_padded_image() -> None:
+    # Pixels 32..63 have the center 47.5, of which 36 is less than 12 away; with one pixel more it would be 48.
+    assignment = assign([annotations([[32, 8, 64, 40]])], 64, 64, center="rasterized_box")
+    assert {x for x, _, _ in positive_locations(assignment, 64, 64)} == {36, 44, 52}
+
+
 @pytest.mark.parametrize(("first", "second", "positives"), [((0, 9), (40, 40), False), ((9, 0), (0, 40), True)])
 def test_a_first_center_in_pixel_column_zero_makes_the_image_background(
     first: tuple[float, float], second: tuple[float, float], positives: bool
