@@ -26,6 +26,7 @@ MUTATED = (
     "core/targets",
     "core/training",
     "core/evaluation",
+    "core/record.py",
     "experiments/store.py",
     "analysis/statistics.py",
     "analysis/verdict.py",
