@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.losses.pairwise import negative_log_same, pairwise_loss
+from core.losses.pairwise import _runs, negative_log_same, pairwise_loss
 from core.neighborhood import Neighborhood
 from core.structures import SupervisedEdges
 from core.targets.edges import supervised_edges
@@ -85,6 +85,11 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(torch.equal(getattr(edges, name), getattr(chunked_edges, name)) for name in ("first", "start"))
         torch.testing.assert_close(chunked_loss, loss)
         torch.testing.assert_close(chunked_gradient, gradient)
+
+
+def test_a_chunk_may_be_full_and_one_location_may_be_more_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.losses.pairwise.EDGES_PER_CHUNK", 5)
+    assert list(_runs([2, 3, 4, 0, 9])) == [(0, 2, 5), (2, 4, 4), (4, 5, 9)]
 
 
 def test_the_same_input_gives_the_same_bits() -> None:
