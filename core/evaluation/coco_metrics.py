@@ -58,7 +58,7 @@ def coco_metrics(
     statistics = _statistics(boxes, "box")
     box_per_category = _per_category(boxes)
     per_category = dict.fromkeys(box_per_category, math.nan)
-    if any(_has_mask(annotation) for annotation in content["annotations"]):
+    if any(has_area(annotation.get("segmentation")) for annotation in content["annotations"]):
         masks = _run(content, mask_results, "segm", image_ids, category_ids)
         statistics |= _statistics(masks, "mask")
         per_category = _per_category(masks)
@@ -135,17 +135,12 @@ def _complete(annotation: dict[str, Any], annotation_id: int, kind: Literal["bbo
     """A copy of the annotation with all that pycocotools reads."""
     x, y, width, height = annotation["bbox"]
     complete = {"area": width * height, "iscrowd": 0} | annotation | {"id": annotation_id}
-    if kind == "segm" and not _has_mask(annotation):
+    if kind == "segm" and not has_area(annotation.get("segmentation")):
         outline = [x, y, x + width, y, x + width, y + height, x, y + height]
         complete |= {"segmentation": [outline], "iscrowd": 1}
     elif kind == "segm" and is_polygons(annotation["segmentation"]):
         complete["segmentation"] = parts_with_area(annotation["segmentation"])
     return complete
-
-
-def _has_mask(annotation: dict[str, Any]) -> bool:
-    segmentation = annotation.get("segmentation")
-    return bool(segmentation) and has_area(segmentation)
 
 
 def _statistics(run: COCOeval, prefix: str) -> dict[str, float]:

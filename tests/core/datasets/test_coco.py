@@ -143,6 +143,11 @@ def test_boxes_that_vanish_in_training_leave_an_empty_image(write):
     assert len(load_validation_set(config(root, val_short_side=HEIGHT // 2))[0].annotations.labels) == 1
 
 
+def test_a_box_of_one_pixel_is_a_training_target(write):
+    root = write([annotation(1, bbox=[4, 8, 2, 6]), annotation(2, bbox=[4, 8, 1.9, 6])])
+    assert training_set(root, short_sides=(HEIGHT // 2,))[0].annotations.boxes.tolist() == [[2, 4, 3, 7]]
+
+
 def test_a_zoomed_crop_clips_boxes_and_keeps_the_size(write):
     root = write([annotation(segmentation=RECTANGLE)])
     data_set = training_set(root, scale_range=(1.5, 2.5))
@@ -214,6 +219,14 @@ def test_a_small_data_set_is_read_from_its_files_once(write, monkeypatch):
     assert torch.equal(kept[0].image, first)  # nothing was done to the kept one
     with pytest.raises(ValueError, match=r"7\.png: cannot be read"):
         read_again[0]
+
+
+def test_images_are_kept_as_long_as_they_fit(write, monkeypatch):
+    data_set = training_set(write([annotation(i, i) for i in (7, 8, 9)], image_ids=(7, 8, 9)))
+    monkeypatch.setattr(coco, "PIXELS_KEPT", 2 * WIDTH * HEIGHT + 1)
+    for index in (1, 0, 2, 2):
+        data_set[index]
+    assert sorted(data_set.decoded) == [0, 1]
 
 
 def test_exif_orientation_counts_only_where_the_annotated_size_asks_for_it(write):
@@ -295,8 +308,9 @@ def test_polygons_and_encodings_agree_in_random_views(write):
 
 def test_a_validation_set_keeps_every_image_and_all_masks(write):
     root = write([annotation(segmentation=RECTANGLE, bbox=BOX)], image_ids=(7, 8))
-    data_set = load_validation_set(config(root))
+    data_set = load_validation_set(config(root, ignored_bottom_rows=5))
     assert data_set.image_ids == [7, 8]
+    assert data_set[1].ignored_bottom_rows == 5
     assert data_set[0].annotations.has_mask.tolist() == [True]
     assert data_set.annotation_path == root / "instances_train.json"
 
@@ -314,6 +328,32 @@ def test_of_fewer_images_some_come_again_in_an_epoch_in_other_views_and_all_equa
         flipped |= {(sample.image_id, sample.annotations.boxes[0, 0].item()) for sample in samples}
     assert sorted(drawn.count(image_id) for image_id in data_set.image_ids) == [10, 10]
     assert len(flipped) == 4  # both images, as they are and mirrored
+
+
+def test_a_view_is_asked_for_by_epoch_and_index_whichever_image_comes(write):
+    asked_for = []
+
+    def view_of(height: int, width: int, epoch: int, index: int) -> View:
+        asked_for.append((epoch, index))
+        return View((height, width), (0, 0, height, width), flipped=False, color_factors=None)
+
+    file = read_training_file(config(write([annotation(i, i) for i in (7, 8, 9)], image_ids=(7, 8, 9))))
+    data_set = CocoDataset(file, view_of=view_of, choose=lambda records, categories: records[:2])
+    data_set.set_epoch(1)
+    assert [sample.image_id for sample in data_set] == [8, 7, 8]  # epoch 0 showed 7, 8, 7
+    assert asked_for == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_the_seed_decides_the_views_and_which_images_have_masks(write):
+    ids = tuple(range(1, 9))
+    root = write([annotation(i, i, segmentation=RECTANGLE) for i in ids], ids)
+    settings = config(root, flip_probability=0.5, scale_range=(0.5, 2.0)), SupervisionConfig(mask_ratio=0.5)
+    first, same, other = (load_training_set(*settings, seed=seed) for seed in (0, 0, 1))
+    pixels = [[sample.image for sample in data_set] for data_set in (first, same, other)]
+    assert all(torch.equal(a, b) for a, b in zip(pixels[0], pixels[1], strict=True))
+    assert not any(a.shape == b.shape and torch.equal(a, b) for a, b in zip(pixels[0], pixels[2], strict=True))
+    masked = [[r.image_id for r in data_set.records if r.segmentations[0]] for data_set in (first, same, other)]
+    assert masked[0] == masked[1] != masked[2]
 
 
 def test_semantic_labels_are_made_on_request_where_every_instance_has_a_mask(write):

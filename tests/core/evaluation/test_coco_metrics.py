@@ -132,10 +132,13 @@ def test_detections_on_crowds_count_neither_way() -> None:
     crowd = annotation((50, 0, 60, 60), iscrowd=1)
     crowd["segmentation"] = encode(50, 0, 60, 60)
     truth = file_of([annotation((0, 0, 40, 40)), crowd])
-    metrics, _ = metrics_of(truth, *results_of([(55, 5, 20, 20), (60, 20, 30, 30), (0, 0, 40, 40)], [0.99, 0.98, 0.5]))
-    assert metrics["mask_AP"] == pytest.approx(100)
-    assert metrics["box_AP"] == pytest.approx(100)
-    assert metrics["mask_to_box_area"] == 1
+    boxes, scores = [(55, 5, 20, 20), (60, 20, 30, 30), (0, 0, 40, 40)], [0.99, 0.98, 0.5]
+    halves = [(55, 5, 10, 20), (60, 20, 15, 30), (0, 0, 40, 40)]  # of those on the crowd: they are no part of the mean
+    for masks in (boxes, halves):
+        metrics, _ = metrics_of(truth, *results_of(boxes, scores, masks=masks))
+        assert metrics["mask_AP"] == pytest.approx(100)
+        assert metrics["box_AP"] == pytest.approx(100)
+        assert metrics["mask_to_box_area"] == 1
 
 
 def test_no_detections_have_ap_0() -> None:

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from core.checkpoints.checkpoint import save_checkpoint
 from core.config.file import build_config, merge
 from core.config.recipe import load_recipe
+from core.evaluation import detection
 from core.evaluation.__main__ import main
 from core.model.build import build_model
 from tests.core.released_networks import NUM_CLASSES, synthetic_tensors
@@ -102,6 +103,14 @@ def test_limit_and_settings_change_what_is_done(command, tmp_path: Path) -> None
     assert f" 3 images, {found.total()} detections, " in out
     assert set(found) == {1, 2, 3}
     assert max(found.values()) == 4
+
+
+def test_the_network_computes_in_the_precision_of_the_recipe(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for = set()
+    monkeypatch.setattr(detection, "autocast", lambda *given: asked_for.add(given) or contextlib.nullcontext())
+    for precision in ("float32", "bfloat16"):
+        assert command("--set", f"training.precision={precision}", "--limit", "1")[0] == 0
+    assert asked_for == {("float32", "cpu"), ("bfloat16", "cpu")}
 
 
 def test_other_annotations_and_images_than_the_recipe_names(command, tmp_path: Path) -> None:
