@@ -4,7 +4,8 @@
 `results/comparison/<study>.md` and prints them. A difference from the reference is no error here: `python -m
 analysis.reference` judges it. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}`,
 `plots/<study>_sizes.{png,svg}`, `plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from
-pictures. All are written, whatever there is to show.
+pictures; for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. All are written, whatever there is
+to show.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.metrics import metric_files
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import empty_figure, save, sizes_figure, styled
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
@@ -58,8 +60,9 @@ def report_study(
     """
     name = study_file.stem
     data = with_spread(read_study_data(study_file, results_folder, cost), reference_folder)
-    texts = table_files(data)
-    files = [results_folder / "tables" / file for file in texts]
+    tables = table_files(data)
+    texts = {f"tables/{file}": text for file, text in tables.items()} | metric_files(data)
+    files = [results_folder / path for path in texts]
     for path, text in zip(files, texts.values(), strict=True):
         write_text(path, text)
     table = study_table(data)
@@ -68,7 +71,7 @@ def report_study(
     comparison = compare_study(data, reference_folder)
     compared = results_folder / "comparison" / f"{name}.md"
     write_text(compared, f"# Comparison with the reference\n\n{comparison.text}\n{_records_line(data.records)}\n")
-    return StudyReport(texts[f"{name}.md"], comparison, (*files, compared), study_verdict(data), table)
+    return StudyReport(tables[f"{name}.md"], comparison, (*files, compared), study_verdict(data), table)
 
 
 def write_tables(results_folder: Path, study_files: Path) -> None:

@@ -45,6 +45,9 @@ def test_without_a_reference_everything_is_written_and_nothing_fails(
         "plots/loss_terms_curves.svg",
         "plots/loss_terms_pictures.png",
         "comparison/loss_terms.md",
+        "metrics/loss_terms.json",
+        "plots/data/loss_terms_arms.csv",
+        "plots/data/loss_terms_curves.csv",
     }
     assert "No reference for recipe `shapes`" in capsys.readouterr().out
 
@@ -125,7 +128,7 @@ def test_a_study_with_a_figure_of_its_own_has_the_same_files(run, tmp_path, writ
     file = write_study(tmp_path / "results", "color_threshold", aps)
     write_edge_purity(tmp_path / "results", {0.0: (1.0, 0.9), 0.3: (0.5, 1.0)})
     assert run("--study-files", str(file.parent)) == 0
-    written = {path.name for folder in ("tables", "plots") for path in (tmp_path / "results" / folder).iterdir()}
+    written = {path.name for folder in ("tables", "plots") for path in (tmp_path / "results" / folder).glob("*.*")}
     assert written == {
         *(f"color_threshold.{kind}" for kind in ("md", "csv", "tex", "png", "svg")),
         *(f"color_threshold_{figure}.{kind}" for figure in ("sizes", "curves") for kind in ("png", "svg")),
@@ -138,7 +141,7 @@ def test_a_study_whose_trials_all_failed_has_the_same_files_and_they_say_so(run,
     said = []
     monkeypatch.setattr("analysis.report.empty_figure", lambda text: said.append(text) or empty_figure(text))
     assert run("--study-files", str(file.parent)) == 0
-    written = {path.name for path in (tmp_path / "results/plots").iterdir()}
+    written = {path.name for path in (tmp_path / "results/plots").glob("*.*")}
     assert written == {
         *(f"color_threshold{figure}.{kind}" for figure in ("", "_sizes", "_curves") for kind in ("png", "svg")),
         "color_threshold_pictures.png",

@@ -204,7 +204,7 @@ def two_studies(tmp_path, monkeypatch, write_study, write_edge_purity):
     monkeypatch.setattr("analysis.report.draw_study", lambda *arguments: [])
     assert report(["--study-files", "results/studies"]) == 0
     assert published_tables(["--study-files", "results/studies"]) == 0
-    Path("results/plots").mkdir()
+    Path("results/plots").mkdir(exist_ok=True)
     for stem in ("color_threshold", "warmup_curves"):
         imsave(f"results/plots/{stem}.png", np.zeros((8, 8, 3)))
 
