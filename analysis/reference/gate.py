@@ -1,6 +1,6 @@
 """The gate: whether results agree with the committed reference of their recipe. `python -m analysis.reference`.
 
-Prints a line for each study and one for all, writes them to `results/comparison/summary.md`, and exits with 1 where a
+Prints a line for each study and one for all, writes them to `results/comparison_summary.md`, and exits with 1 where a
 study differs, a trial is missing, or an order turned over that the reference holds with certainty. Where a recipe has
 no reference, nothing fails, and the line says so. `python -m analysis.report` writes the tables behind these lines.
 """
@@ -15,7 +15,7 @@ from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
 from core.files.atomic import write_text
 
-SUMMARY = Path("comparison/summary.md")
+SUMMARY = Path("comparison_summary.md")
 
 
 def judge_study(study_file: Path, results_folder: Path, reference_folder: Path | None) -> StudyComparison | str:
