@@ -1,7 +1,7 @@
 """The few numbers that DVC shows by default: `python -m analysis.headline` writes `results/metrics.json`.
 
-They are the mask AP of each arm of the set's first study: `dvc metrics show`, and columns of `dvc exp show`. All arms of
-all studies are in `results/metrics/<study>.json`: `dvc metrics diff --targets results/metrics/*.json`.
+They are the mask AP of each arm of the set's first study: `dvc metrics show`, and columns of `dvc exp show`. All arms
+of all studies are in `results/metrics/<study>.json`: `dvc metrics diff --targets results/metrics/*.json`.
 """
 
 import argparse
