@@ -69,7 +69,7 @@ def test_instances_below_the_score_are_left_out(checkpoint: Path) -> None:
 def test_a_folder_without_images_is_named(checkpoint: Path) -> None:
     for photo in (checkpoint.parent / "photos").iterdir():
         photo.unlink()
-    with pytest.raises(ValueError, match="photos: no image in this folder"):
+    with pytest.raises(ValueError, match="photos: found no image in this folder"):
         run(checkpoint, 0.0)
 
 
