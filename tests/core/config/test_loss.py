@@ -41,7 +41,7 @@ def test_one_term_above_zero_is_enough(name: str) -> None:
 
 def test_a_mask_loss_without_a_term_is_refused_though_the_semantic_loss_has_a_weight() -> None:
     names = "dice, mask_projection, mask_pairwise, projection, pairwise, box_mask"
-    with pytest.raises(ValidationError, match=f"{names} are all 0, expected a mask term above 0"):
+    with pytest.raises(ValidationError, match=f"{names} are all 0, expected at least one mask term above 0"):
         LossConfig(**NONE, semantic=1.0)
 
 
