@@ -75,7 +75,7 @@ def test_a_folder_without_images_is_named(checkpoint: Path) -> None:
 
 def test_a_file_that_is_no_checkpoint_is_named(checkpoint: Path) -> None:
     checkpoint.write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a torch file"):
         run(checkpoint, 0.0)
 
 

@@ -201,7 +201,7 @@ def test_unknown_recipe_and_unreadable_checkpoint_are_named(command, tmp_path: P
     assert "recipe 'smok': no file" in command(recipe="smok")[2]
     assert "nowhere.pth: cannot be read (No such file" in command(checkpoint=tmp_path / "nowhere.pth")[2]
     (tmp_path / "text.pth").write_text("no checkpoint")
-    assert "text.pth is no torch file" in command(checkpoint=tmp_path / "text.pth")[2]
+    assert "text.pth: not a torch file" in command(checkpoint=tmp_path / "text.pth")[2]
     torch.save({"format": 99}, tmp_path / "newer.pt")
     assert "newer.pt: expected a checkpoint of format" in command(checkpoint=tmp_path / "newer.pt")[2]
 
