@@ -224,7 +224,7 @@ def test_a_missing_archive_is_told_with_its_url(
 ) -> None:
     del server.files["/voc2012/VOCtrainval_11-May-2012.tar"]
     assert command("voc") == 2
-    expected = f"error: {server.url}/voc2012/VOCtrainval_11-May-2012.tar: the server answers 404 Not Found"
+    expected = f"error: {server.url}/voc2012/VOCtrainval_11-May-2012.tar: server returned 404 Not Found"
     assert expected in capsys.readouterr().err
 
 
