@@ -99,7 +99,7 @@ def _edge_chunks(
 
 
 def _runs(counts: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Split the locations into runs of at most EDGES_PER_CHUNK edges (or one location): low, high (exclusive), edges."""
+    """Split the locations into runs of at most EDGES_PER_CHUNK edges (or one location): low, end, edges."""
     low, size = 0, 0
     for high, count in enumerate(counts):
         if size and size + count > EDGES_PER_CHUNK:

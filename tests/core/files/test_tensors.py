@@ -167,7 +167,7 @@ def test_numbers_of_either_byte_order_are_read(tmp_path: Path, numbers: str) -> 
 
 @pytest.mark.parametrize("array", [np.array([None, {}]), np.array(["text"]), np.zeros(1, "c8"), np.zeros(1, "M8[s]")])
 def test_arrays_of_anything_but_numbers_are_refused(tmp_path: Path, array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"w\.pkl: not a pickle .*: an array has dtype '\w+', expected integers"):
+    with pytest.raises(ValueError, match=r"w\.pkl: not a pickle .*: an array has dtype '\w+', expected numbers"):
         read_tensors(pickled(tmp_path / "w.pkl", {"a": array}))
 
 

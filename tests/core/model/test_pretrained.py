@@ -61,7 +61,9 @@ def test_a_missing_file_a_text_file_and_a_bare_tensor_are_refused(tmp_path, save
 
 
 def test_an_unknown_package_is_refused():
-    with pytest.raises(ValueError, match=r"'package:resnet7', known packages: efficientnet_lite0, shapes_trunk"):
+    with pytest.raises(
+        ValueError, match=r"'package:resnet7', expected one of package:efficientnet_lite0, package:shapes_trunk"
+    ):
         load_weights(trunk(), "package:resnet7")
 
 
