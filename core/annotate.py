@@ -35,10 +35,10 @@ ANNOTATIONS = "annotations.json"
 
 
 def list_photos(images: Path, categories: list[str]) -> dict[str, Any]:
-    """A COCO file's content for the photos of a folder, not yet annotated; what is no image is left out.
+    """The content of a COCO file that lists the photos of a folder, without annotations; other files are skipped.
 
     Raises:
-        ValueError: if the folder holds no image, or one whose header cannot be read.
+        ValueError: if the folder has no image, or one whose header cannot be read.
     """
     entries = []
     for path in sorted(path for path in images.iterdir() if path.is_file()):
@@ -51,15 +51,15 @@ def list_photos(images: Path, categories: list[str]) -> dict[str, Any]:
             raise ValueError(f"{path}: cannot be read as an image ({error})") from error
         entries.append({"id": len(entries) + 1, "file_name": path.name, "width": width, "height": height})
     if not entries:
-        raise ValueError(f"{images}: no image in this folder")
+        raise ValueError(f"{images}: found no image in this folder")
     names = [{"id": label, "name": name} for label, name in enumerate(categories, 1)]
     return {"images": entries, "categories": names, "annotations": []}
 
 
 def annotate(checkpoint: Path, images: Path, out: Path, compute: Compute, *, min_score: float) -> int:
-    """Write `out/annotations.json` (COCO, masks run-length encoded, with scores) and a PNG per photo.
+    """Write `out/annotations.json` (COCO, run-length encoded masks, scores) and a PNG per photo.
 
-    Returns the number of instances, those with a score of at least `min_score`.
+    Returns the number of instances with a score of at least `min_score`; the others are left out.
     """
     model, config, categories = load_checkpoint_network(checkpoint, device=compute.device)
     content = list_photos(images, categories)
@@ -96,19 +96,19 @@ def run(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.annotate",
-        description="Annotate the photos of a folder with a trained network: a COCO file, and a picture of each.",
+        description="Annotate a folder of photos with a trained network: writes a COCO file and a picture of each.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--checkpoint",
         type=Path,
         required=True,
-        help="checkpoint.pt below store/KEY; KEY: trial_key in results/*.csv",
+        help="checkpoint.pt in store/KEY, where KEY is a trial_key of results/*.csv",
     )
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write annotations.json and pictures to")
-    parser.add_argument("--min-score", type=float, default=0.5, help="instances below this score are left out")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to compute")
+    parser.add_argument("--out", type=Path, required=True, help="output folder for annotations.json and the pictures")
+    parser.add_argument("--min-score", type=float, default=0.5, help="leave out instances below this score")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda or cuda:N")
     return run_command(partial(run, parser.parse_args(arguments)))
 
 

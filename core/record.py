@@ -1,6 +1,6 @@
-"""The record of a trial: what went in, what came out, and the key that says which training it was.
+"""The record of a trial: its inputs, its results, and the key that identifies the training.
 
-The sweep writes records and the analysis reads them; nothing here loads torch.
+The sweep writes records and the analysis reads them; this module does not import torch.
 """
 
 import csv
@@ -29,9 +29,9 @@ METRICS = (  # columns of a study's CSV; AP in percent
     "box_AP",
     "mask_to_box_area",
 )
-DIGITS = 4  # of a metric in the CSV, after the point; the record keeps every digit
-TRIAL_COLUMNS = ("study", "arm", "seed", "trial_key")  # what comes first in a row, before the fields that vary
-OUTCOME_COLUMNS = (*METRICS, "status", "reason")  # what comes last
+DIGITS = 4  # decimals of a metric in the CSV; the record keeps every digit
+TRIAL_COLUMNS = ("study", "arm", "seed", "trial_key")  # first columns of a row, before the fields that vary
+OUTCOME_COLUMNS = (*METRICS, "status", "reason")  # last columns
 
 
 def trial_key(config: Config | Mapping[str, Any], seed: int, *, data_digest: str, code: str) -> str:
@@ -41,7 +41,7 @@ def trial_key(config: Config | Mapping[str, Any], seed: int, *, data_digest: str
 
 
 def _number_or_none(value: Any) -> int | float | None:
-    """Validate: a number; None for one that is not finite, which JSON does not know."""
+    """Validate a number; None if it is not finite, which JSON cannot express."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -53,30 +53,30 @@ Number = Annotated[int | float | None, PlainValidator(_number_or_none)]
 
 
 class Record(BaseModel):
-    """One trial. A field that this version does not know is kept as it came.
+    """One trial. Fields that this version does not know are kept unchanged.
 
-    The fields are in the order of the file. Those with a default may be missing: not known yet, not in this place, or
-    not written by the version that ran the trial.
+    The fields are in the order of the file. Those with a default may be missing: not known yet, not stored in this
+    place, or not written by the version that ran the trial.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    study: str | None = None  # with `arm`, only beside the results of a study: several may share a trial
+    study: str | None = None  # like `arm`, only set in the results of a study: several studies may share a trial
     arm: str | None = None
     key: str
     status: Literal["ok", "failed"]
-    reason: str  # of a failure, one line; empty otherwise
-    config: dict[str, Any]  # every setting, nested; plain, since settings come and go
+    reason: str  # why it failed, one line; empty if it did not
+    config: dict[str, Any]  # every setting, nested; a plain dict, since settings change between versions
     seed: int
     data_digest: str
-    code: str  # digest of the code and the packages that the trial ran
+    code: str  # digest of the code and the packages that ran the trial
     git_revision: str | None = None
     git_dirty: bool | None = None
     versions: dict[str, str] = {}  # by package
     device: str | None = None
-    precision: str | None = None  # in which the network computed
+    precision: str | None = None  # of the network
     threads: int | None = None
-    metrics: dict[str, Number]  # METRICS and more; None: nothing to find; empty for a failed trial
+    metrics: dict[str, Number]  # METRICS and more; None: no annotation to find; empty for a failed trial
     per_class: dict[str, Number] = {}  # mask AP in percent by class name
     curves: list[dict[str, Number]]  # the numbers of each epoch
     pictures: list[str]  # names of PNG files
@@ -89,32 +89,32 @@ class Record(BaseModel):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two records those of one training; see `training_identity`."""
+        """Equal for two records of the same training; see `training_identity`."""
         return training_identity(self.config, self.seed, self.data_digest)
 
     @property
     def expected_key(self) -> str:
-        """The key that follows from the other fields; `key` is another one if one of them was edited."""
+        """The key computed from the other fields; differs from `key` if one of them was edited."""
         return trial_key(self.config, self.seed, data_digest=self.data_digest, code=self.code)
 
     def changed(self, **fields: Any) -> "Record":
-        """A copy with these fields, checked like any record."""
+        """A copy with these fields replaced, validated like any record."""
         if unknown := sorted(fields.keys() - Record.model_fields.keys()):
             raise TypeError(f"a record has no field {', '.join(unknown)}")
         return Record.model_validate(self.content() | fields)
 
     def content(self) -> dict[str, Any]:
-        """What the file holds, as JSON knows it: the fields that were given, and no others."""
+        """The content of the file as JSON values: only the fields that were set."""
         return self.model_dump(exclude_unset=True)
 
     def to_json(self) -> str:
         return json.dumps(self.content(), indent=1, allow_nan=False)
 
     def row(self, varied: Sequence[str]) -> list[str]:
-        """The trial's cells in the CSV of a study that varies the fields of these dotted names.
+        """The row of this trial in the CSV of a study; `varied` are the dotted names of the fields that vary.
 
         Raises:
-            ValueError: for a name that is no setting of the trial.
+            ValueError: if a name is not a setting of the trial.
         """
         settings = leaves(self.config)
         if missing := [name for name in varied if name not in settings]:
@@ -125,9 +125,9 @@ class Record(BaseModel):
 
 
 def study_csv(records: Iterable[Record], varied: Sequence[str]) -> str:
-    """The CSV of a study, one row a record; equal records give equal text.
+    """The CSV of a study, one row per record; equal records give equal text.
 
-    A failed trial is a hole: no metrics, its status and its reason.
+    A failed trial leaves its metrics empty and states its status and reason.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -137,11 +137,11 @@ def study_csv(records: Iterable[Record], varied: Sequence[str]) -> str:
 
 
 def read_record(path: str | Path) -> Record:
-    """Read one trial's record; null stands for a number that is not finite.
+    """Read the record of one trial; null means a number that is not finite.
 
     Raises:
-        ValueError: if the file cannot be read, or is no record: names the file, the field, what was found there and
-            what was expected.
+        ValueError: if the file cannot be read or is not a record; names the file, the field, the value found and the
+            value expected.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -150,7 +150,7 @@ def read_record(path: str | Path) -> Record:
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: found {content!r:.60}, expected a record: fields by name")
+        raise ValueError(f"{path}: found {content!r:.60}, expected a record (a JSON object)")
     try:
         return Record.model_validate(content)
     except ValidationError as error:

@@ -1,17 +1,17 @@
-"""How the commands end: with status 0, with one message and status 2 for wrong input, with 130 if interrupted."""
+"""Exit status of the commands: 0, 2 after one message about wrong input, 130 if interrupted."""
 
 import sys
 from collections.abc import Callable
 
 WRONG_INPUT = 2
-INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+INTERRUPTED = 130  # shell convention: 128 + SIGINT
 
 
 def run_command(work: Callable[[], int | None], *, prints: Callable[[str], bool] = lambda message: True) -> int:
-    """Do the work of a command; returns the status for the shell: 0, or what the work returns.
+    """Run the work of a command and return the exit status: 0, or what the work returns.
 
-    What was given wrongly (ValueError), cannot be read or written (OSError) or diverges (FloatingPointError) is one
-    message on stderr and status 2. Several workers may have the same message: `prints` says whether this one prints it.
+    Wrong input (ValueError), failed reads or writes (OSError) and divergence (FloatingPointError) print one message to
+    stderr and return status 2. Several workers may fail with the same message: `prints` decides which one prints it.
     """
     try:
         return work() or 0

@@ -1,4 +1,4 @@
-"""What a training or an evaluation computes with: one value in place of four arguments."""
+"""The compute resources of a training or an evaluation: one value in place of four arguments."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from core.compute.workers import ALONE, Workers
 
 @dataclass(frozen=True)
 class Compute:
-    """The means of this process; one that works alone on the CPU, and says nothing, by default."""
+    """Resources of this process; by default a single process on the CPU, without progress bars."""
 
     device: str = "cpu"  # cpu, cuda or cuda:N
     workers: Workers = ALONE  # the processes that share the images
-    loader_processes: int = 0  # that read images for this one; 0: it reads them itself
-    progress: bool = False  # whether bars are shown
+    loader_processes: int = 0  # processes that load images for this one; 0: it loads them itself
+    progress: bool = False  # whether progress bars are shown

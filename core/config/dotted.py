@@ -1,4 +1,4 @@
-"""Settings by dotted name, such as `loss.dice`, and the nested settings that the names stand for."""
+"""Conversion between settings by dotted name, such as `loss.dice`, and nested settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from core.config.file import merge
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested settings by dotted name, in their order; a list is one value."""
+    """Flatten nested settings to values by dotted name, in order; a list is one value."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
@@ -15,7 +15,7 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(difference: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell dotted names out as sections: `{"loss.dice": 0}` becomes `{"loss": {"dice": 0}}`; nested input is kept."""
+    """Expand dotted names to sections: `{"loss.dice": 0}` becomes `{"loss": {"dice": 0}}`; nested input is kept."""
     result: dict[str, Any] = {}
     for name, value in difference.items():
         value = nested(value) if isinstance(value, dict) else value

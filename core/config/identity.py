@@ -1,4 +1,4 @@
-"""Which training it is: its settings, its seed, and the content of its data wherever that lies."""
+"""What identifies a training: its settings, its seed and the content of its data, wherever the files are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ WEIGHTS = "model.backbone.weights"
 
 
 def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest: str) -> dict[str, Any]:
-    """What two equal trainings share, as JSON knows it: checkpoints, the store and the records all go by it.
+    """What identifies a training, as JSON values; checkpoints, the store and the records all compare it.
 
-    `config` may be the nested settings of a record, which another version of the code has written.
-    The recipe's name and the places of files change no result and do not count: `data.root`, and a path in
-    `model.backbone.weights`, in whose stead it says "a file". What lies in these places counts by `data_digest`.
+    `config` may be the nested settings of a record, which another version of the code may have written.
+    The name of the recipe and the paths of files do not affect results and are excluded: `data.root`, and a path in
+    `model.backbone.weights`, which is replaced by "a file". The content of these files counts through `data_digest`.
     """
     settings = leaves(config.model_dump(mode="json") if isinstance(config, Config) else config)
     for place in ("name", "data.root"):
@@ -27,10 +27,10 @@ def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest
 
 
 def pseudo_mask_identity(config: Config, seed: int, data_digest: str, *, images_per_step: int) -> dict[str, Any]:
-    """What pseudo masks belong to, as JSON knows it.
+    """What identifies a set of pseudo masks, as JSON values.
 
-    A teacher's belong to its training. GrabCut's depend on no network: of the settings, only those count that say which
-    images are used and who has a mask.
+    The masks of a teacher belong to its training. GrabCut's depend on no network: only the settings count that select
+    the images and the instances with a mask.
     """
     method = config.supervision.pseudo_masks
     identity = training_identity(config, seed, data_digest)
@@ -43,11 +43,11 @@ def pseudo_mask_identity(config: Config, seed: int, data_digest: str, *, images_
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Each value of two identities that differs, by its dotted name: `loss.dice is 1.0 instead of 0.5`."""
+    """The values in which two identities differ, by dotted name: `loss.dice is 1.0 instead of 0.5`."""
     theirs, ours = leaves(found), leaves(expected)
 
     def shown(values: dict[str, Any], name: str) -> str:
-        return repr(values[name]) if name in values else "not there"
+        return repr(values[name]) if name in values else "missing"
 
     return [
         f"{name} is {shown(theirs, name)} instead of {shown(ours, name)}"

@@ -1,4 +1,4 @@
-"""Settings of training and inference, but for the loss: assignment, schedule, thresholds of detections."""
+"""Settings of training and inference, except the loss: assignment, schedule, detection thresholds."""
 
 from typing import Annotated, Literal
 
@@ -8,9 +8,9 @@ from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, P
 
 
 class AssignmentConfig(Frozen):
-    # px; level i takes max(ltrb) between boundary i-1 and i
+    # px; level i is assigned objects with max(ltrb) between boundaries i-1 and i
     size_boundaries: Annotated[tuple[Positive, ...], AfterValidator(increasing)] = (64, 128, 256, 512)
-    center_radius: NonNegative = 1.5  # strides around the center; 0 takes the whole box
+    center_radius: NonNegative = 1.5  # in strides around the center; 0: the whole box
     center: Literal["box", "rasterized_box", "mask"] = "box"  # AdelaiDet: rasterized_box for BoxInst, mask for CondInst
     selection: Literal["best_per_instance", "random"] = "best_per_instance"  # CondInst: random
     max_masks: Count = 64  # per image for best_per_instance, per batch for random (CondInst: 500)
@@ -19,10 +19,10 @@ class AssignmentConfig(Frozen):
 class TrainingConfig(Frozen):
     steps: Count | None = 90_000  # optimizer steps; None: from epochs
     epochs: Count | None = None
-    batch_size: Count = 16  # images that a worker holds at once
+    batch_size: Count = 16  # images per worker and forward pass
     accumulation: Count = 1  # batches whose gradients are averaged in one step; each normalizes its own losses
-    # images a step for which learning_rate, steps and warmup_steps are stated: they are scaled to the effective batch,
-    # batch_size x accumulation x workers; None: they are taken as they are. sgd only
+    # images per step for which learning_rate, steps and warmup_steps are given; they are scaled to the effective batch,
+    # batch_size x accumulation x workers. None: no scaling. sgd only
     schedule_batch_size: Count | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.01
@@ -30,9 +30,9 @@ class TrainingConfig(Frozen):
     weight_decay: NonNegative = 1e-4  # not on normalization layers
     schedule: Literal["step", "one_cycle"] = "step"
     warmup_steps: Annotated[int, Field(ge=0)] = 1000  # linear from learning_rate * 0.001
-    # step: shares of the schedule at which the rate falls tenfold
+    # step: shares of the schedule at which the learning rate drops by a factor of 10
     drops: Annotated[tuple[Fraction, ...], AfterValidator(increasing)] = (60 / 90, 80 / 90)
-    warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the rate rises
+    warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the learning rate rises
     clip_gradient_norm: Positive | None = None  # AdelaiDet does not clip
     # bfloat16: autocast of the network, losses in float32; float32 on a device without instructions for bfloat16
     precision: Precision = "float32"
@@ -48,8 +48,8 @@ class TrainingConfig(Frozen):
     def _linear_rule_is_for_sgd(self) -> "TrainingConfig":
         if self.schedule_batch_size is not None and self.optimizer != "sgd":
             raise ValueError(
-                f"schedule_batch_size is {self.schedule_batch_size}, but optimizer is {self.optimizer}: the learning "
-                "rate is scaled in proportion to the batch, which is a rule for sgd; expected null"
+                f"schedule_batch_size is {self.schedule_batch_size}, but optimizer is {self.optimizer}: scaling the "
+                "learning rate in proportion to the batch is a rule for sgd; expected null"
             )
         return self
 

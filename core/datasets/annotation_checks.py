@@ -1,4 +1,4 @@
-"""What can be wrong with a COCO annotation file; each problem names the image or the annotation it is found in."""
+"""Checks of COCO annotation files; each problem names the image or the annotation that it is found in."""
 
 import math
 from collections import Counter
@@ -12,10 +12,10 @@ NUM_SHOWN = 8  # category ids in a message
 
 
 def check_sections(content: Any, source: object, *, kind: str) -> None:
-    """Refuse what is not laid out as a COCO file; `source` and `kind` (instances, image_info) name it in the message.
+    """Reject content that is not structured as a COCO file; `source` and `kind` (instances, image_info) are for errors.
 
     Raises:
-        ValueError: if a section is missing, or one of its entries has no integer id or lacks another required key.
+        ValueError: if a section is missing, or an entry has no integer id or lacks another required key.
     """
     for section, keys in REQUIRED_KEYS.items():
         entries = content.get(section) if isinstance(content, dict) else None
@@ -29,16 +29,16 @@ def check_sections(content: Any, source: object, *, kind: str) -> None:
 
 
 def repeated_ids(content: dict[str, Any]) -> list[str]:
-    """Problems of ids that name more than one entry of a section."""
+    """Problems with ids that several entries of a section share."""
     problems = []
     for section in REQUIRED_KEYS:
         counts = Counter(entry["id"] for entry in content[section])
-        problems += [f"{section}: id {i} stands {n} times, expected once" for i, n in counts.items() if n > 1]
+        problems += [f"{section}: id {i} appears {n} times, expected once" for i, n in counts.items() if n > 1]
     return problems
 
 
 def image_problem(image: dict[str, Any]) -> str | None:
-    """What is wrong with the entry of an image; whether its file exists is not looked at."""
+    """What is wrong with the entry of an image; does not check whether its file exists."""
     if not isinstance(image["file_name"], str):
         return f"image {image['id']}: file_name is {image['file_name']!r:.60}, expected a string"
     name = PurePosixPath(image["file_name"])
@@ -57,9 +57,9 @@ def has_size(image: dict[str, Any]) -> bool:
 def annotation_problem(
     annotation: dict[str, Any], images: dict[int, dict[str, Any]], label_of: dict[int, int]
 ) -> str | None:
-    """What is wrong with an annotation's image, category or box; `images` and `label_of` are by id."""
+    """What is wrong with an annotation's image, category or box; `images` and `label_of` are keyed by id."""
     for key in ("image_id", "category_id"):
-        if not isinstance(annotation.get(key), int | float):  # 7.0 is found as 7
+        if not isinstance(annotation.get(key), int | float):  # 7.0 is looked up as 7
             return _in_annotation(annotation, f"{key} is {annotation.get(key)!r:.60}, expected an integer")
     image = images.get(annotation["image_id"])
     if image is None:
@@ -86,7 +86,7 @@ def _box_problem(box: Any, image: dict[str, Any]) -> str | None:
 
 
 def evaluation_problems(content: dict[str, Any]) -> list[str]:
-    """Areas and segmentations, those of crowds included, that pycocotools cannot read; all else must be sound."""
+    """Areas and segmentations, including those of crowds, that pycocotools cannot read; the rest must be valid."""
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     problems = []
     for annotation in content["annotations"]:
@@ -106,5 +106,5 @@ def _in_annotation(annotation: dict[str, Any], problem: str) -> str:
 
 
 def located(annotation_id: int, image_id: Any, problem: str) -> str:
-    """The problem with the annotation and the image that it is found in."""
+    """The problem, prefixed with the annotation and the image that it is found in."""
     return f"annotation {annotation_id} (image {image_id}): {problem}"

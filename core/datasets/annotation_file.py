@@ -1,4 +1,4 @@
-"""A COCO annotation file: read and checked once, then handed on with its content to all who use it."""
+"""A COCO annotation file: read and checked once, then passed with its content to everything that uses it."""
 
 import hashlib
 import json
@@ -23,12 +23,12 @@ from core.datasets.annotation_checks import (
 from core.datasets.masks import segmentation_problem
 
 MAX_PROBLEMS_SHOWN = 5
-MAX_OVERHANG = 2.0  # px; rounding explains less than that
+MAX_OVERHANG = 2.0  # px; more than rounding can explain
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image and its G instances; crowds and boxes without area are counted but not among them."""
+    """One image and its G instances; crowds and boxes without area are only counted."""
 
     image_id: int
     file_name: str  # relative to the image folder
@@ -37,10 +37,10 @@ class ImageRecord:
     boxes: Float[np.ndarray, "G 4"]  # xyxy, clipped to the image
     labels: Int64[np.ndarray, " G"]
     annotation_ids: tuple[int, ...]
-    segmentations: tuple[Any, ...]  # as in the file, unchecked; None where there is none
+    segmentations: tuple[Any, ...]  # as in the file, unchecked; None if missing
     num_crowds: int
     num_flat_boxes: int  # width or height 0: COCO has a few
-    num_clipped_boxes: int  # reach past the image by more than MAX_OVERHANG
+    num_clipped_boxes: int  # extend past the image by more than MAX_OVERHANG
 
     def segmentation_problems(self) -> list[str]:
         """Segmentations of the instances that cannot be rasterized."""
@@ -53,31 +53,31 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """The content of a COCO file, and what it says of each image.
+    """The content of a COCO file, also as one record per image.
 
-    Segmentations are handed on unchecked: only those who use a mask look at it (`ImageRecord.segmentation_problems`,
-    `check_for_evaluation`). Whatever else is wrong is in `problems`: those who need a sound file call `raise_problems`.
+    Segmentations are not checked on reading but where masks are used (`ImageRecord.segmentation_problems`,
+    `check_for_evaluation`). All other problems are in `problems`; callers that need a valid file use `raise_problems`.
     """
 
     path: Path  # names the file in messages
     image_folder: Path
-    content: dict[str, Any] = field(repr=False)  # as JSON holds it; not to be written to
-    fingerprint: bytes  # SHA-256 of the file, or of content that came from memory
+    content: dict[str, Any] = field(repr=False)  # as in the JSON file; do not modify
+    fingerprint: bytes  # SHA-256 of the file, or of content from memory
     categories: list[str]  # names by label; labels follow the order of the category ids
     category_ids: list[int]  # by label
     images: list[ImageRecord]  # by image id
-    missing_images: list[str]  # names of those whose file is not in the image folder
+    missing_images: list[str]  # file names not found in the image folder
     problems: list[str]
 
     @classmethod
     def read(cls, path: Path, image_folder: Path, *, annotated: bool = True) -> "AnnotationFile":
         """Read a file of boxes with or without masks, and look for its images in `image_folder`.
 
-        `annotated` is false for a mere list of images, such as COCO's image_info files: it needs no section
-        `annotations`, and one that it has is left out.
+        `annotated` is false for a list of images only, such as COCO's image_info files: the section `annotations` may
+        be missing, and is ignored if present.
 
         Raises:
-            ValueError: if the file cannot be read or lacks a section, or there is no such folder.
+            ValueError: if the file cannot be read or lacks a section, or the folder does not exist.
         """
         content, fingerprint = _read_json(path)
         if not annotated and isinstance(content, dict):
@@ -87,10 +87,10 @@ class AnnotationFile:
 
     @classmethod
     def from_content(cls, content: dict[str, Any], *, path: Path, image_folder: Path) -> "AnnotationFile":
-        """The file that would hold this content; nothing is read from `path`, which names it in messages.
+        """Build from content in memory; `path` is not read, it names the file in messages.
 
         Raises:
-            ValueError: as for a file that is read.
+            ValueError: as `read`.
         """
         check_sections(content, path, kind="instances")
         return cls._checked(content, path, image_folder, hashlib.sha256(json.dumps(content).encode()).digest())
@@ -141,10 +141,10 @@ class AnnotationFile:
         )
 
     def raise_problems(self, found: Sequence[str] = ()) -> None:
-        """Refuse a file with problems, its own and those `found` in it by another check.
+        """Reject a file with problems, its own or those `found` by another check.
 
         Raises:
-            ValueError: names the file and the first few problems.
+            ValueError: if there are problems; names the file and the first few of them.
         """
         problems = [*self.problems, *found]
         if problems:
@@ -153,10 +153,10 @@ class AnnotationFile:
             raise ValueError("\n  ".join([f"{self.path}: {len(problems)} problem(s)", *shown]))
 
     def check_for_evaluation(self) -> None:
-        """Refuse a file that pycocotools cannot evaluate against, for an area or a segmentation, crowds' included.
+        """Reject a file with areas or segmentations, including those of crowds, that pycocotools cannot evaluate.
 
         Raises:
-            ValueError: names the file, the annotation ids, what was found.
+            ValueError: if there are any; names the file, the annotation ids and the values found.
         """
         self.raise_problems()
         self.raise_problems(evaluation_problems(self.content))

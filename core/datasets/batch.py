@@ -1,4 +1,4 @@
-"""Samples of several sizes as one batch."""
+"""Collate samples of different sizes into a batch."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annota
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """A batch of samples, padded at the right and the bottom: images with 0, masks with false, classes with none."""
+    """Pad samples at the right and the bottom to a batch: images with 0, masks with false, classes with BACKGROUND."""
     height, width = (padded_side(max(sample.image.shape[axis] for sample in samples)) for axis in (1, 2))
     images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
     for image, sample in zip(images, samples, strict=True):
@@ -25,7 +25,7 @@ def collate(samples: list[Sample]) -> Batch:
 
 
 def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
-    """The annotations of an image that is padded to this size."""
+    """The annotations of an image after padding to this size."""
     grids = annotations.masks
     missing = (0, width // MASK_STRIDE - grids.shape[2], 0, height // MASK_STRIDE - grids.shape[1])
     classes = annotations.semantic_labels

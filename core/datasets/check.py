@@ -1,6 +1,6 @@
-"""Look through a data set before training on it: `python -m core.datasets.check --root DIR`.
+"""Check a data set before training on it: `python -m core.datasets.check --root DIR`.
 
-Prints what each annotation file holds and everything that is wrong with it; exits with 1 if anything is.
+Prints the content of each annotation file and all problems found; exits with status 1 if there are any.
 """
 
 import argparse
@@ -23,7 +23,7 @@ MAX_PROBLEMS_PRINTED = 20
 
 
 def split_problems(file: AnnotationFile, progress: bool = False) -> list[str]:
-    """What is wrong with a split: its annotation file, all its masks, and each image as it decodes."""
+    """Problems of a split: of its annotation file, all masks, and all images, which are decoded."""
     problems = list(file.problems)
     for record in tqdm(file.images, desc=file.path.name, unit="image", disable=not progress, leave=False):
         problems += record.segmentation_problems()
@@ -36,7 +36,7 @@ def split_problems(file: AnnotationFile, progress: bool = False) -> list[str]:
 
 
 def pair_problems(train: AnnotationFile, val: AnnotationFile) -> list[str]:
-    """What is wrong between the splits: other categories, shared images."""
+    """Problems between the splits: different categories, shared images."""
     problems = []
     if (train.category_ids, train.categories) != (val.category_ids, val.categories):
         found, expected = (dict(zip(f.category_ids, f.categories, strict=True)) for f in (val, train))
@@ -48,7 +48,7 @@ def pair_problems(train: AnnotationFile, val: AnnotationFile) -> list[str]:
 
 
 def summary(file: AnnotationFile) -> list[str]:
-    """What a split holds, a line each."""
+    """Lines that describe the content of a split."""
     instances = Counter(int(label) for record in file.images for label in record.labels)
     segmentations = [segmentation for record in file.images for segmentation in record.segmentations]
     with_mask = sum(has_area(segmentation) for segmentation in segmentations)
@@ -63,8 +63,8 @@ def summary(file: AnnotationFile) -> list[str]:
         f"  instances   {len(segmentations)}: {with_mask} with a mask, {len(segmentations) - with_mask} box only",
         f"  left out    {sum(record.num_crowds for record in file.images)} crowds, "
         f"{sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
-        f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that reach past their image"
-        " (many? a box is x, y, width, height)",
+        f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that extend past their image"
+        " (if many: boxes must be x, y, width, height)",
         f"  box sides   {small} under 32 px, {medium} under 96 px, {len(sides) - small - medium} larger",
         "  categories  label: id name (instances)",
         *(
@@ -80,9 +80,9 @@ def span(name: str, values: Iterable[int]) -> str:
 
 
 def check(root: Path, splits: list[tuple[str, str]]) -> int:
-    """Print what the splits hold and what is wrong with them; 1 if anything is.
+    """Print the content and the problems of the splits; returns 1 if there are problems, else 0.
 
-    `splits` are the training and the validation set: annotation file and image folder, under `root`.
+    `splits` are the training and the validation set: annotation file and image folder, relative to `root`.
     """
     problems, files = [], []
     for annotations, folder in splits:
@@ -96,17 +96,17 @@ def check(root: Path, splits: list[tuple[str, str]]) -> int:
         problems += [f"{file.path}: {problem}" for problem in split_problems(file, progress=True)]
         if turned := [r.file_name for r in file.images if is_turned_unseen(file.image_folder / r.file_name)]:
             print(
-                f"  turned      {len(turned)} images that viewers turn by EXIF, such as {turned[0]}: their size does "
-                "not tell whether the boxes are of the turned picture; the pixels are taken as stored, as in COCO"
+                f"  rotated     {len(turned)} images that viewers rotate or mirror by EXIF, such as {turned[0]}: their "
+                "size does not show which orientation the boxes refer to; pixels are used as stored, as in COCO"
             )
     if len(files) == len(splits):
         training_file, validation_file = files
         problems += pair_problems(training_file, validation_file)
         if not any(problem.startswith(f"{validation_file.path}:") for problem in problems):
-            found = evaluation_problems(validation_file.content)  # areas and crowds, which no data set reads
+            found = evaluation_problems(validation_file.content)  # areas and crowds, which `CocoDataset` does not read
             problems += [f"{validation_file.path}: {problem}" for problem in found]
         if any(not has_area(s) for record in validation_file.images for s in record.segmentations):
-            expected = "instances without a mask, expected one for each: mask AP needs them"
+            expected = "some instances have no mask, expected one for each: mask AP needs them"
             problems.append(f"{validation_file.path}: {expected}")
 
     for problem in problems[:MAX_PROBLEMS_PRINTED]:
@@ -118,17 +118,21 @@ def check(root: Path, splits: list[tuple[str, str]]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets.check",
-        description="Look through a COCO-format data set: what it holds, and what is wrong with it. "
-        "Annotations may lack `segmentation`: boxes are enough to train on, masks are needed to evaluate.",
+        description="Check a COCO-format data set: print its content and all problems. "
+        "Annotations may lack `segmentation`: boxes suffice for training, masks are needed for evaluation.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--root", type=Path, required=True, default=argparse.SUPPRESS, help="folder of the data set, as in params.yaml"
+        "--root",
+        type=Path,
+        required=True,
+        default=argparse.SUPPRESS,
+        help="folder of the data set, as data.root in params.yaml",
     )
-    parser.add_argument("--train-images", default="train", help="folder of the training images, under root")
-    parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, under root")
-    parser.add_argument("--val-images", default="val", help="folder of the validation images, under root")
-    parser.add_argument("--val-annotations", default="instances_val.json", help="COCO file, under root")
+    parser.add_argument("--train-images", default="train", help="folder of the training images, relative to root")
+    parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, relative to root")
+    parser.add_argument("--val-images", default="val", help="folder of the validation images, relative to root")
+    parser.add_argument("--val-annotations", default="instances_val.json", help="COCO file, relative to root")
     options = parser.parse_args(arguments)
     splits = [(options.train_annotations, options.train_images), (options.val_annotations, options.val_images)]
     return run_command(partial(check, options.root, splits))

@@ -1,4 +1,4 @@
-"""Fingerprint of a data set: a result belongs to what was read, not to where it lay."""
+"""Digest of a data set: results are identified by the content of the data, not by its path."""
 
 import hashlib
 from pathlib import Path
@@ -8,12 +8,12 @@ from core.datasets.annotation_file import AnnotationFile
 
 
 def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, workers: Workers = ALONE) -> str:
-    """Fingerprint of the annotation files and the images they name, wherever they lie: 16 hexadecimal digits.
+    """Digest of the content of the annotation files and their images, independent of paths: 16 hexadecimal digits.
 
-    Each of the `workers` reads a share of the images, and gets the fingerprint of all.
+    Each of the `workers` reads a share of the images and returns the digest of all.
 
     Raises:
-        ValueError: if an annotation file is wrong, or names an image that is missing.
+        ValueError: if an annotation file has problems, or an image is missing.
     """
     digest = hashlib.sha256()
     for file in (training_file, validation_file):

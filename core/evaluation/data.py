@@ -1,4 +1,4 @@
-"""The images to evaluate on: an annotated split, or test images of which there is a list and nothing else."""
+"""The images to evaluate on: an annotated split, or test images without public annotations."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,13 +15,13 @@ SHOWN = 5  # missing files that an error message lists
 def load_evaluation_set(
     data: DataConfig, split: Split, *, annotations: Path | None = None, images: Path | None = None
 ) -> tuple[CocoDataset, AnnotationFile]:
-    """Every image of the split, resized as for validation, and its annotation file; test-dev's has no annotations.
+    """All images of the split, resized as for validation, and its annotation file; test-dev's has no annotations.
 
-    `annotations` and `images`, a file and a folder, take the place of those that the config names.
+    `annotations` (a file) and `images` (a folder) replace those of the config.
 
     Raises:
-        ValueError: if the annotation file is missing or makes no sense, or if images are missing: says how many of
-            how many, and which are the first.
+        ValueError: if the annotation file is missing or invalid, or images are missing: says how many, and names the
+            first of them.
     """
     changes = dict(TEST_DEV) if split == "test-dev" else {}
     if annotations:

@@ -1,4 +1,4 @@
-"""Detection on a whole data set: every image through the network, shared among workers, in COCO's results format."""
+"""Detection on a whole data set, shared among workers, with results in COCO's format."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,11 +27,10 @@ def detect_images(
     precision: Precision = "float32",
     limit: int | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Box results and mask results of every image of the data set, of the first `limit` if that is given.
+    """Box results and mask results of all images of the data set, or of the first `limit`.
 
-    Runs in eval mode and puts every module back into the mode it came in. The network computes in
-    `network_precision`; scores, NMS and masks are float32 either way. Each of the workers takes a share of the images
-    and gets the results of all.
+    Runs in eval mode and restores the mode of every module. The network runs in its `network_precision`; scores, NMS
+    and masks are always float32. Each worker processes a share of the images and returns the results of all.
     """
     workers = compute.workers
     loader = DataLoader(
@@ -40,7 +39,7 @@ def detect_images(
         batch_size=inference.batch_size,
         collate_fn=collate,
         num_workers=compute.loader_processes,
-        generator=torch.Generator(),  # else each pass would draw a number from the global generator
+        generator=torch.Generator(),  # else each pass would draw from the global generator
     )
     thresholds = inference.model_dump(exclude={"batch_size"})
     results_of: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}  # by image id

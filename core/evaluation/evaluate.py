@@ -16,10 +16,10 @@ from core.evaluation.detection import detect_images
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one model on one data set, and the detections they were computed from.
+    """Metrics of a model on a data set, and the detections they were computed from.
 
-    Entry i of both results is one detection. They are two lists because pycocotools takes the area of a result that
-    has a box from the box: masks would be sorted into small, medium and large by their boxes.
+    Entry i of both results is one detection. There are two lists because pycocotools uses the box area for any result
+    with a box, and would then assign masks to small, medium and large by their boxes.
     """
 
     metrics: dict[str, float]  # the keys METRICS of coco_metrics; AP in percent, NaN: nothing to find
@@ -40,16 +40,16 @@ def evaluate(
     precision: Precision = "float32",
     limit: int | None = None,
 ) -> Evaluation:
-    """Detect on every image of the data set and compare with the annotation file that it shows.
+    """Run detection on all images of the data set and evaluate against its annotation file.
 
-    Other arguments as of `detect_images`; each of the workers gets the evaluation of all images.
+    Other arguments as in `detect_images`; each worker returns the evaluation of all images.
 
     Raises:
-        ValueError: before the network runs, if the data set is of another file, or the file has annotations that
-            pycocotools cannot read (`AnnotationFile.check_for_evaluation`).
+        ValueError: before the network runs, if the data set was read from another file, or pycocotools cannot read
+            some annotations (`AnnotationFile.check_for_evaluation`).
     """
     if dataset.annotation_path != file.path:
-        raise ValueError(f"the data set is of {dataset.annotation_path}, expected one of {file.path}")
+        raise ValueError(f"the data set was read from {dataset.annotation_path}, expected {file.path}")
     file.check_for_evaluation()
     box_results, mask_results = detect_images(model, dataset, inference, compute, precision=precision, limit=limit)
     scores = coco_metrics(

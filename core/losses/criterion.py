@@ -1,4 +1,4 @@
-"""The criterion: chooses, normalizes, weighs and sums the loss terms of one batch."""
+"""The criterion: selects, normalizes, weights and sums the loss terms of a batch."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from core.losses.projection import projection_loss
 from core.losses.semantic import semantic_loss
 from core.structures import Assignment, MaskTargets, Predictions, Selection
 
-# Of each term of the mask loss: (mask logits, its target, which of the T instances each location answers for) -> sum
-# over what is counted, count. Target and weight stand in `core.config.loss`.
+# For each term of the mask loss: (mask logits, target, index of the instance of each location, among T) -> sum, count.
+# Targets and weights are in `core.config.loss`.
 LOSS_OF = {
     "dice": dice_loss,
     "mask_projection": projection_loss,
@@ -30,7 +30,7 @@ LOSS_OF = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says of a batch: something at every location, and masks at the selected ones."""
+    """Output of the network for a batch: predictions at all locations, masks at the selected ones."""
 
     predictions: Predictions
     selection: Selection
@@ -39,7 +39,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Targets:
-    """What it should say."""
+    """Targets for the `Outputs` of the same batch."""
 
     assignment: Assignment
     masks: MaskTargets
@@ -47,15 +47,15 @@ class Targets:
 
 @dataclass(frozen=True)
 class Losses:
-    """The terms of one batch: class, box, centerness, and those terms of the mask loss that have a weight.
+    """The loss terms of a batch: class, box, centerness, and the terms of the mask loss with a weight above 0.
 
-    `weighted` includes the warm-up; training minimizes their `total`.
+    `weighted` includes the warm-up; training minimizes its sum, `total`.
     """
 
     unweighted: dict[str, Float[Tensor, ""]]
     weighted: dict[str, Float[Tensor, ""]]
     pairwise_warmup: float  # 0..1
-    edges_kept: float  # share of the box pixels' edges that are supervised; NaN where no term looked at their colors
+    edges_kept: float  # share of the box pixels' edges that are supervised; NaN if no term uses colors
 
     @property
     def total(self) -> Float[Tensor, ""]:
@@ -65,13 +65,13 @@ class Losses:
 def criterion(
     outputs: Outputs, targets: Targets, loss: LossConfig, *, step: int, steps: int, workers: Workers = ALONE
 ) -> Losses:
-    """Score what the network says of one batch; a term of weight 0 is not computed.
+    """Compute the losses of a batch; a term of weight 0 is not computed.
 
-    The losses give sums and counts; they are divided here alone. Counts are means over the `workers`, those of the
-    mask and semantic terms only with `mask_normalizer: all_workers`: each of AdelaiDet's workers counts its own.
+    The loss functions return sums and counts; only the criterion divides. Counts are averaged over the `workers`, but
+    those of the mask and semantic terms only with `mask_normalizer: all_workers` (AdelaiDet: each worker's own).
 
-    `step` of `steps` counts from 0. Without positives every term is 0, but the class term, and carries a gradient.
-    Predictions of less than float32 are raised to it.
+    `step`, out of `steps`, counts from 0. Without positives, all terms but the class term are 0 and have a gradient.
+    Predictions in lower precision are converted to float32.
     """
     mask_workers = workers if loss.mask_normalizer == "all_workers" else ALONE
     unweighted = {
@@ -88,7 +88,7 @@ def criterion(
 
 
 def pairwise_warmup(step: int, warmup_steps: int) -> float:
-    """Raise the pairwise weight linearly, from 1 / warmup_steps at step 0 to 1; AdelaiDet counts before it uses."""
+    """Pairwise weight, linear from 1 / warmup_steps at step 0 to 1, as AdelaiDet increments its counter first."""
     return min((step + 1) / warmup_steps, 1.0) if warmup_steps else 1.0
 
 
@@ -111,11 +111,11 @@ def _detection_terms(
 
 
 def _mask_terms(outputs: Outputs, targets: MaskTargets, loss: LossConfig, workers: Workers) -> dict[str, Tensor]:
-    """Score each selected location by the terms that learn from what its instance has: a mask, or a box only.
+    """Apply the terms that learn from masks to locations of instances with a mask, and the others to the rest.
 
-    A term is the sum over its locations divided by the number of all, so that a location weighs the same whichever way
-    it is supervised. A pairwise term has its mean over edges in place of each location's value. Of a batch that is all
-    one kind these are AdelaiDet's values.
+    A term is the sum over its locations divided by the number of all locations, so that a location has the same weight
+    however it is supervised. In a pairwise term, the mean over edges replaces the value of each location. If a batch
+    has only one kind of instance, these are AdelaiDet's values.
     """
     mask_logits, selection = _at_least_float32(outputs.mask_logits), outputs.selection
     with_mask = targets.has_mask[selection.target_index]
@@ -138,7 +138,7 @@ def _mask_terms(outputs: Outputs, targets: MaskTargets, loss: LossConfig, worker
 def _semantic_term(
     predictions: Predictions, targets: MaskTargets, loss: LossConfig, workers: Workers
 ) -> dict[str, Tensor]:
-    """Average over the cells that show an instance, where the network has the head."""
+    """Average over the cells that show an instance, if the network has the head."""
     if not loss.semantic or predictions.semantic_logits is None:
         return {}
     logits = _at_least_float32(predictions.semantic_logits)
@@ -149,7 +149,7 @@ def _semantic_term(
 def _mean(
     total: Float[Tensor, ""], count: int | Shaped[Tensor, ""], workers: Workers, *, at_least: float = 1.0
 ) -> Float[Tensor, ""]:
-    """Divide by the mean count of the workers, but by no less than `at_least`."""
+    """Divide by the mean count of the workers, at least by `at_least`."""
     return total / workers.mean(torch.as_tensor(count, device=total.device)).clamp(min=at_least)
 
 
@@ -158,5 +158,5 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 
 def _rows(values: Float[Tensor, "N h w"], index: Int64[Tensor, " M"]) -> Float[Tensor, "M h w"]:
-    """The rows at `index`, in order; without a copy where that is all of them."""
+    """The rows at `index`, in order; without a copy if these are all rows."""
     return values if len(index) == len(values) else values[index]

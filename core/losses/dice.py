@@ -1,4 +1,4 @@
-"""Dice loss: overlap of a soft mask, or of its profile, with a binary one."""
+"""Dice loss: overlap of a soft mask, or its profile, with a binary target."""
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -20,8 +20,8 @@ def dice_distance(probabilities: Float[Tensor, "N *cells"], targets: Bool[Tensor
 def dice_loss(
     mask_logits: Float[Tensor, "N h w"], targets: Bool[Tensor, "T h w"], target_index: Int64[Tensor, " N"]
 ) -> tuple[Float[Tensor, ""], int]:
-    """Sum the Dice distance of each location's mask, and count the locations.
+    """Sum the Dice distance of the mask of each location, and count the locations.
 
-    `targets` are T masks, true ones or filled boxes; `target_index` says which of them each location answers for.
+    `targets` are T true masks or filled boxes; `target_index` is the target of each location.
     """
     return dice_distance(mask_logits.sigmoid(), targets[target_index]).sum(), len(mask_logits)

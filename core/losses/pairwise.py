@@ -1,4 +1,4 @@
-"""The pairwise term: two neighboring pixels take the same label, or not; only supervised edges are touched."""
+"""The pairwise term: whether neighboring pixels have the same label, computed only for supervised edges."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,33 +10,33 @@ from torch.autograd.function import once_differentiable
 
 from core.structures import SupervisedEdges
 
-EDGES_PER_CHUNK = 2**15  # held at once: bounds the memory, and small pieces that stay in a CPU's cache are fastest
+EDGES_PER_CHUNK = 2**15  # bounds the memory; small chunks that fit into a CPU's cache are fastest
 
 
 def pairwise_loss(
     mask_logits: Float[Tensor, "N h w"], edges: SupervisedEdges, target_index: Int64[Tensor, " N"]
 ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
-    """Sum the negative log-probability that the two pixels of an edge take the same label, and count the edges.
+    """Sum the negative log-probability that the two pixels of an edge have the same label, and count the edges.
 
     BoxInst (arXiv:2012.02310), equations 4 and 6: with mask probabilities p and q at the two ends,
-    -log(pq + (1-p)(1-q)), here from logits and exact however large they are; where `edges.same` is false it is
-    -log(p(1-q) + (1-p)q), the other part of equation 5. `target_index` says which of the T instances of `edges` each
-    location answers for; sum and count are over the edges of all N locations, by weight.
+    -log(pq + (1-p)(1-q)), computed from logits and accurate for large ones. If `edges.same` is false, it is
+    -log(p(1-q) + (1-p)q), the other part of equation 5. `target_index` is the instance of each location, among the T
+    of `edges`; sum and count are weighted and run over the edges of all N locations.
 
-    With no counted edge, or N = 0, the sum is 0 and still carries a gradient. On the CPU equal to the bit from run to
-    run; on CUDA the gradient's sums are taken in any order.
+    Without counted edges, or with N = 0, the sum is 0 and still has a gradient. Reproducible to the bit on the CPU; on
+    CUDA the order of the sums in the gradient varies.
     """
     return _NegativeLogSame.apply(mask_logits.contiguous(), edges, target_index), edges.counted[target_index].sum()
 
 
 class _NegativeLogSame(torch.autograd.Function):
-    """Weighted sum of -log P(same label), or P(different label), over the edges of all locations.
+    """Weighted sum of -log P(same label), or -log P(different label), over the edges of all locations.
 
-    A pixel of logit b has one label just when one of logit -b has the other: an edge between different labels is one
-    between the same labels with the sign of its second logit turned.
+    Negating a logit swaps the two labels, so an edge between different labels is computed as one between equal labels
+    with the second logit negated.
 
-    Keeps nothing for the backward pass but the logits, and visits the edges in chunks: beyond the list of edges and
-    the gradient itself, only one chunk is ever held.
+    Saves only the logits for the backward pass and processes the edges in chunks: besides the list of edges and the
+    gradient, only one chunk is in memory.
     """
 
     @staticmethod
@@ -67,10 +67,10 @@ class _NegativeLogSame(torch.autograd.Function):
 
 
 def negative_log_same(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Take -log P(same label) of two pixels from their logits: softplus(a) + softplus(b) - softplus(a + b).
+    """-log P(same label) of two pixels from their logits: softplus(a) + softplus(b) - softplus(a + b).
 
-    Taken apart because the softplus of large logits cancel: softplus(x) = relu(x) + log(1 + exp(-|x|)), and the three
-    relu leave min(|a|, |b|) where the signs differ, else 0.
+    Rewritten to avoid cancellation for large logits: softplus(x) = relu(x) + log(1 + exp(-|x|)), and the three relu
+    sum to min(|a|, |b|) if the signs differ, else 0.
     """
     linear = torch.minimum(torch.maximum(a, b), -torch.minimum(a, b)).relu_()
     ends = (1 + a.abs().neg_().exp_()) * (1 + b.abs().neg_().exp_())
@@ -80,11 +80,11 @@ def negative_log_same(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"]) -> Float[T
 def _edge_chunks(
     edges: SupervisedEdges, target_index: Int64[Tensor, " N"], logits: Float[Tensor, "N h w"]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
-    """Go through all N locations' edges: indices of both ends into the flattened logits, weight, 1 or -1 by `same`."""
+    """Iterate over the edges of all N locations: indices of both ends in the flat logits, weight, sign (`same`)."""
     cells = logits.shape[1] * logits.shape[2]
     start = edges.start[target_index]
     count = edges.start[target_index + 1] - start
-    skipped = start - (count.cumsum(0) - count)  # from an edge's place among all N's edges to its place in `edges`
+    skipped = start - (count.cumsum(0) - count)  # from the index among the edges of all N to the index in `edges`
     origin = torch.arange(len(count), device=logits.device) * cells
     done = 0
     for low, high, size in _runs(count.tolist()):
@@ -99,7 +99,7 @@ def _edge_chunks(
 
 
 def _runs(counts: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Cut the locations into runs [low, high) of at most EDGES_PER_CHUNK edges (or one location) and say how many."""
+    """Split the locations into runs of at most EDGES_PER_CHUNK edges (or one location): low, end, edges."""
     low, size = 0, 0
     for high, count in enumerate(counts):
         if size and size + count > EDGES_PER_CHUNK:

@@ -1,4 +1,4 @@
-"""The auxiliary semantic loss: every cell of stride 8 learns the class that it shows."""
+"""The auxiliary semantic loss: predict the class that each stride-8 cell shows."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,10 +11,10 @@ from core.structures import BACKGROUND
 def semantic_loss(
     logits: Float[Tensor, "B K i j"], labels: list[Int64[Tensor, "i j"] | None], *, alpha: float, gamma: float
 ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
-    """Sum the focal loss (arXiv:1708.02002) of all cells and classes, and count the cells that show an instance.
+    """Sum the focal loss (arXiv:1708.02002) over all cells and classes, and count the cells that show an instance.
 
-    As in AdelaiDet's `sem` models of CondInst. `labels` go by image; an image without them, because some instance of
-    it has no mask, is in neither.
+    As in AdelaiDet's `sem` models of CondInst. `labels` has one entry per image; an image without labels, because some
+    instance has no mask, is excluded from both.
     """
     labeled = [i for i, of_image in enumerate(labels) if of_image is not None]
     background = torch.full((0, *logits.shape[2:]), BACKGROUND, device=logits.device)

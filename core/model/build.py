@@ -1,4 +1,4 @@
-"""The network that a config describes, part by part; the only file that knows both architectures and the config."""
+"""Build the network of a config from its parts; the only file that knows both architectures and the config."""
 
 from core.config import ModelConfig
 from core.model.backbone import build_backbone
@@ -14,7 +14,7 @@ from core.model.semantic_head import SemanticHead
 
 
 def build_model(model: ModelConfig, num_classes: int) -> CondInst | MaskRcnn:
-    """The network of a config, its backbone's weights loaded and the rest initialized from torch's global generator."""
+    """Build a network: backbone weights are loaded, the rest is initialized with torch's global generator."""
     trunk = model.backbone
     backbone = build_backbone(
         name=trunk.name,

@@ -1,4 +1,4 @@
-"""Images as the trunk wants them: channels in its order, less their mean and over their deviation."""
+"""Normalize images for the backbone: channel order, mean and standard deviation."""
 
 from typing import Literal
 
@@ -16,10 +16,9 @@ def normalize_images(
     mean: Float[Tensor, "3 1 1"],
     std: Float[Tensor, "3 1 1"],
 ) -> Float[Tensor, "B 3 H W"]:
-    """Subtract the mean and divide by the deviation; the padding is zero afterwards, not before.
+    """Subtract the mean and divide by the standard deviation; the padding is zero in the result, not in the input.
 
-    Images are RGB; `mean` and `std` stand in `channel_order`, on the scale 0..255; `image_sizes` are those before
-    padding.
+    Images are RGB; `mean` and `std` are in `channel_order`, on the scale 0..255; `image_sizes` are the unpadded sizes.
 
     Raises:
         ValueError: if the images are not padded to multiples of SIZE_DIVISOR.

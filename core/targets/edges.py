@@ -1,4 +1,4 @@
-"""Supervised edges: the pairs of neighboring pixels that a batch's instances say something of, each listed once."""
+"""Supervised edges: pairs of neighboring pixels supervised by the instances of a batch, each listed once."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 from core.neighborhood import Neighborhood
 from core.structures import SupervisedEdges
 
-# Of the box masks of all instances, held at once: bounds the memory, and small pieces that stay in a cache are fastest.
+# Cells of the box masks processed at a time: bounds the memory, and small chunks that fit into the cache are fastest.
 CELLS_PER_CHUNK = 2**19
 
 
@@ -20,9 +20,9 @@ def supervised_edges(
     image_index: Int64[Tensor, " T"],
     neighborhood: Neighborhood,
 ) -> SupervisedEdges:
-    """List the edges that leave a pixel of the box mask and are similar, for each of T annotated instances.
+    """List the similar edges at the pixels of the box mask, for each of T annotated instances.
 
-    An edge that leaves the grid is never listed, whatever `similar_edges` says of it: it costs nothing in AdelaiDet.
+    Edges to pixels outside the grid are never listed, even if marked in `similar_edges`: their loss in AdelaiDet is 0.
 
     Raises:
         ValueError: if E differs from `neighborhood.num_edges`.
@@ -39,7 +39,7 @@ def supervised_edges(
 
     pieces, possible = [], 0
     instances_per_chunk = max(CELLS_PER_CHUNK // cells, 1)
-    for low in range(0, max(num_targets, 1), instances_per_chunk):  # once even without instances
+    for low in range(0, max(num_targets, 1), instances_per_chunk):  # at least once, also without instances
         in_box = box_masks[low : low + instances_per_chunk].flatten()
         pixel = in_box.nonzero().squeeze(1)
         target = pixel.div(cells, rounding_mode="floor") + low
@@ -68,10 +68,10 @@ def supervised_edges(
 def labeled_edges(
     masks: Bool[Tensor, "T h w"], box_masks: Bool[Tensor, "T h w"], neighborhood: Neighborhood
 ) -> SupervisedEdges:
-    """List all edges that leave a pixel of the box mask, whatever its color, with what the true masks say of them.
+    """List all edges at the pixels of the box mask, regardless of color, with `same` from the true masks.
 
-    The edges of the loss under full supervision (BoxInst, equation 5): those with at least one end in the box, of
-    both kinds. As with `supervised_edges`, one with both ends in the box has weight 2.
+    These are the edges of the loss under full supervision (BoxInst, equation 5): all with at least one end in the box,
+    of both kinds. As in `supervised_edges`, an edge with both ends in the box has weight 2.
     """
     h, w = masks.shape[1:]
     every = torch.ones((1, neighborhood.num_edges, h, w), dtype=torch.bool, device=masks.device)

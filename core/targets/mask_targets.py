@@ -1,4 +1,4 @@
-"""Everything the mask losses compare with, built from a batch."""
+"""Build the targets of the mask losses from a batch."""
 
 import torch
 
@@ -11,9 +11,9 @@ from core.targets.edges import labeled_edges, supervised_edges
 
 
 def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
-    """Build what the terms that `loss` uses compare masks with, on the device of the batch's images.
+    """Build the targets of all mask terms that `loss` uses, on the device of the batch.
 
-    Edges, and the colors they come from, are looked at only where a term asks for them.
+    Edges and color similarities are computed only if a term uses them.
     """
     h, w = batch.images.shape[2] // MASK_STRIDE, batch.images.shape[3] // MASK_STRIDE
     annotations, device = batch.annotations, batch.images.device

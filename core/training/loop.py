@@ -1,8 +1,8 @@
-"""A training: epochs, evaluation, checkpoint and exact resume, alone or beside the other workers of `torchrun`.
+"""The training loop: epochs, evaluation, checkpoints and exact resume, with one or several workers (`torchrun`).
 
-Everything random is a function of (seed, epoch, image), and everything scheduled of the step, so a training that
-was killed and resumed ends, on a CPU, equal to the bit to one that was not. CUDA's scatter and interpolation
-kernels add in no fixed order: there, equal runs agree closely but not to the bit.
+All randomness is a function of (seed, epoch, image), and all schedules are functions of the step. A training that was
+killed and resumed therefore gives, on a CPU, the same result to the bit. CUDA's scatter and interpolation kernels add
+in no fixed order: there, equal runs agree closely but not to the bit.
 """
 
 import logging
@@ -49,15 +49,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training: the network, its final evaluation and one dict of named numbers per epoch."""
+    """A finished training: the network, its final evaluation, and a dict of named numbers per epoch."""
 
     model: CondInst | MaskRcnn
     evaluation: Evaluation
     curves: list[dict[str, float | int]]
-    seconds: float  # of training and evaluation, pseudo masks and their teacher, runs before a resume included
+    seconds: float  # training, evaluation, pseudo masks and their teacher, including runs before a resume
     peak_memory_mb: float  # of the process on a CPU, of the allocator on CUDA
-    num_train_images: int  # that were used, with boxes or masks
-    num_train_instances: int  # in them
+    num_train_images: int  # images used, with boxes or masks
+    num_train_instances: int  # in these images
 
 
 def train(
@@ -69,22 +69,22 @@ def train(
     digest: str | None = None,
     on_epoch: Callable[[dict[str, float | int]], None] | None = None,
 ) -> TrainingResult:
-    """Train by `config` and evaluate; a checkpoint in `folder` is gone on from, else training starts there.
+    """Train with `config` and evaluate; resumes from a checkpoint in `folder` if there is one.
 
-    Learning rate, steps and warm-ups are scaled to the effective batch (`scale_to_batch`); the line that says so is
-    logged. Pseudo masks, where the config asks for them, are made first and kept in `folder` (`mask_every_instance`).
-    The checkpoint belongs to what this `digest` is of, by default the data (`data_digest` reads every image) and the
-    file of weights that the trunk starts from (`with_weights`).
-    `on_epoch` gets one dict per finished epoch, those before a resume included: epoch (from 1), epochs, step,
-    learning_rate, pairwise_warmup, edges_kept, seconds, `loss/<term>` (weighted) and `loss/<term>_unweighted` as
-    means over the epoch, and the metrics where the epoch ended with an evaluation.
+    Learning rate, steps and warm-ups are scaled to the effective batch (`scale_to_batch`) and logged. If the config
+    uses pseudo masks, they are made first and kept in `folder` (`mask_every_instance`).
+    The checkpoint is only resumed with the same `digest`. By default it covers the data (`data_digest` reads every
+    image) and the file of initial backbone weights (`with_weights`).
+    `on_epoch` is called with a dict for each finished epoch, including those before a resume: epoch (from 1), epochs,
+    step, learning_rate, pairwise_warmup, edges_kept, seconds, `loss/<term>` (weighted) and `loss/<term>_unweighted` as
+    means over the epoch, and the metrics if the epoch ended with an evaluation.
 
-    Each annotation file is read once. Each of several workers calls this with its own `compute`, else with the same
-    arguments; rank 0 writes and reports. Batch norm keeps the statistics of each worker's own images (AdelaiDet), and
-    those of rank 0 are evaluated and kept.
+    Each annotation file is read once. With several workers, each calls this function with its own `compute` and
+    otherwise the same arguments; rank 0 writes and reports. Batch norm statistics are those of each worker's own
+    images (as in AdelaiDet); those of rank 0 are evaluated and saved.
 
     Raises:
-        ValueError: for data or a checkpoint that do not fit the config.
+        ValueError: if the data or the checkpoint do not fit the config.
         FloatingPointError: if a loss is not finite; names the term.
     """
     workers = compute.workers
@@ -105,7 +105,7 @@ def train(
     first_set = training_set
     if num_boxes_only:
         first_set = build_training_set(training_file, config.data, first_phase(config.supervision), seed)
-    del training_file  # gigabytes on COCO: the data sets hold what they show, and of masks those that are used
+    del training_file  # gigabytes on COCO; the data sets keep only what they use
     identity = {"config": stated, "seed": seed, "data_digest": digest}
     if workers.writes:
         log.info(describe_schedule(config.training, workers.count, steps, round(config.loss.pairwise_warmup * steps)))
@@ -146,28 +146,28 @@ def train(
 def build_data_sets(
     config: Config, seed: int, training_file: AnnotationFile, validation_file: AnnotationFile
 ) -> tuple[CocoDataset, CocoDataset]:
-    """Training and validation set, both found fit for what the config asks for.
+    """Build the training and the validation set, and check that both fit the config.
 
     Raises:
-        ValueError: for data that makes no sense, or cannot teach what the config asks for.
+        ValueError: if the data is invalid, or lacks annotations that the config needs.
     """
     semantic = config.model.semantic_head
     training_set = build_training_set(training_file, config.data, config.supervision, seed, semantic_labels=semantic)
     validation_set = build_validation_set(validation_file, config.data)
     check_same_categories(training_set, validation_set)
     check_something_to_learn(training_set, config)
-    validation_file.check_for_evaluation()  # what evaluation would refuse, it refuses now
+    validation_file.check_for_evaluation()  # fail now, not after the training
     return training_set, validation_set
 
 
 def initial_model(config: Config, num_classes: int, seed: int, compute: Compute) -> CondInst | MaskRcnn:
-    """The network as `seed` starts it, on its device; the same on every worker."""
+    """The network initialized from `seed`, on its device; the same on every worker."""
     device = compute.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(config.model, num_classes)
     if compute.workers.count > 1 and torch.device(device).type == "cuda" and config.model.pyramid == "bifpn":
-        model.pyramid = nn.SyncBatchNorm.convert_sync_batchnorm(model.pyramid)  # AdelaiDet; there is none for the CPU
+        model.pyramid = nn.SyncBatchNorm.convert_sync_batchnorm(model.pyramid)  # as AdelaiDet; not available on the CPU
     return model.to(device, memory_format=torch.channels_last)
 
 
@@ -181,10 +181,10 @@ def mask_every_instance(
     folder: Path,
     digest: str,
 ) -> tuple[CocoDataset, float]:
-    """The training set with pseudo masks where it has none, and the seconds that they took, their teacher's included.
+    """Add pseudo masks for the instances without mask; returns the data set and the seconds spent, teacher included.
 
-    They are made once, by each worker for its share of the images, and kept in `folder`. A teacher is trained in
-    `folder/teacher` as any other network is, so that it goes on from its checkpoint; it reports no epoch.
+    The masks are made once, by each worker for its share of the images, and kept in `folder`. A teacher is trained in
+    `folder/teacher` like any other network and resumes from its own checkpoint; it does not report epochs.
     """
     path, workers = folder / PSEUDO_MASKS, compute.workers
     images_per_step = effective_batch(config.training, workers.count)
@@ -205,7 +205,7 @@ def mask_every_instance(
             masks = {annotation_id: mask for masks in shares for annotation_id, mask in masks.items()}
             seconds += time.perf_counter() - started
             write_pseudo_masks(path, file, training_set, masks, seconds=seconds, identity=identity)
-        workers.gather(None)  # until the file is written
+        workers.gather(None)  # wait until the file is written
     return with_pseudo_masks(training_set, path, identity=identity)
 
 

@@ -1,4 +1,4 @@
-"""What a training leaves in its checkpoint, and how it goes on from there."""
+"""The training state in a checkpoint, and how to resume from it."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def state_of(
     categories: list[str],
     images_per_step: int,
 ) -> dict[str, Any]:
-    """What a checkpoint holds: all that `resume` needs to go on, and the class names, for use of the network."""
+    """The state saved in a checkpoint: everything that `resume` needs, and the class names for later use."""
     return {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -38,22 +38,23 @@ def resume(
     images_per_step: int,
     identity: dict[str, Any],
 ) -> list[dict[str, float | int]]:
-    """Bring network and optimizer to where a checkpoint left them; the numbers of the epochs that lie behind.
+    """Restore network and optimizer from a checkpoint; returns the numbers of the finished epochs.
 
-    Without a checkpoint nothing changes, and there are none. `identity` and `images_per_step` are what it must have.
+    Without a checkpoint nothing changes, and the list is empty. The checkpoint must match `identity` and
+    `images_per_step`.
 
     Raises:
-        ValueError: if the checkpoint belongs to another training, or to another number of images a step.
+        ValueError: if the checkpoint belongs to another training, or to another number of images per step.
     """
     if not compute.workers.gather(checkpoint.exists())[0]:
         return []
     state = load_checkpoint(checkpoint, device=compute.device, **identity)
     if state["images_per_step"] != images_per_step:
         raise ValueError(
-            f"{checkpoint}: written with {state['images_per_step']} images a step, expected {images_per_step} "
+            f"{checkpoint}: written with {state['images_per_step']} images per step, expected {images_per_step} "
             "(batch_size x accumulation x workers); delete it to start over"
         )
     model.load_state_dict(state["model"])
-    if len(state["curves"]) < epochs:  # a finished training may have dropped it
+    if len(state["curves"]) < epochs:  # a finished training may have removed it
         optimizer.load_state_dict(state["optimizer"])
     return state["curves"]

@@ -1,4 +1,4 @@
-"""One training step: predict, assign, choose the locations that get a mask, score, average over workers, update."""
+"""One training step: predict, assign, select locations for masks, compute losses, average over workers, update."""
 
 from collections.abc import Sequence
 
@@ -28,9 +28,9 @@ def compute_losses(
     batch_seed: int,
     workers: Workers = ALONE,
 ) -> Losses:
-    """Named losses of one batch: predict, assign, pick the locations that get a mask, score.
+    """Losses of a batch: predict, assign, select the locations that get a mask, apply the criterion.
 
-    What is drawn at random depends on `batch_seed` alone.
+    Random draws depend only on `batch_seed`.
     """
     if isinstance(model, MaskRcnn):
         return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
@@ -63,7 +63,7 @@ def compute_losses(
 
 
 def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: Precision, batch_seed: int) -> Losses:
-    """Named losses of one batch; torchvision samples with torch's global generators, seeded here."""
+    """Losses of a batch; torchvision samples with torch's global generators, which are seeded here."""
     device = batch.images.device
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -85,7 +85,7 @@ def train_step(
     seed: int,
     workers: Workers = ALONE,
 ) -> list[Losses]:
-    """One optimizer step on the mean gradient of these batches and those of the other workers; the losses of each.
+    """One optimizer step on the mean gradient over these batches and all workers; returns the losses of each batch.
 
     Raises:
         FloatingPointError: if a loss is not finite; names the term and the images.
@@ -96,7 +96,7 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     losses_of = []
     for i, batch in enumerate(batches):
-        count = (step * len(batches) + i) * workers.count + workers.rank  # of all batches of the training
+        count = (step * len(batches) + i) * workers.count + workers.rank  # index among all batches of the training
         losses = compute_losses(
             model, batch, config, step=step, steps=steps, batch_seed=seed * 1_000_003 + count, workers=workers
         )

@@ -69,13 +69,13 @@ def test_instances_below_the_score_are_left_out(checkpoint: Path) -> None:
 def test_a_folder_without_images_is_named(checkpoint: Path) -> None:
     for photo in (checkpoint.parent / "photos").iterdir():
         photo.unlink()
-    with pytest.raises(ValueError, match="photos: no image in this folder"):
+    with pytest.raises(ValueError, match="photos: found no image in this folder"):
         run(checkpoint, 0.0)
 
 
 def test_a_file_that_is_no_checkpoint_is_named(checkpoint: Path) -> None:
     checkpoint.write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a torch file"):
         run(checkpoint, 0.0)
 
 

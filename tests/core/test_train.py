@@ -30,7 +30,7 @@ def test_a_recipe_is_trained_evaluated_and_written_and_the_schedule_is_told(
         scaled = ("training.accumulation=2", "training.schedule_batch_size=2", "training.optimizer=sgd")
         assert run(root, tmp_path, *(word for change in scaled for word in ("--set", change))) == 0
     assert (
-        "2 images x 2 accumulated x 1 workers = 4 images a step (the recipe's schedule is for 2): 1 steps"
+        "2 images x 2 accumulated x 1 workers = 4 images per step (the recipe's schedule is for 2): 1 steps"
         in caplog.text
     )
     assert "AP50" in capsys.readouterr().out
@@ -90,7 +90,7 @@ def test_torchrun_writes_once_reports_once_and_ends_with_status_2(root: Path, tm
     first = torchrun(*given)
     assert first.returncode == 0, first.stderr
     assert first.stdout.count("AP75") == 1
-    assert first.stderr.count("2 images x 1 accumulated x 2 workers = 4 images a step: 2 steps") == 1
+    assert first.stderr.count("2 images x 1 accumulated x 2 workers = 4 images per step: 2 steps") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "metrics.json", "bbox.json", "segm.json"}
     assert len(json.loads((tmp_path / "bbox.json").read_text())) > 0
 

@@ -118,7 +118,7 @@ def test_every_row_of_the_tables_on_coco_and_voc_has_a_published_number(name: st
 def test_an_arm_is_told_with_its_difference_size_hours_and_number(study: Study, published: Path) -> None:
     told = describe_study(replace(study, seeds=(0, 1)), 20.0, published)
     first, second = told.split("\na: ")[1].split("\nb: ")
-    assert first.startswith("recipe tiny\n    4 images x 1 accumulated x 1 workers = 4 images a step: 4 steps, ")
+    assert first.startswith("recipe tiny\n    4 images x 1 accumulated x 1 workers = 4 images per step: 4 steps, ")
     assert "16 samples seen\n" in first  # 2 epochs of 8 images
     assert "published mask AP: 32.5 on COCO test-dev (M); 32.2 on COCO val2017 (V)" in first
     assert "beside a: loss.dice=2.0\n" in second

@@ -240,7 +240,7 @@ def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatc
     assert "a-seed0: FAILED" in out
     first, second = rows(here / "results" / "pair.csv")
     assert (first["status"], second["status"], second["reason"]) == ("failed", "ok", "")
-    assert "broken_weights.pt is no torch file" in first["reason"]
+    assert "broken_weights.pt: not a torch file" in first["reason"]
     assert 0 <= float(second["mask_AP"]) <= 100
     assert len(list((here / "results" / "pair" / "pictures" / "b-seed0").glob("*.png"))) == 7
 

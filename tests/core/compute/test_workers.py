@@ -377,7 +377,7 @@ def test_two_workers_killed_and_resumed_end_equal_to_the_bit(together: Together)
 
 def test_another_number_of_workers_does_not_go_on_from_their_checkpoint(together: Together) -> None:
     config = without_pseudo_masks(student(together.root))
-    with pytest.raises(ValueError, match="written with 2 images a step, expected 1"):
+    with pytest.raises(ValueError, match="written with 2 images per step, expected 1"):
         train(config, 0, Compute(), folder=together.folder / "teacher")
 
 

@@ -40,7 +40,8 @@ def test_one_term_above_zero_is_enough(name: str) -> None:
 
 
 def test_a_mask_loss_without_a_term_is_refused_though_the_semantic_loss_has_a_weight() -> None:
-    with pytest.raises(ValidationError, match=f"{', '.join(MASK_TERMS)} are all 0, expected a mask term above 0"):
+    message = f"{', '.join(MASK_TERMS)} are all 0, expected at least one mask term above 0"
+    with pytest.raises(ValidationError, match=message):
         LossConfig(**NONE, semantic=1.0)
 
 

@@ -60,8 +60,8 @@ def test_duplicate_ids_are_named(write):
     categories = [{"id": 3, "name": "dog"}, {"id": 3, "name": "cat"}]
     file = read(write([annotation(5), annotation(5)], categories=categories))
     assert file.problems == [
-        "categories: id 3 stands 2 times, expected once",
-        "annotations: id 5 stands 2 times, expected once",
+        "categories: id 3 appears 2 times, expected once",
+        "annotations: id 5 appears 2 times, expected once",
     ]
 
 

@@ -29,7 +29,7 @@ def test_the_summary_counts_what_a_split_holds(write):
     assert "  empty       1 images without an instance" in lines
     assert "  instances   2: 1 with a mask, 1 box only" in lines
     assert "  left out    1 crowds, 1 boxes of width or height 0" in lines
-    assert "  clipped     0 boxes that reach past their image (many? a box is x, y, width, height)" in lines
+    assert "  clipped     0 boxes that extend past their image (if many: boxes must be x, y, width, height)" in lines
     assert "  box sides   2 under 32 px, 0 under 96 px, 0 larger" in lines
     assert lines[-2:] == ["    0: 3 dog (1)", "    1: 9 cat (1)"]
 
@@ -86,7 +86,7 @@ def test_the_command_exits_with_zero_on_a_sound_data_set(shapes, check):
     status, printed = check(shapes)
     assert status == 0
     assert "no problems" in printed
-    assert "turned" not in printed
+    assert "rotated" not in printed
 
 
 def test_what_the_evaluation_would_refuse_is_a_problem(shapes, check):
@@ -107,4 +107,4 @@ def test_images_that_viewers_turn_without_another_size_are_counted(shapes, check
         Image.open(turned).save(turned, exif=exif)
     status, printed = check(shapes)
     assert status == 0
-    assert f"turned      1 images that viewers turn by EXIF, such as {path.name}" in printed
+    assert f"rotated     1 images that viewers rotate or mirror by EXIF, such as {path.name}" in printed

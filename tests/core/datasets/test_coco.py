@@ -274,7 +274,7 @@ def test_boxes_that_reach_far_past_the_image_are_clipped_with_one_warning(write,
     root = write([annotation(1), annotation(2, bbox=corners), annotation(3, bbox=[30, 8, WIDTH - 30 + 1, 4])])
     assert training_set(root)[0].annotations.boxes[1].tolist() == [30, 8, WIDTH, HEIGHT]
     assert len(caplog.messages) == 1
-    assert "1 box(es) reach past their image and are clipped; are the boxes x, y, width" in caplog.messages[0]
+    assert "1 box(es) extend past their image and are clipped; check that boxes are x, y, width" in caplog.messages[0]
 
 
 def test_a_training_set_without_any_box_is_an_error(write):

@@ -143,9 +143,11 @@ def test_network_of_other_classes_than_the_data_has_says_both_numbers(command, t
     three = write_checkpoint(tmp_path / "three.pt", ("circle", "star", "cross"))
     code, out, err = command(checkpoint=three)
     assert (code, out) == (2, "")
-    assert err == f"error: {three}: a network of 3 classes, but the data has 2 (circle, star)"
+    assert err == f"error: {three}: network has 3 classes, but the data has 2 (circle, star)"
     swapped = write_checkpoint(tmp_path / "swapped.pt", ("star", "circle"))
-    assert "trained on other classes than the data has: 'star' in place of 'circle'" in command(checkpoint=swapped)[2]
+    assert (
+        "trained on other classes than the data has: found 'star', expected 'circle'" in command(checkpoint=swapped)[2]
+    )
 
 
 def test_checkpoint_of_ours_of_another_network_says_which_settings_differ(command, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_checkpoint_of_ours_of_another_network_says_which_settings_differ(comman
     code, _, err = command(checkpoint=other)
     assert code == 2
     assert err == (
-        f"error: {other}: not the network of the recipe: model.head_convs is 2 instead of 1, "
+        f"error: {other}: network differs from the recipe's: model.head_convs is 2 instead of 1, "
         "model.mask_feature_channels is 8 instead of 16"
     )
     assert command("--set", "model.mask_feature_channels=8", "--set", "model.head_convs=2", checkpoint=other)[0] == 0
@@ -208,7 +210,7 @@ def test_unknown_recipe_and_unreadable_checkpoint_are_named(command, tmp_path: P
     assert "recipe 'smok': no file" in command(recipe="smok")[2]
     assert "nowhere.pth: cannot be read (No such file" in command(checkpoint=tmp_path / "nowhere.pth")[2]
     (tmp_path / "text.pth").write_text("no checkpoint")
-    assert "text.pth is no torch file" in command(checkpoint=tmp_path / "text.pth")[2]
+    assert "text.pth: not a torch file" in command(checkpoint=tmp_path / "text.pth")[2]
     torch.save({"format": 99}, tmp_path / "newer.pt")
     assert "newer.pt: expected a checkpoint of format" in command(checkpoint=tmp_path / "newer.pt")[2]
 
@@ -233,7 +235,7 @@ def test_checkpoint_in_adelaidets_format_is_evaluated_and_refused_where_it_does_
     assert main(["--recipe", "condinst_coco_r50_1x", *given]) == 2
     assert "model.mask_feature_channels 16 (BoxInst) instead of 8 (CondInst)" in capsys.readouterr().err
     assert main(["--recipe", "coco_r50_1x", *given, "--set", "model.architecture=mask_rcnn"]) == 2
-    assert "AdelaiDet's, but model.architecture is mask_rcnn, expected condinst" in capsys.readouterr().err
+    assert "an AdelaiDet checkpoint, but model.architecture is mask_rcnn, expected condinst" in capsys.readouterr().err
     path.write_text(json.dumps(content | {"categories": [{"id": 1, "name": "shape"}]}))
     assert main(["--recipe", "coco_r50_1x", *given]) == 2
-    assert "MS_R_50_1x.pth: a network of 80 classes, but the data has 1 (shape)" in capsys.readouterr().err
+    assert "MS_R_50_1x.pth: network has 80 classes, but the data has 1 (shape)" in capsys.readouterr().err

@@ -253,7 +253,7 @@ def test_the_network_computes_in_the_precision_and_the_batches_that_are_asked_fo
 def test_a_data_set_is_not_compared_with_the_file_of_another(tmp_path: Path) -> None:
     dataset, file = open_data(write_data(tmp_path))
     other = replace(file, path=tmp_path / "instances_train.json")
-    with pytest.raises(ValueError, match=r"data set is of .*instances\.json, expected one of .*instances_train\.json"):
+    with pytest.raises(ValueError, match=r"data set was read from .*instances\.json, expected .*instances_train\.json"):
         evaluate(nn.Module(), dataset, other, InferenceConfig(), Compute())
 
 

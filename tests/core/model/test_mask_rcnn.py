@@ -273,7 +273,7 @@ def test_killed_and_resumed_is_equal_to_the_bit_and_its_checkpoint_annotates_pho
             {"mask_ratio": 0.5},
             r"instances without a mask, .*mask_ratio is 0\.5\): .* expected supervision\.mask_ratio 1",
         ),
-        ({"boxes_first": 0.3}, r"boxes_first is 0\.3: Mask R-CNN learns from masks alone"),
+        ({"boxes_first": 0.3}, r"boxes_first is 0\.3: Mask R-CNN needs masks"),
     ],
 )
 def test_instances_without_a_mask_are_refused_before_training(root: Path, supervision: dict, message: str) -> None:

@@ -256,7 +256,7 @@ def test_masks_that_belong_to_another_training_are_refused_by_name(folder: Path,
         with_pseudo_masks(dataset, path, identity=IDENTITY | other)
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"info": {"seconds": 1.0}}))
-    with pytest.raises(ValueError, match=r"info\.identity is None, expected what the masks belong to; delete"):
+    with pytest.raises(ValueError, match=r"info\.identity is None, expected what identifies the masks; delete"):
         with_pseudo_masks(dataset, path, identity=IDENTITY)
 
 

@@ -69,6 +69,6 @@ def test_boxes_first_leaves_each_phase_an_epoch(boxes_first: float, epochs: int,
 
 
 def test_one_epoch_cannot_be_parted() -> None:
-    message = r"supervision\.boxes_first is 0\.5 of a schedule of 1 epoch, expected a schedule of at least 2"
+    message = r"supervision\.boxes_first is 0\.5, but the schedule has 1 epoch, expected at least 2"
     with pytest.raises(ValueError, match=message):
         boxes_only_epochs(0.5, 1)

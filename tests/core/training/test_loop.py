@@ -235,7 +235,7 @@ def test_a_checkpoint_of_another_config_is_refused(root: Path, tmp_path: Path) -
 def test_a_truncated_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a torch file"):
         load_checkpoint(path, config=tiny(root), seed=0, data_digest="", device="cpu")
 
 

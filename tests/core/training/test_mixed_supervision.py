@@ -54,7 +54,7 @@ def test_two_phases_in_one_epoch_are_refused_before_the_images_are_read(
 ) -> None:
     monkeypatch.setattr("core.training.loop.data_digest", None)
     config = tiny(root, supervision={"mask_ratio": 0.34, "boxes_first": 0.5}, training={"epochs": 1})
-    with pytest.raises(ValueError, match=r"boxes_first is 0\.5 of a schedule of 1 epoch, expected .* at least 2"):
+    with pytest.raises(ValueError, match=r"boxes_first is 0\.5, but the schedule has 1 epoch, expected at least 2"):
         run(config, tmp_path)
 
 
@@ -88,5 +88,5 @@ def test_the_redesigned_loss_trains_on_true_masks(root: Path, tmp_path: Path) ->
 
 
 def test_masks_without_a_term_that_learns_from_them_are_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"instances with masks are to be used .*mask_ratio is 0.5\), but"):
+    with pytest.raises(ValueError, match=r"some instances have masks .*mask_ratio is 0.5\), but"):
         run(tiny(root, loss={"dice": 0.0}, supervision={"mask_ratio": 0.5}), tmp_path)

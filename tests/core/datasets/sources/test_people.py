@@ -146,7 +146,7 @@ def test_a_folder_with_some_of_the_photos_is_refused(archives: dict[str, Path], 
     assert not is_made(root, archives["list_of_images"])
     write_people(root, **archives)
     (root / "images/000000000139.jpg").unlink()
-    with pytest.raises(ValueError, match=r"people: holds files already, but 1 are missing, such as .*0139\.jpg"):
+    with pytest.raises(ValueError, match=r"people: contains some of the files, but 1 are missing, such as .*0139\.jpg"):
         is_made(root, archives["list_of_images"])
 
 

@@ -67,7 +67,7 @@ def test_an_annotation_is_the_tight_box_and_the_mask():
 
 def test_a_folder_that_is_no_data_set_is_not_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("do not lose me")
-    with pytest.raises(ValueError, match="holds no generated data set"):
+    with pytest.raises(ValueError, match="is not a generated data set"):
         generate(tmp_path, {"train": 1})
     assert (tmp_path / "thesis.txt").exists()
 

@@ -119,11 +119,11 @@ def test_the_category_is_that_of_most_of_the_instance(folders: tuple[Path, Path,
 def test_an_instance_without_category_is_refused(folders: tuple[Path, Path, Path]) -> None:
     voc, sbd, _ = folders
     write_png(voc / "SegmentationClass/2007_000033.png", np.where(CAT, 0, CLASSES).astype(np.uint8))
-    with pytest.raises(ValueError, match=r"SegmentationObject/2007_000033\.png: instance 2 has no category"):
+    with pytest.raises(ValueError, match=r"SegmentationObject/2007_000033\.png: instance 2 has no class"):
         voc_instances(voc, "2007_000033")
     for categories in ([15], [15, 0], [15, 21]):
         write_mat(sbd, "2008_000002", OBJECTS % 255, categories)
-        with pytest.raises(ValueError, match=r"2008_000002\.mat: instance 2 has no category, expected one of 1 to 20"):
+        with pytest.raises(ValueError, match=r"2008_000002\.mat: instance 2 has no class, expected one of 1 to 20"):
             sbd_instances(sbd, "2008_000002")
 
 
