@@ -1,6 +1,6 @@
-"""params.yaml: which set of studies is run, with which seeds and changes, and with what resources.
+"""params.yaml: which set of studies to run, with which seeds, changes and resources.
 
-A set is a file of experiments/sets: a recipe, and the studies to run with it on the data in `datasets/<set>`.
+A set is a file in experiments/sets: a recipe, and the studies to run with it on the data in `datasets/<set>`.
 """
 
 import re
@@ -14,18 +14,18 @@ from core.config import Count, Frozen, NonNegative, Positive
 from core.config.file import nearest, read_yaml, validated
 
 SETS = Path("experiments/sets")  # beside params.yaml
-DATA = Path("datasets")  # likewise
+DATA = Path("datasets")  # also beside params.yaml
 
 
 class Resources(Frozen):
     parallel_trials: Count = 2
     cpus_per_trial: Count = 1  # also torch's threads
     gpus_per_trial: NonNegative = 0.0  # may be a fraction; 0 trains on the CPU
-    memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more is a hole that says so
+    memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more fails and says so
 
 
 def plain(name: str) -> str:
-    """Validate: the name of a file without its ending, which reaches paths and command lines."""
+    """Validate a file name without its extension; it becomes part of paths and command lines."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError("expected letters, digits, - and _ only")
     return name
@@ -35,23 +35,24 @@ Name = Annotated[str, AfterValidator(plain)]
 
 
 def nothing_twice(values: tuple) -> tuple:
+    """Validate that no entry is repeated."""
     if len(set(values)) < len(values):
         raise ValueError("the same entry twice")
     return values
 
 
 class SetFile(Frozen):
-    recipe: Name  # of experiments/recipes
-    studies: Annotated[tuple[Name, ...], Field(min_length=1)]  # of experiments/studies
+    recipe: Name  # a file in experiments/recipes
+    studies: Annotated[tuple[Name, ...], Field(min_length=1)]  # files in experiments/studies
 
     _studies = field_validator("studies")(nothing_twice)
 
 
 class ParamsFile(Frozen):
-    set: Name  # of experiments/sets
+    set: Name  # a file in experiments/sets
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe, dotted or nested
-    allow_holes: bool = False  # a study with failed trials counts as done; its table says which are missing and why
+    allow_holes: bool = False  # a study with failed trials counts as done; its table lists them with their reasons
     resources: Resources = Resources()
 
     _seeds = field_validator("seeds")(nothing_twice)
@@ -59,7 +60,7 @@ class ParamsFile(Frozen):
 
 @dataclass(frozen=True)
 class Params:
-    """What is asked for: params.yaml and the file of its set."""
+    """What to run: params.yaml together with the file of its set."""
 
     set: str
     recipe: str
@@ -72,10 +73,10 @@ class Params:
 
 
 def load_params(path: Path) -> Params:
-    """Read params.yaml and the file of its set, which lies in experiments/sets beside it, as its data in datasets/.
+    """Read params.yaml and the file of its set; experiments/sets and datasets/ are beside params.yaml.
 
     Raises:
-        ValueError: for an unknown key or set (names the nearest real one) or a value that makes no sense.
+        ValueError: for an unknown key or set (suggests the nearest known one) or an invalid value.
     """
     file = validated(ParamsFile, read_yaml(path), str(path))
     folder = path.parent / SETS
