@@ -169,5 +169,5 @@ def _refuse_duplicates(configs: dict[str, Config], path: Path) -> None:
     for arm, config in configs.items():
         content = json.dumps(config.model_dump(mode="json", exclude={"name"}))
         if content in seen:
-            raise ValueError(f"{path}: arms '{seen[content]}' and '{arm}' have the same settings, expected different")
+            raise ValueError(f"{path}: arms '{seen[content]}' and '{arm}' have the same settings, but arms must differ")
         seen[content] = arm

@@ -201,12 +201,12 @@ def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
 def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
     check_resources(Resources(cpus_per_trial=4))
-    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU a trial, the largest node has 0"):
+    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU per trial, but the largest node has 0"):
         check_resources(Resources(gpus_per_trial=0.5))
     node = {"Alive": True, "Resources": {"CPU": 4.0, "memory": 10.5 * 2**30}}
     monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [node])
     check_resources(Resources(memory_per_trial_gb=10))
-    with pytest.raises(ValueError, match=r"resources ask for 11 GB of memory a trial, the largest node has 10\.5"):
+    with pytest.raises(ValueError, match=r"11 GB of memory per trial, but the largest node has 10\.5"):
         check_resources(Resources(memory_per_trial_gb=11))
 
 

@@ -89,7 +89,7 @@ def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) 
         ("arms: {a: {loss.dice: [1]}}", "arm 'a': loss.dice"),
         ("arms: {a: {loss: 3}}", "arm 'a': loss: .*found 3"),
         ("arms: {a: 3}", "arms.a: .*found 3"),
-        ("arms: {a/b: {}}", "arm 'a/b': expected letters"),
+        ("arms: {a/b: {}}", "arm 'a/b': expected only letters"),
         ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' have the same settings"),
         ("vary: {loss.color_threshold: [0.1, 0.1]}", "vary gives 'color_threshold=0.1' twice"),
         ("vary: {loss.color_threshold: []}", "vary.loss.color_threshold: .*at least 1"),
