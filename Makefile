@@ -1,4 +1,4 @@
-# The main commands: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Both create .venv first.
+# Main commands: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Both create .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
