@@ -84,7 +84,7 @@ def load_measurement(path: Path = MEASUREMENT) -> Measurement:
 
 
 def table(counts: dict[Neighborhood, EdgeCounts], *, digest: str, short_side: int, temperature: float) -> str:
-    """CSV with a row per neighborhood and threshold. `pure` counts kept edges, `different` counts all edges.
+    """CSV with a row per neighborhood and threshold. `pure` is out of the kept edges, `different` of all.
 
     `purity` is empty if no edge is kept.
     """
@@ -108,7 +108,7 @@ def measure(measurement: Measurement, config: Config, results: Path, *, progress
 
     Raises:
         ValueError: if the data cannot be read, the validation set has no masks, or a weights file is missing (the
-            digest includes it, as in trials).
+            digest covers it, as in trials).
     """
     validation_file = read_validation_file(config.data)
     dataset = build_validation_set(validation_file, config.data)
@@ -166,9 +166,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "--annotations the COCO file and image size given here. Trains nothing.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file with the set, which gives data and recipe"
-    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="file whose set names data and recipe")
     parser.add_argument("--measurement", type=Path, default=MEASUREMENT, help="file with thresholds and neighborhoods")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder to write to")
     own = parser.add_argument_group("a COCO file instead of params.yaml")

@@ -55,10 +55,10 @@ def out_of_memory(error: BaseException, *, device: str, batch_size: int, limit_g
     limit = f" at the limit of {limit_gb:g} GB (resources.memory_per_trial_gb)" if limit_gb and not gpu else ""
     size = f", asking for {asked[1]} {asked[2]}" if asked else ""
     if gpu:
-        more = "resources.gpus_per_trial: 1 if trials share a GPU"
+        more = "set resources.gpus_per_trial to 1 if trials share a GPU"
     else:
-        more = "more of it" if limit else "fewer resources.parallel_trials"
-    return f"{where}{limit}{size}; lower training.batch_size ({batch_size}) or the image size, or take {more}"
+        more = "raise the limit" if limit else "reduce resources.parallel_trials"
+    return f"{where}{limit}{size}; lower training.batch_size ({batch_size}) or the image size, or {more}"
 
 
 def count_kernel_kills() -> int:

@@ -52,7 +52,7 @@ def trial_sources(root: Path = ROOT) -> list[Path]:
     """The files that decide what a trial computes: `experiments/trial.py` and all files of core that it imports.
 
     Follows import statements anywhere in the source, also inside functions; core has no imports by computed name. An
-    edit to a file that no trial loads (downloads, command lines, drawing of generated data) outdates no trial.
+    edit to a file that no trial loads (downloads, command lines, drawing of generated data) makes no trial stale.
     """
     trial = root / "experiments" / "trial.py"
     found, unread = {trial}, [trial]

@@ -190,10 +190,7 @@ def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False
             if out_of_memory
             else f"the process died while the kernel killed {kernel_kills} for lack of memory, probably also this one"
         )
-        reason = (
-            f"{cause}; take fewer resources.parallel_trials, or lower training.batch_size ({batch_size}) or the image "
-            "size"
-        )
+        reason = f"{cause}; reduce resources.parallel_trials, training.batch_size ({batch_size}) or the image size"
     record = described.changed(status="failed", reason=reason, traceback=message)
     store.write(record)
     return record

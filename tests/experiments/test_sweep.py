@@ -164,12 +164,12 @@ def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) 
     assert store.failed(jobs[0].key).status == "failed"
     record = crashed(jobs[0], store, "The actor died.\n  pid 123", out_of_memory=True)
     assert record.reason == (
-        "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
-        "training.batch_size (4) or the image size"
+        "the process was killed when memory ran out; reduce resources.parallel_trials, training.batch_size (4) or "
+        "the image size"
     )
     record = crashed(jobs[0], store, "The actor died.\n  pid 123", kernel_kills=2)
     assert record.reason.startswith(
-        "the process died while the kernel killed 2 for lack of memory, probably also this one; take fewer"
+        "the process died while the kernel killed 2 for lack of memory, probably also this one; reduce"
     )
 
 
