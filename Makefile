@@ -1,10 +1,10 @@
-# Two commands matter: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Each makes .venv first.
+# Main commands: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Both create .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 READY := $(VENV)/ready
 
-# Telemetry off, for everything that is started here.
+# No telemetry in any command started here.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -14,17 +14,17 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 .PHONY: help repro report verify test ui bench lint lock
 
 help:
-	@echo "make repro   set up, then dvc repro: every study that is out of date, tables, plots, one page, comparison"
-	@echo "make report  tables, plots and results/report.html again, from the results that are there"
-	@echo "make verify  rebuild every table of reference/ from its records and tell what differs"
-	@echo "make test    run the tests; RUN_SLOW=1 make test also those that take minutes (kills, a real MLflow server)"
+	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
+	@echo "make report  rebuild tables, plots and results/report.html from existing results"
+	@echo "make verify  rebuild every table of reference/ from its records and list the differences"
+	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
-	@echo "make bench   time the losses against their plain forms, and a training image with its parts"
+	@echo "make bench   time the losses against their plain forms, and the steps of loading a training image"
 	@echo "make lint    ruff and codespell"
-	@echo "make lock    renew requirements.txt from requirements.in"
+	@echo "make lock    update requirements.txt from requirements.in"
 
-# uv installs the lock in a fraction of pip's time; it comes from the same registry. Bytecode is written at once: where
-# PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch anew, some 10 s a trial.
+# uv installs the lock file much faster than pip, from the same registry. Bytecode is compiled at installation: if
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch again, some 10 s per trial.
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -45,7 +45,7 @@ report: $(READY)
 verify: $(READY)
 	python -m analysis.report --verify
 
-# Ray's workers would yield to the other tests' processes until they time out.
+# At their default niceness, Ray's workers would yield to other test processes until they time out.
 test: $(READY)
 	RAY_worker_niceness=0 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 

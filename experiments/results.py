@@ -1,4 +1,4 @@
-"""What a study leaves for the analysis: a table of its trials, their whole records, and their pictures."""
+"""What a study writes for the analysis: a table of its trials, their full records, and their pictures."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ RESULTS = Path("results")
 
 
 def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store, root: Path) -> Path:
-    """Write `<root>/<study>/` (trials/, pictures/), then `<root>/<study>.csv`; each appears whole or not at all.
+    """Write `<root>/<study>/` (trials/, pictures/), then `<root>/<study>.csv`; each is written in full or not at all.
 
-    `records` are by key. The rows of the CSV are in the order of the jobs: of arms and seeds.
+    `records` are by key. The rows of the CSV follow the order of the jobs: by arm, then by seed.
     """
     partial = root / f".{study.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -35,7 +35,7 @@ def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record],
 
 
 def write_no_results(study: str, root: Path) -> Path:
-    """Write what a study leaves that is not part of the set: an empty folder, and a table without a row."""
+    """Write the results of a study outside the set: an empty folder and a table without rows."""
     partial = root / f".{study}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -43,7 +43,7 @@ def write_no_results(study: str, root: Path) -> Path:
 
 
 def _replace(root: Path, study: str, partial: Path, text: str) -> Path:
-    """Put a study's new folder and table in the place of the old ones; never a new folder beside an old table."""
+    """Replace a study's folder and table; a new folder is never left beside an old table."""
     folder, path = root / study, root / f"{study}.csv"
     path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

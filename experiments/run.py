@@ -1,27 +1,27 @@
 """Run studies: `python -m experiments.run loss_terms`.
 
-Trials that the store holds are not run again. A trial that was stopped goes on from its checkpoint, so the same
-command takes up an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
-DVC's stage `sweep` is `--all --train-only`: it fills the store, from which `experiments.collect` takes each study.
+Trials that are finished in the store are not run again. A stopped trial resumes from its checkpoint, so the same
+command resumes an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
+DVC's stage `sweep` runs `--all --train-only`: it fills the store, from which `experiments.collect` writes each study.
 
-Exit status: 0 all trials finished, 1 some failed, 2 an input is wrong, 130 interrupted.
+Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 130 interrupted.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
+from core.compute.command import INTERRUPTED, run_command
 from core.record import Record
 from experiments.params import SETS, Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
 from experiments.provenance import provenance, trial_sources
-from experiments.recipe import base_settings
+from experiments.recipe import load_studies
 from experiments.results import RESULTS, write_results
 from experiments.store import STORE, Store
-from experiments.study import Study, load_study
+from experiments.study import Study
 from experiments.sweep import (
     Job,
     Observer,
@@ -34,14 +34,14 @@ from experiments.sweep import (
 )
 from experiments.tracking.log import Tracking
 
-FAILED, INTERRUPTED = 1, 130  # exit status
+FAILED = 1  # exit status
 
 
 def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Namespace) -> int:
-    """Run what is missing of the studies, log it, and write their results; returns the exit status.
+    """Run the missing trials of the studies, log them, and write the results; returns the exit status.
 
-    With `train_only` no results are written, and a trial that failed is no failure of the sweep: collecting its study
-    tries it once more.
+    With `train_only` it writes no results, and failed trials do not fail the sweep: `experiments.collect` tries them
+    again.
     """
     made_from = provenance()
     store = Store(STORE)
@@ -50,11 +50,11 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     to_run = longest_first(waiting(jobs, store, fresh=arguments.fresh))
     distinct = len({job.key for job in jobs})
     shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
-    print(f"{distinct} trials{shared}, {distinct - len(to_run)} finished before, {len(to_run)} to run", flush=True)
+    print(f"{distinct} trials{shared}, {distinct - len(to_run)} already finished, {len(to_run)} to run", flush=True)
     check_data(to_run, allow_holes=arguments.allow_holes or params.allow_holes)
     tracking = [Tracking(study, jobs_of[study.name], store, Path.cwd()) for study in studies]
-    for job in to_run:  # now: what could stop the sweep before a trial starts has been checked
-        store.forget_failure(job.key)  # of a sweep before this one: whether it still fails is to be seen
+    for job in to_run:  # only now, after every check that could stop the sweep before a trial starts
+        store.forget_failure(job.key)  # from an earlier sweep; the trial may succeed this time
         if arguments.fresh:
             with store.lock(job.key):
                 store.forget(job.key)
@@ -65,15 +65,15 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
             if arguments.in_process:
                 run_one_by_one(to_run, store, params.resources, observers)
             else:
-                from experiments.ray_sweep import run_with_ray  # takes seconds, and only where something is to run
+                from experiments.ray_sweep import run_with_ray  # takes seconds: only if there are trials to run
 
                 run_with_ray(to_run, store, params.resources, observers, progress)
-        except Exception:  # the machine cannot run the trials, or Ray does not start
+        except Exception:  # the machine cannot run the trials, or Ray fails to start
             for log in tracking:
                 log.close({})
             raise
         except KeyboardInterrupt:
-            pass  # as after Ray's normal return: the trials without a record tell
+            pass  # treated as Ray's normal return: trials without a record show the interrupt
         finally:
             progress.close()
     status = 0
@@ -91,7 +91,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
 
 
 def inputs(params: Path) -> dict[Path, bytes]:
-    """The files that say what is run, as they are now: DVC notes them as they are when a stage ends."""
+    """Current content of the files that decide what runs. DVC hashes them only when the stage ends."""
     folder = Path(__file__).parent
     files = [path for kind in ("studies", "recipes", "sets") for path in sorted(folder.glob(f"{kind}/*.yaml"))]
     paths = [params, *sorted((params.parent / SETS).glob("*.yaml")), *files, *trial_sources()]
@@ -99,12 +99,12 @@ def inputs(params: Path) -> dict[Path, bytes]:
 
 
 def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record]) -> int:
-    """Print which trials have not ended and which failed; returns the exit status that this means."""
+    """Print which trials have not ended and which failed; returns the exit status."""
     missing = [job for job in jobs if job.key not in records]
     if missing:
         print(
             f"interrupted: {study.name}: {len(missing)} of {len(jobs)} trials have not ended; "
-            "the same command, without --fresh, goes on from there",
+            "run the same command without --fresh to resume",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -115,7 +115,7 @@ def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record
 
 
 def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> None:
-    """Write the results of a study all of whose trials have ended; each number leads to its MLflow run."""
+    """Write the results of a study once all its trials have ended, each with the id of its MLflow run."""
     run_ids = store.run_ids(study.name)
     records = {key: record.changed(mlflow_run_id=run_ids.get(key)) for key, record in records.items()}
     path = write_results(study, jobs, records, store, RESULTS)
@@ -125,36 +125,38 @@ def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], s
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.run", description="Run the trials of studies.")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("studies", nargs="*", default=(), metavar="STUDY", help="several in one sweep, as --study")
-    which.add_argument("--study", help="one file of experiments/studies, without its ending")
-    which.add_argument("--all", action="store_true", help="all studies of the set, their trials in one sweep")
-    parser.add_argument("--fresh", action="store_true", help="run every trial again, whatever the store holds")
-    parser.add_argument("--train-only", action="store_true", help="fill the store; experiments.collect writes results")
-    parser.add_argument("--allow-holes", action="store_true", help="exit with 0 although trials failed")
-    parser.add_argument("--in-process", action="store_true", help="without Ray, one trial after the other")
-    parser.add_argument("--dry-run", action="store_true", help="only print what the studies take and would run")
-    of_hours = "TFLOP/s that a device sustains, for the hours of a dry run (%(default)g: an assumption)"
+    which.add_argument("studies", nargs="*", default=(), metavar="STUDY", help="studies to run in one sweep")
+    which.add_argument("--study", help="name of one file in experiments/studies, without .yaml")
+    which.add_argument("--all", action="store_true", help="run all studies of the set in one sweep")
+    parser.add_argument("--fresh", action="store_true", help="run every trial again, even if the store has it")
+    parser.add_argument("--train-only", action="store_true", help="only train; experiments.collect writes the results")
+    parser.add_argument("--allow-holes", action="store_true", help="exit with status 0 even if trials failed")
+    parser.add_argument("--in-process", action="store_true", help="run one trial after another, without Ray")
+    parser.add_argument("--dry-run", action="store_true", help="only print what the studies cost and what would run")
+    of_hours = "sustained TFLOP/s of a device, for the device-hours of a dry run (default: %(default)g, an assumption)"
     parser.add_argument("--teraflops", type=float, default=TERAFLOPS, help=of_hours)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: %(default)s")
     arguments = parser.parse_args(words)
-    try:
+
+    def work() -> int:
         before = inputs(arguments.params)
         params = load_params(arguments.params)
-        settings_of = partial(base_settings, params, str(arguments.params))
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)
-        studies = [load_study(name, settings_of(), params.seeds, recipe_settings=settings_of) for name in names]
+        studies = load_studies(names, params, str(arguments.params))
         if arguments.dry_run:
             print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh)
             return 0
         status = run_studies(studies, params, arguments)
         after = inputs(arguments.params)
         if edited := [str(path) for path in before | after if before.get(path) != after.get(path)]:
-            print(f"edited while it ran: {', '.join(edited)}: results are of before, run it again", file=sys.stderr)
-            return max(status, 1)
+            print(
+                f"edited during the run: {', '.join(edited)}: the results are from before the edit, run it again",
+                file=sys.stderr,
+            )
+            return max(status, FAILED)
         return status
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

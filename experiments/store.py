@@ -1,8 +1,8 @@
-"""Finished trials by what they were made from, so that studies share them and a stopped sweep goes on.
+"""Finished trials by key, so that studies share them and a stopped sweep can resume.
 
-`<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find), and at
-the end record.json; without it the trial is not finished. failed.json holds the record of the last attempt that raised.
-`<root>/runs/<study>.json` names the MLflow run of each of the study's trials.
+`<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find) and, once
+the trial is finished, record.json. failed.json holds the record of the last attempt that raised.
+`<root>/runs/<study>.json` maps the study's trials to their MLflow runs.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ class Store:
         return self.root / key
 
     def finished(self, key: str) -> Record | None:
-        """Record of a finished trial; None where there is none, or none that holds up (a warning says why)."""
+        """Record of a finished trial; None if there is none or it is invalid (a warning says why)."""
         path = self.folder(key) / "record.json"
         if not path.exists():
             return None
@@ -35,30 +35,30 @@ class Store:
             record = read_record(path)
             _check(record, key, path)
         except ValueError as error:
-            logging.warning("a record is not used, the trial runs again: %s", error)
+            logging.warning("ignoring an invalid record, the trial runs again: %s", error)
             return None
         return record
 
     def failed(self, key: str) -> Record | None:
-        """Record of the last attempt that raised, unless the trial finished since.
+        """Record of the last attempt that raised, unless the trial has finished since.
 
         Raises:
-            ValueError: if the file is no record.
+            ValueError: if the file is not a record.
         """
         path = self.folder(key) / "failed.json"
         return read_record(path) if path.exists() else None
 
     def found(self, key: str) -> dict[int, float | None]:
-        """Of a finished trial: score of the detection that finds each annotation, None where none does."""
+        """Of a finished trial: the score of the detection that finds each annotation, None if none does."""
         content = json.loads((self.folder(key) / "found.json").read_text())
         return {int(place): score for place, score in content.items()}
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Wait until no other process runs this trial, and keep the others waiting.
+        """Wait until no other process runs this trial, and block the others meanwhile.
 
-        A worker outlives its killed driver by seconds, and would write into the folder beside the next sweep's worker.
-        The system ends the lock with the process, whatever ends that.
+        A worker outlives its killed driver by seconds and would write to the same folder as the next sweep's worker.
+        The operating system releases the lock when the process ends, however it ends.
         """
         path = self.root / "locks" / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class Store:
             yield
 
     def write(self, record: Record) -> None:
-        """Keep a record under its key: the file appears whole or not at all."""
+        """Save a record under its key; the file is written in full or not at all."""
         folder = self.folder(record.key)
         if record.status == "ok":
             write_text(folder / "record.json", record.to_json())
@@ -77,11 +77,11 @@ class Store:
             write_text(folder / "failed.json", record.to_json())
 
     def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> None:
-        """Note the MLflow runs of a study's trials, by trial key."""
+        """Save the MLflow run ids of a study's trials, by trial key."""
         write_text(self.root / "runs" / f"{study}.json", json.dumps(run_ids, indent=1))
 
     def run_ids(self, study: str) -> dict[str, str]:
-        """The MLflow runs that the last sweep over a study noted, by trial key; empty without one."""
+        """MLflow run ids that the last sweep over a study saved, by trial key; empty if there was none."""
         path = self.root / "runs" / f"{study}.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
@@ -89,12 +89,12 @@ class Store:
         (self.folder(key) / "failed.json").unlink(missing_ok=True)
 
     def forget(self, key: str) -> None:
-        """Remove everything of a trial, its checkpoint included."""
+        """Remove everything the store has of a trial, including its checkpoint."""
         shutil.rmtree(self.folder(key), ignore_errors=True)
 
 
 def _check(record: Record, key: str, path: Path) -> None:
-    """Refuse a record that is not the whole story of this trial."""
+    """Raise a ValueError for a record that is of another trial or incomplete."""
     if not key == record.key == record.expected_key:
         raise ValueError(f"{path}: key {record.key}, expected {record.expected_key}")
     epochs = [numbers.get("epoch") for numbers in record.curves]
@@ -104,4 +104,4 @@ def _check(record: Record, key: str, path: Path) -> None:
     files = ["found.json", *(f"pictures/{name}" for name in record.pictures)]
     lost = [name for name in files if not (path.parent / name).exists()]
     if lost:
-        raise ValueError(f"{path}: files missing beside it: {', '.join(lost)}")
+        raise ValueError(f"{path}: missing files in its folder: {', '.join(lost)}")

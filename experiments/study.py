@@ -97,9 +97,7 @@ def load_study(
         raise ValueError(f"{path}: {error}") from None
     if file.reference_arm is not None and file.reference_arm not in differences:
         known = list(differences)
-        raise ValueError(
-            f"{path}: reference_arm '{file.reference_arm}' is not an arm{nearest(file.reference_arm, known)}"
-        )
+        raise ValueError(f"{path}: reference_arm: no arm '{file.reference_arm}'{nearest(file.reference_arm, known)}")
     shared = nested(file.settings)
     configs = {
         arm: _arm_config(merge(bases.get(arm, base), shared), change, arm, path) for arm, change in differences.items()
@@ -171,7 +169,5 @@ def _refuse_duplicates(configs: dict[str, Config], path: Path) -> None:
     for arm, config in configs.items():
         content = json.dumps(config.model_dump(mode="json", exclude={"name"}))
         if content in seen:
-            raise ValueError(
-                f"{path}: arms '{seen[content]}' and '{arm}' have the same settings, expected different ones"
-            )
+            raise ValueError(f"{path}: arms '{seen[content]}' and '{arm}' have the same settings, but arms must differ")
         seen[content] = arm

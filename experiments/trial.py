@@ -1,4 +1,4 @@
-"""One trial: train, evaluate, draw, and put all of it into one record."""
+"""One trial: train, evaluate, draw, and collect the results in one record."""
 
 import json
 import platform
@@ -37,10 +37,11 @@ def run_trial(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
 ) -> Record:
-    """Train and evaluate one trial in `folder`, from its checkpoint if there is one; never raises for what went wrong.
+    """Train and evaluate one trial in `folder`, from its checkpoint if there is one.
 
-    Beside the checkpoint it leaves pictures/ and found.json, the result of `found_annotations`.
-    The record of a failed trial has status `failed`, the reason in one line, the traceback and the curves so far.
+    Beside the checkpoint it writes pictures/ and found.json, the result of `found_annotations`.
+    Exceptions are not raised but recorded: a failed trial has status `failed`, the reason in one line, the traceback
+    and the curves so far.
     """
     keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
@@ -94,7 +95,7 @@ def run_trial(
 
 
 def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> Record:
-    """The part of a record that is known before the trial runs; results still empty."""
+    """The part of a record that is known before the trial runs, without results."""
     return Record(
         key=key,
         status="ok",
@@ -121,26 +122,26 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """Status, reason in one line, and traceback of a trial that raised."""
+    """Status, one-line reason and traceback of a trial that raised."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return {"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
 
 
 def device_name(device: str) -> str:
-    """The GPU's name, or the CPU's architecture and instruction set: they choose the kernels, and so the last bits."""
+    """The GPU's name, or the CPU's architecture and instruction set: they decide the kernels, and so the last bits."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def loader_processes(device: str, cores: int) -> int:
-    """How many processes read images beside a training: on a GPU all cores of the trial but one, on a CPU none."""
+    """Number of processes that load images: on a GPU one less than the cores of the trial, on a CPU none."""
     return max(cores - 1, 0) if torch.device(device).type == "cuda" else 0
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads inside; the sums of another number of threads differ in their last bits."""
+    """Limit torch to `count` threads within the block; another number changes sums in their last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -51,11 +51,11 @@ def test_the_projects_own_measurement_covers_both_thresholds_in_use() -> None:
     ("change", "message"),
     [
         (("thresholds", "thresholdz"), "unknown key 'thresholdz' .did you mean 'thresholds'"),
-        (("[0, 0.3]", "[0.3, 0.3]"), "thresholds: .*each threshold above the one before"),
+        (("[0, 0.3]", "[0.3, 0.3]"), "thresholds: .*rising order, none twice"),
         (("[0, 0.3]", "[0, 1.3]"), r"thresholds\.1: .*less than or equal to 1"),
         (("[[3, 1], [3, 2]]", "[[4, 1]]"), r"neighborhoods\.0: .*size is 4, expected an odd number"),
         (("[[3, 1], [3, 2]]", "[[3]]"), r"neighborhoods\.0: .*expected two whole numbers"),
-        (("[[3, 1], [3, 2]]", "[[3, 1], [3, 1]]"), "neighborhoods: .*the same neighborhood twice"),
+        (("[[3, 1], [3, 2]]", "[[3, 1], [3, 1]]"), "neighborhoods: .*the same entry twice"),
     ],
 )
 def test_a_wrong_measurement_names_file_and_key(tmp_path: Path, change: tuple[str, str], message: str) -> None:

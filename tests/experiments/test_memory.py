@@ -69,11 +69,11 @@ def test_reasons_are_one_line_and_name_the_device() -> None:
     cuda = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity ...\n")
     assert is_out_of_memory(cuda)
     assert out_of_memory(cuda, device="cuda", batch_size=16, limit_gb=4) == (
-        "out of memory on the GPU, asking for 2.50 GiB; lower training.batch_size (16) or the image size, or take "
-        "resources.gpus_per_trial: 1 if trials share a GPU"
+        "out of memory on the GPU, asking for 2.50 GiB; lower training.batch_size (16) or the image size, or set "
+        "resources.gpus_per_trial to 1 if trials share a GPU"
     )
     assert out_of_memory(MemoryError(), device="cpu", batch_size=8, limit_gb=None) == (
-        "out of memory; lower training.batch_size (8) or the image size, or take fewer resources.parallel_trials"
+        "out of memory; lower training.batch_size (8) or the image size, or reduce resources.parallel_trials"
     )
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
     assert not is_out_of_memory(ValueError("can't allocate memory"))

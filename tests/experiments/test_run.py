@@ -73,7 +73,7 @@ def test_a_study_is_run_once_and_then_collected(study: Study, here: Path, fake_t
     assert run(study) == 0
     assert (here / "results" / "pair.csv").read_bytes() == first
     assert fake_training == ["0", "2"]
-    assert "2 trials, 2 finished before, 0 to run" in capsys.readouterr().out
+    assert "2 trials, 2 already finished, 0 to run" in capsys.readouterr().out
 
 
 def test_fresh_runs_everything_again(study: Study, here: Path, fake_training: list) -> None:
@@ -105,7 +105,7 @@ def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, cap
 
     monkeypatch.setattr(run_module, "run_studies", edit)
     assert main(["--all"]) == 1
-    assert "edited while it ran: params.yaml: results are of before" in capsys.readouterr().err
+    assert "edited during the run: params.yaml: the results are from before the edit" in capsys.readouterr().err
     assert main(["--all"]) == 0  # written again, equal
 
 
@@ -122,7 +122,7 @@ def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_trainin
 def test_studies_share_the_trials_they_have_in_common(study: Study, here: Path, fake_training: list, capsys) -> None:
     assert run(study, replace(study, name="other")) == 0
     assert fake_training == ["0", "2"]
-    assert "2 trials (4 in the studies, which share some), 0 finished before, 2 to run" in capsys.readouterr().out
+    assert "2 trials (4 in the studies, which share some), 0 already finished, 2 to run" in capsys.readouterr().out
     first, second = rows(here / "results" / "pair.csv"), rows(here / "results" / "other.csv")
     assert [row["trial_key"] for row in first] == [row["trial_key"] for row in second]
 
@@ -152,7 +152,7 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
 
     monkeypatch.setattr(run_module, "run_one_by_one", interrupted)
     assert run(study) == INTERRUPTED
-    assert "2 of 2 trials have not ended; the same command" in capsys.readouterr().err
+    assert "2 of 2 trials have not ended; run the same command" in capsys.readouterr().err
     assert not (here / "results").exists()
 
 
@@ -201,12 +201,12 @@ def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
 def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
     check_resources(Resources(cpus_per_trial=4))
-    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU a trial, the largest node has 0"):
+    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU per trial, but the largest node has 0"):
         check_resources(Resources(gpus_per_trial=0.5))
     node = {"Alive": True, "Resources": {"CPU": 4.0, "memory": 10.5 * 2**30}}
     monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [node])
     check_resources(Resources(memory_per_trial_gb=10))
-    with pytest.raises(ValueError, match=r"resources ask for 11 GB of memory a trial, the largest node has 10\.5"):
+    with pytest.raises(ValueError, match=r"11 GB of memory per trial, but the largest node has 10\.5"):
         check_resources(Resources(memory_per_trial_gb=11))
 
 

@@ -89,17 +89,17 @@ def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) 
         ("arms: {a: {loss.dice: [1]}}", "arm 'a': loss.dice"),
         ("arms: {a: {loss: 3}}", "arm 'a': loss: .*found 3"),
         ("arms: {a: 3}", "arms.a: .*found 3"),
-        ("arms: {a/b: {}}", "arm 'a/b': expected letters"),
-        ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' are the same"),
+        ("arms: {a/b: {}}", "arm 'a/b': expected only letters"),
+        ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' have the same settings"),
         ("vary: {loss.color_threshold: [0.1, 0.1]}", "vary gives 'color_threshold=0.1' twice"),
         ("vary: {loss.color_threshold: []}", "vary.loss.color_threshold: .*at least 1"),
-        ("vary: {data.root: [here, there]}", "data.root is no setting of an arm"),
-        ("arms: {}", "neither arms nor vary nor recipes"),
-        ("arms: {a: {}}\nrecipes: {b: shapes}", "expected neither arms nor vary beside them"),
+        ("vary: {data.root: [here, there]}", "a study cannot set data.root"),
+        ("arms: {}", "nothing to compare: expected arms, vary or recipes"),
+        ("arms: {a: {}}\nrecipes: {b: shapes}", "expected no arms or vary beside them"),
         ("recipes: {a: shape}", "recipe 'shape': no file .*did you mean 'shapes'"),
-        ("recipes: {a: shapes, b: shapes}", "arms 'a' and 'b' are the same"),
+        ("recipes: {a: shapes, b: shapes}", "arms 'a' and 'b' have the same settings"),
         ("recipes: {a: shapes}\nsettings: {training.epoch: 2}", "arm 'a': unknown key 'training.epoch'"),
-        ("arms: {both: {}}\nreference_arm: bot", "reference_arm 'bot' is no arm .did you mean 'both'"),
+        ("arms: {both: {}}\nreference_arm: bot", "reference_arm: no arm 'bot' .did you mean 'both'"),
     ],
 )
 def test_a_wrong_study_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
@@ -154,7 +154,7 @@ def test_settings_of_the_params_change_the_recipe_and_are_checked(tmp_path: Path
     assert settings["data"]["root"] == str(tmp_path / "datasets" / "mine")
     with pytest.raises(ValueError, match=r"params\.yaml: settings: unknown key .*'training\.epochs'"):
         base_settings(params_of(tmp_path, rest="settings: {training.epoch: 2}"), "params.yaml")
-    with pytest.raises(ValueError, match=r"params\.yaml: settings: data\.root is no setting: the data of set 'mine'"):
+    with pytest.raises(ValueError, match=r"params\.yaml: settings: data\.root cannot be set: the data of set 'mine'"):
         base_settings(params_of(tmp_path, rest="settings: {data.root: elsewhere}"), "params.yaml")
 
 

@@ -164,12 +164,12 @@ def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) 
     assert store.failed(jobs[0].key).status == "failed"
     record = crashed(jobs[0], store, "The actor died.\n  pid 123", out_of_memory=True)
     assert record.reason == (
-        "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
-        "training.batch_size (4) or the image size"
+        "the process was killed when memory ran out; reduce resources.parallel_trials, training.batch_size (4) or "
+        "the image size"
     )
     record = crashed(jobs[0], store, "The actor died.\n  pid 123", kernel_kills=2)
     assert record.reason.startswith(
-        "the process died while the kernel killed 2 for lack of memory, probably this one too; take fewer"
+        "the process died while the kernel killed 2 for lack of memory, probably also this one; reduce"
     )
 
 
@@ -181,7 +181,7 @@ def test_a_process_with_other_code_than_the_driver_s_trains_nothing(
     assert fake_training == []
     record = records_of(jobs[:1], store)[jobs[0].key]
     assert record.status == "failed"
-    assert "(digest edited) are not those with which the sweep began" in record.reason
+    assert "(digest edited) differ from those at the start of the sweep" in record.reason
 
 
 def test_a_gpu_that_is_not_there_is_named_before_anything_is_trained(
@@ -222,7 +222,7 @@ def test_categories_of_other_data_are_named_before_the_sweep_starts(study: Study
     supervision = trial.config.supervision.model_copy(update={"mask_ratio": 1.0, "mask_categories": ("star", "cat")})
     config = trial.config.model_copy(update={"supervision": supervision})
     jobs = list_jobs(replace(study, trials=(replace(trial, config=config),)), made_from)
-    message = r"pair: arm 'a': supervision\.mask_categories names \['cat'\], the data has \[.*'star'.*\]; name some of"
+    message = r"pair: arm 'a': supervision\.mask_categories has unknown classes \['cat'\], expected some of \[.*'star'"
     with pytest.raises(ValueError, match=message):
         check_data(jobs)
     check_data(jobs, allow_holes=True)
@@ -236,7 +236,7 @@ def test_without_a_terminal_every_report_is_a_line(jobs: list[Job], record_of: C
     progress.epoch(jobs[0], {"epoch": 2, "epochs": 2, "seconds": 120.0, "mask_AP": 12.34})
     progress.ended(jobs[0], record_of(jobs[0]).changed(metrics={"mask_AP": 12.34}))
     assert stream.getvalue().splitlines() == [
-        "a-seed0 starts · 0 of 2 done · time left unknown",
+        "a-seed0 starting · 0 of 2 done · time left unknown",
         # 1 and 2 epochs of a minute are left, on two places: 1.5 in all, but the second trial alone takes 2
         "a-seed0 1/2 · 0 of 2 done · 2 min left",
         "a-seed0 2/2 mask AP 12.3 · 0 of 2 done · 2 min left",
@@ -257,7 +257,7 @@ def test_on_a_terminal_one_line_is_kept_up_to_date(jobs: list[Job]) -> None:
     progress.epoch(jobs[1], {"epoch": 1, "epochs": 2, "seconds": 3600.0, "mask_AP": 5.0})
     assert stream.getvalue().count("\n") == 0
     shown = stream.getvalue().split("\r\033[K")[-1]
-    assert shown == "0/2 done · a-seed0 starts · b-seed0 1/2 mask AP 5.0 · 2 h 0 min left"
+    assert shown == "0/2 done · a-seed0 starting · b-seed0 1/2 mask AP 5.0 · 2 h 0 min left"
 
 
 def test_time_left_is_the_work_over_the_places_and_at_least_the_longest_trial() -> None:

@@ -206,10 +206,10 @@ def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
     log.started(jobs[0])
     log.client = Unreachable()
     run_one_by_one(jobs, store, Resources(), [log], progress=False)
-    assert caplog.text.count("connection refused; trials go on and are logged at the end") == 1
+    assert caplog.text.count("connection refused; trials continue and are logged at the end") == 1
     assert "much more" not in caplog.text
     records = {job.key: store.finished(job.key) for job in jobs}
-    with pytest.raises(ValueError, match="connection refused; finished trials are kept; the same command"):
+    with pytest.raises(ValueError, match="connection refused; finished trials are kept; run the same command"):
         log.complete(records)
     log.client = working
     log.complete(records)

@@ -110,5 +110,5 @@ def test_a_server_that_is_not_there_is_named_before_anything_runs(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(ValueError, match=r"MLflow at http://127\.0\.0\.1:9: .*the same command, without"):
+    with pytest.raises(ValueError, match=r"MLflow at http://127\.0\.0\.1:9: .*run the same command without"):
         Tracking(study, list_jobs(study, made_from), Store(tmp_path / "store"), tmp_path)
