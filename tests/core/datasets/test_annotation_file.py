@@ -27,6 +27,8 @@ def read(root):
         ({"bbox": [8, 8, -4, 4]}, "bbox is [8, 8, -4, 4], expected a width and a height above 0"),
         ({"bbox": [40, 0, 4, 4]}, "bbox is [40, 0, 4, 4], outside the image of 40 x 24 pixels"),
         ({"bbox": [-9, 0, 9, 4]}, "bbox is [-9, 0, 9, 4], outside the image of 40 x 24 pixels"),
+        ({"bbox": [0, 24, 4, 4]}, "bbox is [0, 24, 4, 4], outside the image of 40 x 24 pixels"),
+        ({"bbox": [0, -9, 4, 9]}, "bbox is [0, -9, 4, 9], outside the image of 40 x 24 pixels"),
     ],
 )
 def test_an_annotation_that_makes_no_sense_is_named_with_file_and_id(write, fields, message):

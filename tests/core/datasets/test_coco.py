@@ -168,10 +168,12 @@ def test_a_zoomed_crop_clips_boxes_and_keeps_the_size(write):
 
 def test_a_batch_pads_images_with_zeros_and_masks_with_false(write):
     root = write([annotation(1, 7, segmentation=RECTANGLE), annotation(2, 8)], image_ids=(7, 8))
-    batch = collate([training_set(root)[0], training_set(root, short_sides=(30,))[1]])
+    rows = {"ignored_bottom_rows": 4}
+    batch = collate([training_set(root, **rows)[0], training_set(root, short_sides=(30,), **rows)[1]])
     assert batch.images.shape == (2, 3, 32, 64)  # 24 x 40 and 30 x 50, up to multiples of 32
     assert batch.image_sizes == [(24, 40), (30, 50)]
     assert batch.image_ids == [7, 8]
+    assert batch.ignored_bottom_rows == [4, 5]
     assert not batch.images[0, :, 24:].any()
     assert not batch.images[0, :, :, 40:].any()
     assert [tuple(a.masks.shape) for a in batch.annotations] == [(1, 8, 16), (1, 8, 16)]

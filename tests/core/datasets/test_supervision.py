@@ -46,6 +46,11 @@ def test_subsets_are_nested_for_one_seed():
         assert smaller < larger
 
 
+def test_a_share_is_the_nearest_number_of_images_and_half_of_one_is_one():
+    # of 5 images: 0.49, 0.5, 1.45, 2.5 and 4.6
+    assert [len(share_of_images(range(5), ratio, seed=0)) for ratio in (0.098, 0.1, 0.29, 0.5, 0.92)] == [0, 1, 1, 3, 5]
+
+
 def test_seeds_choose_other_images():
     assert share_of_images(IDS, 0.25, seed=0) != share_of_images(IDS, 0.25, seed=1)
 
