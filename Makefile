@@ -16,10 +16,12 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
 	@echo "make report  rebuild tables, plots and results/report.html from existing results"
+	@echo "make experiments  dvc exp show, without its columns of file hashes"
 	@echo "make verify  rebuild every table of reference/ from its records and list the differences"
 	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
+	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
-	@echo "make bench   time the losses against their plain forms, and the steps of loading a training image"
+	@echo "make bench   time the losses against their plain forms, and a training image part by part"
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    update requirements.txt from requirements.in"
 
@@ -42,12 +44,18 @@ report: $(READY)
 	python -m analysis.published_tables --params params.yaml
 	python -m analysis.page --params params.yaml
 
+experiments: $(READY)
+	dvc exp show --drop '^(analysis|core|data_store|datasets|experiments|reference|requirements|results|store)'
+
 verify: $(READY)
 	python -m analysis.report --verify
 
 # At their default niceness, Ray's workers would yield to other test processes until they time out.
 test: $(READY)
 	RAY_worker_niceness=0 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+mutants: $(READY)
+	python -m tests.mutants
 
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
