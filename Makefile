@@ -1,10 +1,10 @@
-# Two commands matter: `make repro` rebuilds every study, `make test` runs the tests. Each makes .venv first.
+# Main commands: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Both create .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 READY := $(VENV)/ready
 
-# Telemetry off, for everything that is started here.
+# No telemetry in any command started here.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -14,17 +14,19 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 .PHONY: help repro report verify test ui bench lint lock
 
 help:
-	@echo "make repro   run every study of params.yaml that is out of date, then tables, plots and comparison"
-	@echo "make report  tables, plots and results/report.html again, from the results that are there"
-	@echo "make verify  rebuild every table of reference/ from its records and tell what differs"
-	@echo "make test    run the tests; RUN_SLOW=1 make test also those that take minutes (kills, a real MLflow server)"
+	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
+	@echo "make report  rebuild tables, plots and results/report.html from existing results"
+	@echo "make experiments  dvc exp show, without its columns of file hashes"
+	@echo "make verify  rebuild every table of reference/ from its records and list the differences"
+	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
+	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
-	@echo "make bench   time the losses against their plain forms, and a training image with its parts"
+	@echo "make bench   time the losses against their plain forms, and a training image part by part"
 	@echo "make lint    ruff and codespell"
-	@echo "make lock    renew requirements.txt from requirements.in"
+	@echo "make lock    update requirements.txt from requirements.in"
 
-# uv installs the lock in a fraction of pip's time; it comes from the same registry. Bytecode is written at once: where
-# PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch anew, some 10 s a trial.
+# uv installs the lock file much faster than pip, from the same registry. Bytecode is compiled at installation: if
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch again, some 10 s per trial.
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -32,38 +34,34 @@ $(READY): requirements.txt
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
-# The generated data set, from the folder of this repository that holds it.
-data/shapes: $(READY)
-	dvc pull --remote embedded data.dvc
-	touch $@
-
-# The check comes first: DVC removes the results of a stage before it starts it, and reports a misspelled key worse.
-# All studies' trials are trained in one sweep, which keeps every core busy, and DVC is told that it ran their stages.
-# Where trials failed (status 1), or differ from the reference, it ends with an error: tables and page are written all
-# the same, with the holes and their reasons. (Not by MAKE: `make -n` runs a line that names it.)
-repro: data/shapes
-	python -m experiments.check
-	dvc status --quiet || { python -m experiments.run --all && dvc commit --force --quiet study; } \
-		|| { test $$? -eq 1 && make report; exit 1; }
-	dvc repro || { make report; exit 1; }
+# DVC does the rest: data.dvc -> sweep -> studies -> reports -> page -> compare (dvc.yaml).
+repro: $(READY)
+	dvc repro
 
 report: $(READY)
-	-python -m analysis.report --params params.yaml
+	python -m analysis.report --params params.yaml
 	-python -m analysis.studies.edge_purity
 	python -m analysis.published_tables --params params.yaml
 	python -m analysis.page --params params.yaml
 
+experiments: $(READY)
+	dvc exp show --drop '^(analysis|core|data_store|datasets|experiments|reference|requirements|results|store)'
+
 verify: $(READY)
 	python -m analysis.report --verify
 
-# Ray's workers would yield to the other tests' processes until they time out.
+# At their default niceness, Ray's workers would yield to other test processes until they time out.
 test: $(READY)
 	RAY_worker_niceness=0 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+mutants: $(READY)
+	python -m tests.mutants
 
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
-bench: data/shapes
+bench: $(READY)
+	dvc repro --quiet data.dvc
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image
 

@@ -5,12 +5,12 @@ DVC's stages name all studies; that of a study outside of the set leaves a CSV w
 
 from pathlib import Path
 
-from analysis.files import write_text
 from analysis.metrics import arms_csv, curves_csv, metrics_json
 from analysis.plots.figures import FIGURES, empty_figure, save, styled
 from analysis.results import no_results
 from analysis.study import Study
 from analysis.tables.latex import latex_text
+from core.files.atomic import write_text
 
 NOT_PART = "not part of the set"
 

@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.labels import arm_label
-from analysis.reference.rebuild import DIGITS
 from analysis.statistics import summarize, summarize_arm
 from analysis.study import Study
 from analysis.study_data import StudyData
+from core.record import DIGITS, Record
 
 CURVES = {"loss_total": "loss/total", "mask_AP": "mask_AP"}  # column -> its name in a record
 
@@ -61,11 +61,11 @@ def arms_csv(results: pd.DataFrame, study: Study) -> str:
     return _csv(["arm", "mask_AP", "box_AP"], rows)
 
 
-def curves_csv(records: Mapping[str, Sequence[dict[str, Any]]], study: Study) -> str:
+def curves_csv(records: Mapping[str, Sequence[Record]], study: Study) -> str:
     """A row for each arm and epoch: means over its seeds, empty where an epoch was not evaluated."""
     rows = []
     for arm in study.arms:
-        epochs = [epoch for record in records.get(arm, ()) for epoch in record["curves"]]
+        epochs = [epoch for record in records.get(arm, ()) for epoch in record.curves]
         for number in sorted({epoch["epoch"] for epoch in epochs}):
             of_seeds = [epoch for epoch in epochs if epoch["epoch"] == number]
             means = [summarize([_value(epoch.get(name)) for epoch in of_seeds]).mean for name in CURVES.values()]

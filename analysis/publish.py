@@ -17,7 +17,6 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from analysis.files import write_text
 from analysis.page.figures import owner
 from analysis.page.html import render
 from analysis.presentation import study_table
@@ -29,6 +28,7 @@ from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.files.atomic import write_text
 
 PICTURES = "*_pictures.*"
 PAGE = "report.html"
@@ -162,9 +162,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pictures", action="store_true", help="publish grids of pictures too")
     add_choice(parser)
     parser.add_argument("--html", action="store_true", help="write report.html too")
-    parser.add_argument(
-        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
-    )
     options = parser.parse_args(arguments)
     if options.other_cpu and (options.pictures or options.html):
         parser.error("--other-cpu publishes records alone: expected neither --pictures nor --html beside it")

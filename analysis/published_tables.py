@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.files import write_text
 from analysis.labels import arm_label
 from analysis.published import STATUS_MEANINGS, network_name, read_published, split_of
 from analysis.results import study_names
@@ -23,6 +22,7 @@ from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables.latex import latex_table
 from analysis.tables.study_table import markdown_table, number
+from core.files.atomic import write_text
 
 HEADERS = {
     "mask_AP": "mask AP",
@@ -209,9 +209,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the comparisons; 0, or 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m analysis.published_tables", description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
-    parser.add_argument(
-        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
-    )
     add_choice(parser)
     options = parser.parse_args(arguments)
     try:

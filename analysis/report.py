@@ -14,12 +14,10 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.files import write_text
 from analysis.left_out import NOT_PART, write_left_out
 from analysis.metrics import metric_files
 from analysis.plots.curves import curves_figure
@@ -37,6 +35,8 @@ from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
 from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
+from core.files.atomic import write_text
+from core.record import Record
 
 PICTURE_ROWS = 6
 MEASUREMENT = "edge_purity"
@@ -125,9 +125,9 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
         ]
 
 
-def _records_line(records: dict[str, dict[str, Any]]) -> str:
+def _records_line(records: dict[str, Record]) -> str:
     """What changes with every record, MLflow's run ids included: DVC then makes the page anew, which names them."""
-    content = json.dumps(records, sort_keys=True).encode()
+    content = json.dumps({key: record.content() for key, record in records.items()}, sort_keys=True).encode()
     return f"Made from {len(records)} trial records, SHA-256 of all {hashlib.sha256(content).hexdigest()[:16]}."
 
 
@@ -144,9 +144,6 @@ def main(arguments: list[str] | None = None) -> int:
         "--reference", type=Path, help="folder to compare with; default: reference/<recipe of the trials>"
     )
     add_choice(parser)
-    parser.add_argument(
-        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
-    )
     parser.add_argument(
         "--seconds-per-box", type=float, default=AnnotationCost.seconds_per_box, help="of annotation; default: 7"
     )

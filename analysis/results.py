@@ -1,26 +1,15 @@
 """Read what the pipeline wrote: one CSV for each study, one JSON record for each trial."""
 
 import csv
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-METRICS = (
-    "mask_AP",
-    "mask_AP50",
-    "mask_AP75",
-    "mask_APs",
-    "mask_APm",
-    "mask_APl",
-    "box_AP",
-    "mask_to_box_area",
-)
-COLUMNS = ("study", "arm", "seed", "trial_key", *METRICS, "status", "reason")
-TEXT_COLUMNS = ("study", "arm", "trial_key", "status", "reason")
-RECORD_KEYS = ("config", "seed", "curves")
+from core.record import METRICS, OUTCOME_COLUMNS, TRIAL_COLUMNS, Record, read_record
+
+COLUMNS = (*TRIAL_COLUMNS, *OUTCOME_COLUMNS)
+TEXT_COLUMNS = tuple(column for column in COLUMNS if column not in (*METRICS, "seed"))
 
 
 def is_study(path: Path) -> bool:
@@ -112,25 +101,7 @@ def holes(results: pd.DataFrame) -> pd.DataFrame:
     return results[results["mask_AP"].isna()]
 
 
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Read one trial's record: config, seed, curves (one dict an epoch), device, versions, data digest, revision.
-
-    Raises:
-        ValueError: if the file is missing, is no JSON object or lacks `config`, `seed` or `curves`; names the file.
-    """
-    try:
-        record = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
-    missing = [key for key in RECORD_KEYS if not isinstance(record, dict) or key not in record]
-    if missing:
-        raise ValueError(f"{path}: keys missing: {', '.join(missing)}")
-    return record
-
-
-def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, dict[str, Any]]:
+def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, Record]:
     """The records of the trials by trial key, from `folder/<trial_key>.json`, failed ones where they left one.
 
     Empty where the folder does not exist: a CSV may be kept without its records.
@@ -146,7 +117,7 @@ def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, dict[st
     return {key: read_record(path) for key, path in paths.items() if key in expected or path.exists()}
 
 
-def recipe_of(records: Iterable[dict[str, Any]]) -> str | None:
+def recipe_of(records: Iterable[Record]) -> str | None:
     """The recipe that all records share, and so the name of the reference to compare with; None without records.
 
     Where the arms are whole recipes, it is the name of the data folder that they share.
@@ -154,7 +125,7 @@ def recipe_of(records: Iterable[dict[str, Any]]) -> str | None:
     Raises:
         ValueError: if trials of several recipes do not share their data; nothing could be compared.
     """
-    configs = [record["config"] for record in records]
+    configs = [record.config for record in records]
     names = sorted({str(config.get("name")) for config in configs})
     if len(names) < 2:
         return names[0] if names else None

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.published import has_published_setting, network_name, split_of
+from core.record import Record
 
 STARTS = {  # of the trunk, by `model.backbone.weights`
     None: "from scratch",
@@ -14,14 +15,14 @@ STARTS = {  # of the trunk, by `model.backbone.weights`
 }
 
 
-def scale_sentence(records: Sequence[dict[str, Any]], published: pd.DataFrame) -> str:
+def scale_sentence(records: Sequence[Record], published: pd.DataFrame) -> str:
     """Name recipe, data, network and length of training, and what such a number can be evidence of.
 
     Published numbers may be compared only where every trial has the setting of some of them.
     """
     if not records:
         return "No trial record was found, so recipe and data are unknown."
-    configs = [record["config"] for record in records]
+    configs = [record.config for record in records]
     recipes = list(dict.fromkeys(f"`{config['name']}`" for config in configs))
     parts = [
         f"Recipe{'s' if len(recipes) > 1 else ''} {', '.join(recipes)}: data {_each(_data, configs)}",
@@ -38,10 +39,10 @@ def scale_sentence(records: Sequence[dict[str, Any]], published: pd.DataFrame) -
     return f"{', '.join(parts)}. {meaning}"
 
 
-def machine(record: dict[str, Any]) -> str:
+def machine(record: Record) -> str:
     """The device of a trial and the precision in which its network computed there, as far as the record tells."""
-    device, precision = record.get("device") or "not recorded", record.get("precision")
-    return f"{device} in {precision}" if precision else device
+    device = record.device or "not recorded"
+    return f"{device} in {record.precision}" if record.precision else device
 
 
 def comparable(configs: Sequence[dict[str, Any]], published: pd.DataFrame) -> bool:

@@ -79,10 +79,13 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    """Let a command line name the studies that it takes: results of another data set may lie beside them."""
+    """Let a command line name the study files, and the studies that it takes: results of others may lie beside them."""
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--studies", nargs="+", help="names; default: every study that has results")
     choice.add_argument("--params", type=Path, help="the studies of the set that this file names")
+    parser.add_argument(
+        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
+    )
 
 
 def chosen_studies(options: argparse.Namespace) -> list[str] | None:

@@ -12,6 +12,7 @@ from analysis.scale import scale_sentence
 from analysis.studies.annotation_budget import AnnotationCost
 from analysis.studies.edge_purity import read_edge_purity
 from analysis.study import Study, load_study
+from core.record import Record
 
 DEFAULT_NEIGHBORHOOD = (3, 2)  # size and dilation of the paper
 
@@ -26,7 +27,7 @@ class StudyData:
 
     study: Study
     results: pd.DataFrame
-    records: dict[str, dict[str, Any]]
+    records: dict[str, Record]
     published: pd.DataFrame
     edge_purity: pd.DataFrame | None = None
     cost: AnnotationCost = field(default_factory=AnnotationCost)
@@ -42,21 +43,21 @@ class StudyData:
         return scale_sentence(done or list(self.records.values()), self.published)
 
     @property
-    def records_by_arm(self) -> dict[str, list[dict[str, Any]]]:
+    def records_by_arm(self) -> dict[str, list[Record]]:
         """Records of the finished trials of each arm, in the order of their seeds."""
-        by_arm: dict[str, list[dict[str, Any]]] = {arm: [] for arm in self.study.arms}
+        by_arm: dict[str, list[Record]] = {arm: [] for arm in self.study.arms}
         for trial in finished(self.results).sort_values("seed").itertuples():
             if trial.trial_key in self.records:
                 by_arm[trial.arm].append(self.records[trial.trial_key])
         return by_arm
 
 
-def configs_of(results: pd.DataFrame, records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def configs_of(results: pd.DataFrame, records: dict[str, Record]) -> dict[str, dict[str, Any]]:
     """Settings of each arm, of its first trial that left a record; no entry for an arm without any."""
     of_arm: dict[str, dict[str, Any]] = {}
     for trial in results.itertuples():
         if trial.trial_key in records:
-            of_arm.setdefault(trial.arm, records[trial.trial_key]["config"])
+            of_arm.setdefault(trial.arm, records[trial.trial_key].config)
     return of_arm
 
 
@@ -81,14 +82,14 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
     )
 
 
-def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, dict[str, Any]]) -> pd.DataFrame | None:
+def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, Record]) -> pd.DataFrame | None:
     """The rows of the edges that the trials were taught by; None if none were measured.
 
     The same data (by its digest), short side of the images, color temperature and neighborhood. Without records nothing
     but the neighborhood is asked, and it is the paper's.
     """
-    record = next(iter(records.values()), {})
-    config = record.get("config", {})
+    record = next(iter(records.values()), None)
+    config = record.config if record else {}
     loss, data = config.get("loss", {}), config.get("data", {})
     size, dilation = DEFAULT_NEIGHBORHOOD
     asked = {
@@ -96,7 +97,7 @@ def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, dict[str, Any]])
         "neighborhood_dilation": loss.get("neighborhood_dilation", dilation),
         "color_temperature": loss.get("color_temperature"),
         "short_side": data.get("val_short_side"),
-        "data_digest": record.get("data_digest"),
+        "data_digest": record.data_digest if record else None,
     }
     same = pd.Series(True, index=edge_purity.index)
     for column, value in asked.items():

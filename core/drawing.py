@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-# Okabe and Ito's palette, told apart with every kind of color blindness; black is left out, photos are dark enough.
+# Okabe and Ito's palette, safe for every kind of color blindness; without black, which is hard to see on dark photos.
 PALETTE = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
@@ -33,22 +33,22 @@ def draw_instances(
     min_score: float = 0.0,
     zoom: int = 1,
 ) -> Image.Image:
-    """Draw detections or annotations on a copy of their photo, each in a color of its own.
+    """Draw detections or annotations on a copy of their photo, each instance in its own color.
 
-    Boxes xyxy and run-length encoded masks are in the frame of `image`; `masks` is empty where boxes alone are drawn.
+    Boxes (xyxy) and run-length encoded masks are in the frame of `image`; pass empty `masks` to draw boxes only.
     `names` are the class names by label. Detections below `min_score` are left out. `zoom` enlarges the photo before
-    anything is drawn, so that text stays readable on small images. The first instance, the best of a `Detections`,
-    is drawn last: nothing covers it. Colors repeat after seven instances.
+    drawing, so that text stays readable on small images. The first instance (the best of `Detections`) is drawn last,
+    so that nothing covers it. Colors repeat after seven instances.
 
     Raises:
-        ValueError: if the photo is no RGB image or a mask has another size than the photo.
+        ValueError: if the photo is not an RGB image, or the size of a mask differs from the photo's.
     """
     if image.mode != "RGB":
         raise ValueError(f"image has mode {image.mode}, expected RGB")
     for index, mask in enumerate(masks):
         size, expected = tuple(mask["size"]), (image.height, image.width)
         if size != expected:
-            raise ValueError(f"mask {index} has size (height, width) {size}, expected {expected}, that of the image")
+            raise ValueError(f"mask {index} has size (height, width) {size}, expected {expected} as the image")
     order = [i for i in reversed(range(len(boxes))) if scores is None or scores[i] >= min_score]
     colors = [PALETTE[i % len(PALETTE)] for i in range(len(boxes))]
     picture = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.BICUBIC)
@@ -63,7 +63,7 @@ def draw_instances(
     for i in order:
         x1, y1, x2, y2 = (boxes[i] * zoom).tolist()
         draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colors[i])
-    for i in order:  # after all boxes, so that no side crosses a name
+    for i in order:  # after all boxes, so that no box side crosses a name
         name = names[int(labels[i])]
         text = name if scores is None else f"{name} {float(scores[i]):.2f}"
         _write(draw, text, (boxes[i, :2] * zoom).tolist(), colors[i], font)
@@ -71,7 +71,7 @@ def draw_instances(
 
 
 def _tint(pixels: np.ndarray, mask: Bool[np.ndarray, "H W"], color: tuple[int, int, int]) -> None:
-    """Mix the color into the mask's pixels, in place; its border is drawn in the pure color."""
+    """Blend the color into the pixels of the mask, in place; the border gets the pure color."""
     pixels[mask] = (1 - TINT) * pixels[mask] + TINT * np.array(color)
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
@@ -85,7 +85,7 @@ def _write(
     color: tuple[int, int, int],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
-    """Write above the corner (x, y) on a ground of the instance's color, moved to where the picture shows it whole."""
+    """Write text above the corner (x, y), on a background of the instance's color, shifted to fit into the picture."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 3, bottom - top + 3  # a margin of one pixel
     x = max(min(corner[0], draw.im.size[0] - width), 0)

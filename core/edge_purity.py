@@ -1,4 +1,4 @@
-"""Edge purity: how often two neighboring pixels of similar color truly share a label. Needs masks, trains nothing."""
+"""Edge purity: how often two neighboring pixels of similar color share a label. Needs masks but no training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from core.targets.color_similarity import color_similarity, trusted_cells
 
 @dataclass(frozen=True)
 class EdgeCounts:
-    """Edges that leave the pixels of the box masks, counted as the pairwise loss does: once for each end in the box.
+    """Counts of edges at the pixels of the box masks, as the pairwise loss counts them: once for each end in the box.
 
-    An edge is kept at a threshold if its color similarity reaches it, and pure if both of its pixels lie inside of the
-    instance's true mask or both outside. `kept` and `kept_pure` hold one count for each of `thresholds`.
+    An edge is kept at a threshold if its color similarity reaches it. It is pure if both pixels are inside the true
+    mask of the instance, or both outside. `kept` and `kept_pure` have one count per threshold.
     """
 
     thresholds: tuple[float, ...]
@@ -40,7 +40,7 @@ class EdgeCounts:
 
     @property
     def kept_different(self) -> tuple[int, ...]:
-        """Edges across the border of a mask that are kept: the pairwise loss is wrong about them."""
+        """Kept edges across the border of a mask: the pairwise loss is wrong about them."""
         return tuple(kept - pure for kept, pure in zip(self.kept, self.kept_pure, strict=True))
 
 
@@ -52,17 +52,17 @@ def edge_purity(
     *,
     progress: bool = False,
 ) -> dict[Neighborhood, EdgeCounts]:
-    """Count the kept and the pure edges of all instances with a mask, for every neighborhood and threshold.
+    """Count kept and pure edges of all instances with a mask, for every neighborhood and threshold.
 
-    The paper's argument for equation 6 (BoxInst, arXiv:2012.02310): edges over the color threshold may stand in for
-    the true labels, because their two pixels almost always share one. Each image is read once, in the data set's view;
-    `thresholds` rise, and an edge is kept from its threshold on, inclusive. Crowds are no instances.
+    Tests the argument for equation 6 of BoxInst (arXiv:2012.02310): edges above the color threshold can replace the
+    true labels, because their two pixels almost always share a label. Each image is read once, in the data set's view.
+    `thresholds` must increase; an edge is kept if its similarity is at least the threshold. Crowds are not counted.
 
     Raises:
-        ValueError: if the thresholds do not rise, or no instance has a mask.
+        ValueError: if the thresholds do not increase, or no instance has a mask.
     """
     if any(low >= high for low, high in pairwise(thresholds)):
-        raise ValueError(f"thresholds are {list(thresholds)}, expected each one above the one before")
+        raise ValueError(f"thresholds are {list(thresholds)}, expected increasing values")
     limits = torch.tensor(thresholds, dtype=torch.float32)  # the precision in which the loss compares
     histograms = {n: torch.zeros(len(limits) + 1, 2, dtype=torch.int64) for n in neighborhoods}
     num_images = num_instances = 0
@@ -75,7 +75,7 @@ def edge_purity(
         for neighborhood, histogram in histograms.items():
             histogram += image_histogram(batch, limits, neighborhood, temperature)
     if num_instances == 0:
-        raise ValueError(f"{dataset.annotation_path}: no instance has a mask, expected masks to compare the edges with")
+        raise ValueError(f"{dataset.annotation_path}: no instance has a mask, edge purity needs masks as ground truth")
     return {
         neighborhood: _counts(histogram, tuple(thresholds), num_images, num_instances)
         for neighborhood, histogram in histograms.items()
@@ -85,7 +85,7 @@ def edge_purity(
 def image_histogram(
     batch: Batch, limits: Float[Tensor, " limits"], neighborhood: Neighborhood, temperature: float
 ) -> Int64[Tensor, "limits+1 2"]:
-    """Edges of a batch of one image: rows by how many of the rising `limits` they reach, columns impure and pure."""
+    """Edges of a batch of one image: the row is the number of `limits` (increasing) reached, columns impure, pure."""
     annotations, h, w = batch.annotations[0], *batch.annotations[0].masks.shape[1:]
     frame = (batch.image_sizes, batch.ignored_bottom_rows)
     similarity = color_similarity(batch.images, *frame, neighborhood, temperature)[0]  # E h w
@@ -106,6 +106,6 @@ def image_histogram(
 def _counts(
     histogram: Int64[Tensor, "levels 2"], thresholds: tuple[float, ...], num_images: int, num_instances: int
 ) -> EdgeCounts:
-    at_least = histogram.flip(0).cumsum(0).flip(0)  # edges that reach this many thresholds or more
+    at_least = histogram.flip(0).cumsum(0).flip(0)  # edges that reach at least this many thresholds
     edges, pure = at_least.sum(1).tolist(), at_least[:, 1].tolist()
     return EdgeCounts(thresholds, edges[0], pure[0], tuple(edges[1:]), tuple(pure[1:]), num_images, num_instances)

@@ -8,7 +8,7 @@ from torch import Tensor
 def pyramid_locations(
     level_sizes: list[tuple[int, int]], strides: list[int], device: torch.device | str = "cpu"
 ) -> tuple[Float[Tensor, "P 2"], Int64[Tensor, " P"], Int64[Tensor, " P"]]:
-    """Locations of all levels, level first, then row-major cells: cell i at stride s lies at `i*s + s//2`.
+    """Locations of all levels, level first, then row-major cells: cell i at stride s is at `i*s + s//2`.
 
     FCOS (arXiv:1904.01355), section 3.1. Returns (x, y) in input pixels, the level's index and its stride.
     """
@@ -24,12 +24,12 @@ def pyramid_locations(
 
 
 def boxes_from_ltrb(locations: Float[Tensor, "*n 2"], ltrb: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
-    """Boxes xyxy whose sides lie `ltrb` away from each location, all in input pixels."""
+    """Boxes (xyxy) whose sides are `ltrb` away from each location, all in input pixels."""
     return torch.cat([locations - ltrb[..., :2], locations + ltrb[..., 2:]], dim=-1)
 
 
 def ltrb_from_boxes(locations: Float[Tensor, "*n 2"], boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
-    """Distances from each location to the left, top, right and bottom side; negative outside of the box."""
+    """Distances from each location to the left, top, right and bottom side; negative outside the box."""
     return torch.cat([locations - boxes[..., :2], boxes[..., 2:] - locations], dim=-1)
 
 
@@ -47,10 +47,10 @@ def centerness_from_ltrb(ltrb: Float[Tensor, "*n 4"]) -> Float[Tensor, " *n"]:
 def aligned_upsample(maps: Float[Tensor, "n c i j"], factor: int) -> Float[Tensor, "n c i2 j2"]:
     """Enlarge by `factor` so that output index i samples input index `(i - factor//2) / factor`, clamped at the edges.
 
-    CondInst (AdelaiDet's aligned bilinear). It is neither mode of `interpolate`: the first factor//2 + 1 output
-    rows and columns are copies of the first input row and column, so column maxima tie there.
+    This is AdelaiDet's `aligned_bilinear` for CondInst. It equals neither `align_corners` mode of `interpolate`: the
+    first factor//2 + 1 output rows and columns copy the first input row and column, so column maxima tie there.
     """
-    # Channels last, the layout of the maps here; torch's interpolate with its padding takes four times as long.
+    # Channels last, as the maps are laid out here; padding and torch's interpolate would take four times as long.
     last = maps.permute(0, 2, 3, 1)
     return _upsample_axis(_upsample_axis(last, factor, dim=1), factor, dim=2).permute(0, 3, 1, 2)
 

@@ -1,4 +1,4 @@
-"""The k x k dilated neighbors of a pixel, center left out: the edges of the pairwise term."""
+"""The k x k dilated neighbors of a pixel without its center: the edges of the pairwise term."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """Neighbors at offsets (dy, dx), row-major, dy slowest; AdelaiDet's order of its unfolded maps.
+    """Neighbors at offsets (dy, dx) in row-major order, dy slowest, as AdelaiDet unfolds its maps.
 
     BoxInst (arXiv:2012.02310) uses size 3 and dilation 2: eight edges per pixel, two grid cells long.
     """
@@ -36,11 +36,11 @@ class Neighborhood:
 
     @property
     def margin(self) -> int:
-        """Grid cells that the farthest neighbor lies away along one axis."""
+        """Distance in grid cells to the farthest neighbor along one axis."""
         return self.dilation * (self.size // 2)
 
     def neighbors(self, values: Shaped[Tensor, "*maps h w"], outside: float = 0) -> Shaped[Tensor, "*maps E h w"]:
-        """Value of each pixel's neighbors; `outside` where the neighbor lies beyond the grid."""
+        """Values of the neighbors of each pixel; `outside` where the neighbor is outside the grid."""
         h, w = values.shape[-2:]
         m = self.margin
         padded = functional.pad(values, (m, m, m, m), value=outside)

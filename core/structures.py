@@ -1,40 +1,47 @@
-"""The records that travel between the parts, and the shape legend of the whole of `core`.
+"""The data classes that the parts of `core` exchange, and the shape legend for all of them.
 
 Shape legend (one meaning everywhere):
     B images of a batch            G annotated instances of one image   T annotated instances of the whole batch
     L pyramid levels               P locations of all levels            K classes
-    N selected instances (positives in training, NMS survivors at inference)
+    N selected instances (positives in training, detections kept by NMS at inference)
     C channels                     D dynamic parameters per instance    E edges per pixel = k*k - 1
     H W input image, padded        h w mask grid, stride 4 (H/4, W/4)
 
 Boxes are float xyxy in pixels of the (resized, unpadded) input image, x1 < x2 and y1 < y2.
 Images are uint8 RGB, 0..255, padded with zeros at the right and the bottom. (uint8, not [0, 1]: the color
-similarity truncates pooled colors to integers, which a round trip through floats does not survive.)
+similarity truncates pooled colors to integers, so a round trip through floats would change it.)
 A mask on the grid is the full-resolution mask sampled at the cell centers, `mask[2::4, 2::4]`.
 """
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 MASK_STRIDE = 4  # input pixels per cell of the mask grid; AdelaiDet's mask_out_stride
+SIZE_DIVISOR = 32  # the sides of a batch are multiples of it: stride of P5, the coarsest level the mask branch reads
 MASK_FEATURE_STRIDE = 8  # input pixels per cell of the mask branch's features
-BACKGROUND = -1  # label and instance index of a location that answers for nothing
+BACKGROUND = -1  # label and instance index of a location without an instance
 
 
 def grid_size(pixels: int) -> int:
-    """Cells that `mask[2::4]` samples from an axis of `pixels` pixels."""
+    """Number of cells that `mask[2::4]` samples from an axis of `pixels` pixels."""
     return max((pixels - MASK_STRIDE // 2 + MASK_STRIDE - 1) // MASK_STRIDE, 0)
+
+
+def padded_side(pixels: int | float) -> int:
+    """The batch side that an image side of `pixels` pixels is padded to."""
+    return math.ceil(pixels / SIZE_DIVISOR) * SIZE_DIVISOR
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """What the annotation file says of one image, in the frame of the resized and flipped image.
+    """Annotations of one image, in the frame of the resized and flipped image.
 
-    `masks` and `mask_centroids` mean something only where `has_mask` is true; elsewhere the mask is all false
-    and the centroid is the box center, so that a box-only annotation carries nothing beyond its box.
+    `masks` and `mask_centroids` are valid only where `has_mask` is true; elsewhere the mask is all false and the
+    centroid is the box center, so that a box-only annotation carries nothing beyond its box.
     """
 
     boxes: Float[Tensor, "G 4"]
@@ -42,8 +49,8 @@ class Annotations:
     has_mask: Bool[Tensor, " G"]
     masks: Bool[Tensor, "G h w"]
     mask_centroids: Float[Tensor, "G 2"]  # center of mass of the full-resolution mask, (x, y) input pixels
-    # class of the smallest mask at the center of each cell of stride 8, or BACKGROUND; None where some instance has no
-    # mask, or where no one asked
+    # class of the smallest mask at the center of each stride-8 cell, or BACKGROUND; None if some instance has no mask,
+    # or if they were not requested
     semantic_labels: Int64[Tensor, "i j"] | None = None
 
     def to(self, device: torch.device | str) -> "Annotations":
@@ -53,7 +60,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and its annotations, before batching: unpadded, its mask grid `grid_size(H), grid_size(W)`."""
+    """One image and its annotations before batching: unpadded, with a mask grid of `grid_size(H), grid_size(W)`."""
 
     image: UInt8[Tensor, "3 H W"]
     annotations: Annotations
@@ -64,7 +71,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images padded to one size (a multiple of 32) with their annotations; mask grids padded with false."""
+    """Images padded to one size (multiples of SIZE_DIVISOR) with their annotations; mask grids padded with false."""
 
     images: UInt8[Tensor, "B 3 H W"]
     annotations: list[Annotations]
@@ -83,10 +90,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Raw output of the network at every location; locations are level first, then row-major cells.
+    """Raw output of the network at every location, ordered by level, then row-major cell.
 
-    The controller's input is kept instead of its output: the dynamic parameters are computed by
-    `CondInst.predict_masks`, for the locations that get a mask and no others.
+    Holds the input of the controller, not its output: `CondInst.predict_masks` computes the dynamic parameters only
+    for the locations that get a mask.
     """
 
     class_logits: Float[Tensor, "B P K"]
@@ -102,7 +109,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which instance each location answers for; BACKGROUND (-1) where none."""
+    """The instance assigned to each location; BACKGROUND (-1) if none."""
 
     labels: Int64[Tensor, "B P"]  # class, or BACKGROUND
     instance_index: Int64[Tensor, "B P"]  # index within the image's annotations, or BACKGROUND
@@ -120,29 +127,56 @@ class Selection:
 
     image_index: Int64[Tensor, " N"]
     location_index: Int64[Tensor, " N"]
-    target_index: Int64[Tensor, " N"]  # which of the batch's T annotated instances each answers for
+    target_index: Int64[Tensor, " N"]  # the instance assigned to each, among the T of the batch
+
+
+@dataclass(frozen=True)
+class SupervisedEdges:
+    """The supervised edges of T annotated instances, listed once for all locations assigned to an instance.
+
+    An edge joins two pixels of the mask grid, each given as `y * w + x`. AdelaiDet counts it once for each end that
+    is in the box and sees the other as similar; here it is listed once, with weight 1 or 2. There are S edges in all;
+    those of instance t run from `start[t]` to `start[t + 1]`. Edges of similar color are assumed to have the same
+    label at both ends; if the labels are known, `same` says whether they do.
+    """
+
+    first: Int32[Tensor, " S"]
+    second: Int32[Tensor, " S"]
+    weight: UInt8[Tensor, " S"]
+    counted: Int64[Tensor, " T"]  # sum of the weights
+    start: Int64[Tensor, " T+1"]
+    possible: int  # edges at the pixels of all box masks, kept or not
+    same: Bool[Tensor, " S"] | None = None  # None: all of them
+
+    @property
+    def share_kept(self) -> float:
+        """Share of the box pixels' edges that are supervised; NaN without box pixels."""
+        return float(self.counted.sum()) / self.possible if self.possible else float("nan")
 
 
 @dataclass(frozen=True)
 class MaskTargets:
-    """Mask targets of the T annotated instances of a batch, image first; `Selection.target_index` points here."""
+    """Mask targets of the T annotated instances of a batch, ordered by image; `Selection.target_index` indexes them.
 
-    box_masks: Bool[Tensor, "T h w"]
-    masks: Bool[Tensor, "T h w"]  # all false where has_mask is false
+    Every field except `has_mask` is the target of some loss terms; edges are None if no term uses them.
+    """
+
     has_mask: Bool[Tensor, " T"]
-    image_index: Int64[Tensor, " T"]
-    similar_edges: Bool[Tensor, "B E h w"]  # the pixel's edge reaches the color threshold, per image
+    masks: Bool[Tensor, "T h w"]  # all false where has_mask is false
+    box_masks: Bool[Tensor, "T h w"]
+    labeled_edges: SupervisedEdges | None  # all edges, with their labels from the true masks
+    similar_edges: SupervisedEdges | None  # those that reach the color threshold
     semantic_labels: list[Int64[Tensor, "i j"] | None]  # per image, see `Annotations`
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Output of Mask R-CNN before masks: of each image the regions that outlive NMS, best first.
+    """Output of Mask R-CNN before masks: for each image, the regions that survive NMS, best first.
 
-    The features are kept: masks are computed by `MaskRcnn.predict_masks`, for the regions that get one.
+    Includes the features, from which `MaskRcnn.predict_masks` computes the masks of the regions that get one.
     """
 
-    boxes: list[Float[Tensor, "_ 4"]]  # xyxy, input pixels, inside of the unpadded image
+    boxes: list[Float[Tensor, "_ 4"]]  # xyxy, input pixels, inside the unpadded image
     scores: list[Float[Tensor, " _"]]  # class probability
     labels: list[Int64[Tensor, " _"]]
     features: dict[str, Float[Tensor, "B C _ _"]]  # by level: p3, p4, ...

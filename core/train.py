@@ -1,7 +1,7 @@
 """Train one recipe: `python -m core.train --recipe coco_r50_1x --data-root datasets/coco --folder runs/r50`.
 
-On several GPUs: `torchrun --nproc-per-node 8 -m core.train --recipe ...`. The same command goes on from the checkpoint
-in `--folder`. Studies of many trainings are run by `python -m experiments.run`.
+On several GPUs: `torchrun --nproc-per-node 8 -m core.train --recipe ...`. Run the same command again to resume from
+the checkpoint in `--folder`. To run studies of many trainings, use `python -m experiments.run`.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from core.compute.command import run_command
+from core.compute.compute import Compute
 from core.compute.precision import network_precision
-from core.compute.workers import Workers
+from core.compute.workers import Workers, run_with_workers
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
 from core.evaluation.submission import write_metrics, write_results
@@ -28,25 +28,32 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m core.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recipe", required=True, help="name of a file of experiments/recipes")
-    parser.add_argument("--data-root", help="folder of the data set; default: the recipe's")
-    parser.add_argument("--folder", required=True, type=Path, help="where checkpoint and results go")
+    parser.add_argument("--recipe", required=True, help="name of a file in experiments/recipes, without .yaml")
+    parser.add_argument("--data-root", help="folder of the data set (default: data.root of the recipe)")
+    parser.add_argument("--folder", required=True, type=Path, help="output folder for checkpoint and results")
     parser.add_argument(
         "--set",
         dest="changes",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting to change, such as training.accumulation=8; may stand more than once. training.steps, "
-        "warmup_steps and learning_rate are stated for training.schedule_batch_size images a step (16 on COCO), and "
-        "scaled to the batch that is used",
+        help="override a setting, such as training.accumulation=8; repeatable. training.steps, warmup_steps and "
+        "learning_rate are given for training.schedule_batch_size images per step (16 on COCO) and are scaled to the "
+        "effective batch size",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="threads of each worker on a CPU; default: torch's choice")
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="cpu, cuda or cuda:N (default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads per worker (default: torch's choice)")
     processes = min(4, os.cpu_count() or 1)
     parser.add_argument(
-        "--loader-processes", type=int, default=processes, help="that read images, per worker; here %(default)s"
+        "--loader-processes",
+        type=int,
+        default=processes,
+        help="image loading processes per worker (default: %(default)s)",
     )
     return parser.parse_args(arguments)
 
@@ -55,7 +62,7 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
     """Train, evaluate, and write `metrics.json`, `bbox.json` and `segm.json` beside the checkpoint.
 
     Raises:
-        ValueError: for settings, weights, data or a checkpoint that do not fit together.
+        ValueError: if settings, weights, data and checkpoint do not fit together.
         FloatingPointError: if a loss is not finite.
     """
     logging.basicConfig(level=logging.INFO if workers.writes else logging.WARNING, format="%(message)s")
@@ -66,16 +73,9 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
         settings = merge(settings, {"data": {"root": options.data_root}})
     config = build_config(settings, f"recipe {options.recipe}")
     require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
-    logging.info(f"{device}, the network computes in {network_precision(config.training.precision, device)}")
-    result = train(
-        config,
-        options.seed,
-        device=device,
-        folder=options.folder,
-        workers=workers,
-        loader_processes=options.loader_processes,
-        progress=workers.writes,
-    )
+    logging.info(f"device {device}, network precision {network_precision(config.training.precision, device)}")
+    compute = Compute(device, workers, options.loader_processes, progress=workers.writes)
+    result = train(config, options.seed, folder=options.folder, compute=compute)
     if workers.writes:
         evaluation = result.evaluation
         write_results(evaluation.box_results, options.folder / "bbox.json")
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    return run_command(partial(run, options), options.device)
+    return run_with_workers(partial(run, options), options.device)
 
 
 if __name__ == "__main__":

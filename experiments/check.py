@@ -1,18 +1,14 @@
-"""Check what a run is asked for, in a moment: `python -m experiments.check`. Neither torch nor Ray is loaded.
-
-`make repro` starts with it, because DVC removes the results of a stage before it starts it.
-"""
+"""Check params.yaml, its set, recipe and studies: `python -m experiments.check`. Quick: loads neither torch nor Ray."""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
+from core.compute.command import run_command
 from core.config import Config
 from experiments.params import load_params
-from experiments.recipe import base_settings
-from experiments.study import load_study
+from experiments.recipe import load_studies
 
 
 def check_folder(config: Config) -> None:
@@ -20,28 +16,26 @@ def check_folder(config: Config) -> None:
     if not root.is_dir():
         raise ValueError(
             f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
-            f"{config.data.val_annotations} and their images in it (`dvc pull` fetches data/)"
+            f"{config.data.val_annotations} and their images there (`dvc repro data.dvc` creates datasets/shapes)"
         )
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit status 0 if params, recipe, studies and data folder are sound, else 2 and one line that says what is not."""
+    """Exit status 0 if params, recipe, studies and data folder are valid; else 2 and one line about the problem."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.check",
-        description="Check params.yaml, its recipe and studies, and that its data folder is there.",
+        description="Check params.yaml, its set, recipe and studies, and that the data folder exists.",
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="file to check (default: %(default)s)")
     arguments = parser.parse_args(words)
-    try:
+
+    def work() -> None:
         params = load_params(arguments.params)
-        settings_of = partial(base_settings, params, str(arguments.params))
-        for name in params.studies:
-            for trial in load_study(name, settings_of(), params.seeds, recipe_settings=settings_of).trials:
+        for study in load_studies(params.studies, params, str(arguments.params)):
+            for trial in study.trials:
                 check_folder(trial.config)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a box says of one free photo: its two projections, and the color similarity of each pixel with its neighbors."""
+"""What a box tells the loss on one free photo: two projections, and each pixel's color similarity to its neighbors."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from core.structures import MASK_STRIDE
 from core.targets.box_mask import box_masks
 from core.targets.color_similarity import color_similarity
 
-# The astronaut Eileen Collins, by NASA, in the public domain: 512 x 512 pixels that scikit-image ships. The box is set
-# by hand around her, without the helmet.
+# The astronaut Eileen Collins, by NASA, in the public domain: 512 x 512 pixels, shipped with scikit-image. The box
+# was drawn by hand around her, without the helmet.
 BOX = (19.0, 14.0, 366.0, 512.0)  # xyxy, px
 
 
@@ -30,15 +30,15 @@ def consistency(
 ) -> dict[str, np.ndarray]:
     """Arrays of the figure: image, box, its projections on the mask grid, neighborhood offsets and similarities.
 
-    The image's sides are multiples of the mask stride. `x_profile` has one value a column of the mask grid,
-    `y_profile` one a row; `similarity` follows `offsets`, (dy, dx) in cells.
+    `x_profile` has one value per column of the mask grid, `y_profile` one per row. `similarity` follows the order of
+    `offsets`, (dy, dx) in cells.
 
     Raises:
-        ValueError: if a side is no multiple of the mask stride.
+        ValueError: if a side of the image is not a multiple of the mask stride.
     """
     height, width = image.shape[:2]
     if height % MASK_STRIDE or width % MASK_STRIDE:
-        raise ValueError(f"image is {width} x {height} pixels, expected multiples of {MASK_STRIDE}")
+        raise ValueError(f"image has {width} x {height} pixels, expected multiples of {MASK_STRIDE}")
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
     similarity: Float[torch.Tensor, "E h w"] = color_similarity(
         pixels, [(height, width)], [0], neighborhood, temperature
@@ -57,7 +57,7 @@ def consistency(
 
 
 def write_consistency(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Write the arrays, whole or not at all; equal arrays give equal bytes."""
+    """Write the arrays, in full or not at all; equal arrays give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)

@@ -1,6 +1,6 @@
 """Measure edge purity on a validation set: `python -m experiments.edge_purity`. Nothing is trained.
 
-Writes `results/edge_purity.csv`, and in `results/edge_purity/` the arrays behind the figure of one photo's edges.
+Writes `results/edge_purity.csv`, and to `results/edge_purity/` the arrays for the figure of one photo's edges.
 """
 
 import argparse
@@ -12,18 +12,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from core.compute.command import run_command
 from core.config import Config, Fraction, Frozen
-from core.config.file import build_config, describe, field_paths, read_yaml
-from core.datasets.coco import load_validation_set
+from core.config.file import build_config, read_yaml, validated
+from core.datasets.coco import build_validation_set, read_training_file, read_validation_file
 from core.datasets.digest import data_digest
 from core.edge_purity import EdgeCounts, edge_purity
 from core.files.atomic import replaced
 from core.files.imagenet_weights import with_weights
 from core.neighborhood import Neighborhood
 from experiments.consistency import BOX, consistency, photo, write_consistency
-from experiments.params import load_params
+from experiments.params import load_params, nothing_twice
 from experiments.recipe import base_settings
 
 MEASUREMENT = Path(__file__).parent / "measurements" / "edge_purity.yaml"
@@ -44,7 +45,7 @@ COLUMNS = (
     "short_side",
     "color_temperature",
 )
-DIGITS = 6  # of the shares, after the point; the counts beside them are exact
+DIGITS = 6  # decimals of the shares; the counts beside them are exact
 
 
 def _neighborhood(pair: Any) -> Neighborhood:
@@ -55,18 +56,12 @@ def _neighborhood(pair: Any) -> Neighborhood:
 
 def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     if sorted(set(values)) != list(values):
-        raise ValueError("expected each threshold above the one before")
-    return values
-
-
-def _different(values: tuple[Neighborhood, ...]) -> tuple[Neighborhood, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("the same neighborhood twice")
+        raise ValueError("expected thresholds in rising order, none twice")
     return values
 
 
 class Measurement(Frozen):
-    """The keys of the measurement's file."""
+    """The keys of a measurement file."""
 
     question: str
     source: str
@@ -75,26 +70,23 @@ class Measurement(Frozen):
     neighborhoods: Annotated[
         tuple[Annotated[Neighborhood, BeforeValidator(_neighborhood)], ...],
         Field(min_length=1),
-        AfterValidator(_different),
+        AfterValidator(nothing_twice),
     ]
 
 
 def load_measurement(path: Path = MEASUREMENT) -> Measurement:
-    """Read the measurement's file.
+    """Read a measurement file.
 
     Raises:
-        ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
+        ValueError: for an unknown key (suggests the nearest known one) or an invalid value.
     """
-    try:
-        return Measurement.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(Measurement))) from None
+    return validated(Measurement, read_yaml(path), str(path))
 
 
 def table(counts: dict[Neighborhood, EdgeCounts], *, digest: str, short_side: int, temperature: float) -> str:
-    """CSV with a row for each neighborhood and threshold; `pure` counts among the kept edges, `different` among all.
+    """CSV with a row per neighborhood and threshold. `pure` is out of the kept edges, `different` of all.
 
-    `purity` is empty where no edge is kept.
+    `purity` is empty if no edge is kept.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -112,17 +104,19 @@ def table(counts: dict[Neighborhood, EdgeCounts], *, digest: str, short_side: in
 
 
 def measure(measurement: Measurement, config: Config, results: Path, *, progress: bool) -> list[Path]:
-    """Count on the validation set of `config` and write the table and the photo's arrays; returns their paths.
+    """Count edges on the validation set of `config`, write the table and the photo's arrays, and return their paths.
 
     Raises:
-        ValueError: if the data cannot be read, the validation set has no masks, or a file of weights is missing: the
-            trials' digest tells them too.
+        ValueError: if the data cannot be read, the validation set has no masks, or a weights file is missing (the
+            digest covers it, as in trials).
     """
-    dataset = load_validation_set(config.data)
+    validation_file = read_validation_file(config.data)
+    dataset = build_validation_set(validation_file, config.data)
     temperature = config.loss.color_temperature
     counts = edge_purity(dataset, measurement.thresholds, measurement.neighborhoods, temperature, progress=progress)
-    # As in the records of the trials on this data, so that the report can tell that both are of one data set.
-    digest = with_weights(data_digest(config.data), config.model.backbone.weights)
+    # The same digest as in the records of trials, so that the report can see that both used the same data.
+    digest = data_digest(read_training_file(config.data), validation_file)
+    digest = with_weights(digest, config.model.backbone.weights)
     text = table(counts, digest=digest, short_side=config.data.val_short_side, temperature=temperature)
 
     arrays, path = results / "edge_purity" / "consistency.npz", results / "edge_purity.csv"
@@ -145,9 +139,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    """The recipe and data of the params, or the defaults with the file and the view given on the command line.
+    """Config from the params, or the defaults with the COCO file and image sizes from the command line.
 
-    Such a file is a data set that holds it and nothing else, with a digest of its own.
+    That file serves as training and validation set, so its digest differs from the digests of trials.
     """
     if options.annotations is None:
         return build_config(base_settings(load_params(options.params), str(options.params)), str(options.params))
@@ -164,34 +158,38 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 and a line that says what is wrong with the input."""
+    """Exit status 0, or 2 and one line that says what is wrong with the input."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.edge_purity",
-        description="Count, over the instances of a validation set, how many edges each color threshold keeps and how "
-        "many of those join two pixels of the same true label. Reads data and recipe of params.yaml, or with "
-        "--annotations the COCO file and the view given here. Trains nothing.",
+        description="Count how many edges each color threshold keeps on the instances of a validation set, and how "
+        "many of these join two pixels with the same true label. Takes data and recipe from params.yaml, or with "
+        "--annotations the COCO file and image size given here. Trains nothing.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="file that names data and recipe")
-    parser.add_argument("--measurement", type=Path, default=MEASUREMENT, help="file of thresholds and neighborhoods")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="file whose set names data and recipe")
+    parser.add_argument("--measurement", type=Path, default=MEASUREMENT, help="file with thresholds and neighborhoods")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder to write to")
-    own = parser.add_argument_group("a COCO file instead of the params")
-    own.add_argument("--annotations", type=Path, help="COCO instances file, with masks")
-    own.add_argument("--images", type=Path, help="folder of its images")
-    own.add_argument("--short-side", type=int, default=800, help="px to resize the short side to")
-    own.add_argument("--long-side-max", type=int, default=1333, help="px that the long side may not exceed")
-    own.add_argument("--ignored-bottom-rows", type=int, default=10, help="px of the file whose masks are not trusted")
+    own = parser.add_argument_group("a COCO file instead of params.yaml")
+    own.add_argument("--annotations", type=Path, help="COCO instances file with masks")
+    own.add_argument("--images", type=Path, help="folder with its images")
+    own.add_argument("--short-side", type=int, default=800, help="resize the short side to this, px")
+    own.add_argument("--long-side-max", type=int, default=1333, help="limit of the long side, px")
+    own.add_argument(
+        "--ignored-bottom-rows",
+        type=int,
+        default=10,
+        help="rows at the bottom, px of the file, whose masks are unreliable",
+    )
     options = parser.parse_args(words)
     if (options.annotations is None) != (options.images is None):
         parser.error("--annotations and --images go together")
-    started = time.perf_counter()
-    try:
+
+    def work() -> None:
+        started = time.perf_counter()
         written = measure(load_measurement(options.measurement), _config(options), options.results, progress=True)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"wrote {', '.join(map(str, written))} in {time.perf_counter() - started:.0f} s")
-    return 0
+        print(f"wrote {', '.join(map(str, written))} in {time.perf_counter() - started:.0f} s")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -1,58 +1,97 @@
-"""params.yaml: which data, recipe, studies and seeds are run, and with what resources."""
+"""params.yaml: which set of studies to run, with which seeds, changes and resources.
 
+A set is a file in experiments/sets: a recipe, and the studies to run with it on the data in `datasets/<set>`.
+"""
+
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
-from core.config.file import describe, field_paths, read_yaml
+from core.config.file import nearest, read_yaml, validated
 
-
-class DataSet(Frozen):
-    recipe: str  # file of experiments/recipes, without its ending
-    root: str  # a folder in COCO format
-
-
-Studies = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class NamedSet(Frozen):
-    data: DataSet
-    studies: Studies
+SETS = Path("experiments/sets")  # beside params.yaml
+DATA = Path("datasets")  # also beside params.yaml
 
 
 class Resources(Frozen):
     parallel_trials: Count = 2
     cpus_per_trial: Count = 1  # also torch's threads
     gpus_per_trial: NonNegative = 0.0  # may be a fraction; 0 trains on the CPU
-    memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more is a hole that says so
+    memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more fails and says so
 
 
-class Params(Frozen):
-    sets: dict[str, NamedSet] = Field(default_factory=dict)  # home of the YAML anchors; only the one merged in is read
-    data: DataSet
-    studies: Studies
+def plain(name: str) -> str:
+    """Validate a file name without its extension; it becomes part of paths and command lines."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError("expected letters, digits, - and _ only")
+    return name
+
+
+Name = Annotated[str, AfterValidator(plain)]
+
+
+def nothing_twice(values: tuple) -> tuple:
+    """Validate that no entry is repeated."""
+    if len(set(values)) < len(values):
+        raise ValueError("the same entry twice")
+    return values
+
+
+class SetFile(Frozen):
+    recipe: Name  # a file in experiments/recipes
+    studies: Annotated[tuple[Name, ...], Field(min_length=1)]  # files in experiments/studies
+
+    _studies = field_validator("studies")(nothing_twice)
+
+
+class ParamsFile(Frozen):
+    set: Name  # a file in experiments/sets
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    settings: dict[str, Any] = Field(default_factory=dict)  # differences from the recipe, dotted or nested
-    allow_holes: bool = False  # a study with failed trials counts as done; its table says which are missing and why
+    settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe, dotted or nested
+    allow_holes: bool = False  # a study with failed trials counts as done; its table lists them with their reasons
     resources: Resources = Resources()
 
-    @field_validator("studies", "seeds")
-    @classmethod
-    def _nothing_twice(cls, values: tuple) -> tuple:
-        if len(set(values)) < len(values):
-            raise ValueError("the same entry twice")
-        return values
+    _seeds = field_validator("seeds")(nothing_twice)
+
+
+@dataclass(frozen=True)
+class Params:
+    """What to run: params.yaml together with the file of its set."""
+
+    set: str
+    recipe: str
+    studies: tuple[str, ...]
+    root: str  # the set's data, a folder in COCO format
+    seeds: tuple[int, ...] = (0,)
+    settings: dict[str, Any] = field(default_factory=dict)
+    allow_holes: bool = False
+    resources: Resources = field(default_factory=Resources)
 
 
 def load_params(path: Path) -> Params:
-    """Read params.yaml.
+    """Read params.yaml and the file of its set; experiments/sets and datasets/ are beside params.yaml.
 
     Raises:
-        ValueError: for an unknown key (names the nearest real one) or a value that makes no sense.
+        ValueError: for an unknown key or set (suggests the nearest known one) or an invalid value.
     """
-    try:
-        return Params.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(Params))) from None
+    file = validated(ParamsFile, read_yaml(path), str(path))
+    folder = path.parent / SETS
+    set_path = folder / f"{file.set}.yaml"
+    if not set_path.is_file():
+        known = sorted(other.stem for other in folder.glob("*.yaml"))
+        raise ValueError(f"{path}: set '{file.set}': no file {set_path}{nearest(file.set, known)}")
+    chosen = validated(SetFile, read_yaml(set_path), str(set_path))
+    return Params(
+        set=file.set,
+        recipe=chosen.recipe,
+        studies=chosen.studies,
+        root=(path.parent / DATA / file.set).as_posix(),
+        seeds=file.seeds,
+        settings=file.settings,
+        allow_holes=file.allow_holes,
+        resources=file.resources,
+    )

@@ -1,4 +1,4 @@
-"""Pictures of a trial: what it detects on the first validation images, and beside it what is annotated there."""
+"""Pictures of a trial: its detections on the first validation images, and the annotations of the same images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from core.datasets.coco import CocoDataset
 from core.drawing import draw_instances
 from core.evaluation.evaluate import Evaluation
 
-NUM_PICTURES = 8  # the first images of the validation set, the same ones in every trial
-MIN_SCORE = 0.5  # detections below it are not drawn; scores are square roots (class probability * centerness)
-PICTURE_SIZE = 320  # small images are enlarged a whole number of times up to this longer side, px
+NUM_PICTURES = 8  # the first images of the validation set, the same in every trial
+MIN_SCORE = 0.5  # weaker detections are not drawn; a score is the square root of class probability * centerness
+PICTURE_SIZE = 320  # longer side, px: smaller images are enlarged up to it by a whole factor
 
 
 def draw_detections(evaluation: Evaluation, dataset: CocoDataset, folder: Path) -> list[str]:
-    """Draw the detections of an evaluation; returns the names of the PNG files."""
+    """Draw the detections of an evaluation; returns the file names of the PNGs."""
     labels = {category_id: label for label, category_id in enumerate(dataset.category_ids)}
     names = []
     for index, image_id in enumerate(dataset.image_ids[:NUM_PICTURES]):
@@ -40,7 +40,7 @@ def draw_detections(evaluation: Evaluation, dataset: CocoDataset, folder: Path) 
 
 
 def draw_annotations(dataset: CocoDataset, folder: Path) -> list[str]:
-    """Draw what is annotated on the same images; boxes alone where an instance of the image has no mask."""
+    """Draw the annotations of the same images; boxes only if an instance of the image has no mask."""
     names = []
     for index, record in enumerate(dataset.records[:NUM_PICTURES]):
         all_have_masks = all(masks.has_area(segmentation) for segmentation in record.segmentations)

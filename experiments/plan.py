@@ -1,7 +1,7 @@
-"""What studies would take, before anything runs: schedules, network sizes, device-hours, and the published numbers.
+"""What studies cost, before anything runs: schedules, network sizes, device-hours, and the published numbers.
 
-Neither the data nor the weights nor Ray are needed. Where the data is there, it tells the number of classes, the length
-of a schedule in epochs, and which trials are finished.
+Needs no data, weights or Ray. If the data is there, the plan takes from it the number of classes and the steps per
+epoch, and shows which trials are finished.
 """
 
 import csv
@@ -19,7 +19,7 @@ from core.config import Config, DataConfig, ModelConfig
 from core.datasets.coco import load_training_set, load_validation_set
 from core.model.build import build_model
 from core.model.mask_rcnn import MaskRcnn
-from core.structures import MASK_FEATURE_STRIDE
+from core.structures import MASK_FEATURE_STRIDE, padded_side
 from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
 from core.training.epoch import total_steps
 from experiments.provenance import provenance
@@ -28,33 +28,32 @@ from experiments.study import Study, Trial, different_fields, value_of
 from experiments.sweep import list_jobs, waiting
 
 PUBLISHED_CSV = Path(__file__).parents[1] / "analysis" / "published.csv"
-TERAFLOPS = 20.0  # sustained, not peak; an assumption: a GPU of the A100's class at float32 with tensor cores
-BACKWARD = 2  # times the work of the forward pass; frozen stages need less
-NUM_MASKS = 64  # of one image, as BoxInst's sampling allows
-COCO_CLASSES = 80  # where the data is not there to count them
-PADDING = 32  # px
+TERAFLOPS = 20.0  # sustained, not peak; an assumption, for an A100-class GPU at float32 with tensor cores
+BACKWARD = 2  # cost relative to the forward pass; frozen stages cost less
+NUM_MASKS = 64  # masks per image, the limit of BoxInst's sampling
+COCO_CLASSES = 80  # assumed if there is no data to count them
 
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """`forward_flops`, two for a multiplication and its addition; None for Mask R-CNN: it depends on what it finds."""
+    """`forward_flops` counts a multiply-add as two. None for Mask R-CNN, where it depends on the detections."""
 
     parameters: int
     forward_flops: int | None
 
 
 def padded_size(data: DataConfig) -> tuple[int, int]:
-    """Height and width (px) of a photo of 2:3 at the validation size, padded as in a batch: 800x1216 on COCO."""
+    """Height and width (px) of a 3:2 landscape photo at validation size, padded as in a batch: 800x1216 on COCO."""
     sides = data.val_short_side, min(1.5 * data.val_short_side, data.long_side_max)
-    return tuple(math.ceil(side / PADDING) * PADDING for side in sides)
+    return tuple(padded_side(side) for side in sides)
 
 
 def network_size(model: ModelConfig, num_classes: int, height: int, width: int) -> NetworkSize:
-    """Parameters, and floating-point operations of one image with `NUM_MASKS` masks; no tensor gets any memory.
+    """Parameters, and floating-point operations for one image with `NUM_MASKS` masks, without the losses.
 
-    The losses are not counted.
+    Runs on fake tensors, which take no memory.
     """
-    deformable = {torch.ops.torchvision.deform_conv2d: _deformable_flops}  # torch counts only its own operators
+    deformable = {torch.ops.torchvision.deform_conv2d: _deformable_flops}  # torch only counts its own operators
     counter = FlopCounterMode(display=False, custom_mapping=deformable)
     with FakeTensorMode(), torch.no_grad():
         network = build_model(without_weights(model), num_classes).eval()
@@ -63,7 +62,8 @@ def network_size(model: ModelConfig, num_classes: int, height: int, width: int) 
             return NetworkSize(parameters, None)
         with counter:
             network(torch.zeros(1, 3, height, width, dtype=torch.uint8), [(height, width)])
-        # Masks by hand, their number is data: each parameter of the controller acts once, each that it wrote per cell.
+        # Counted by hand, since the number of masks depends on the data: per mask, each parameter of the controller
+        # acts once, and each dynamic parameter once per cell.
         cells = (height // MASK_FEATURE_STRIDE) * (width // MASK_FEATURE_STRIDE)
         of_a_mask = _num_parameters(network.controller) + cells * network.mask_head.num_dynamic_params
     return NetworkSize(parameters, counter.get_total_flops() + 2 * NUM_MASKS * of_a_mask)
@@ -76,12 +76,12 @@ def _num_parameters(network: torch.nn.Module) -> int:
 def _deformable_flops(
     inputs: Sequence[int], weight: Sequence[int], *others: object, out_shape: Sequence[int], **named: object
 ) -> int:
-    """As of the convolution in its place; the interpolation between pixels is not counted."""
+    """Those of a plain convolution of this size; interpolation between pixels is not counted."""
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
 def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
-    """Hours of training on one device that sustains so many TFLOP/s; reading, losses and evaluation not counted.
+    """Hours of training on one device at `teraflops` sustained TFLOP/s, without data loading, losses and evaluation.
 
     Raises:
         ValueError: if `teraflops` is not above 0.
@@ -92,7 +92,7 @@ def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
 
 
 def schedule(trial: Trial) -> tuple[str, int | None]:
-    """The line that a training starts with, and how many samples it sees; None for epochs of data that is not there."""
+    """The first line that a training prints, and how many samples it sees; None if missing data leaves that open."""
     config = trial.config
     training = scale_to_batch(config.training, num_workers=1)
     num_images = 0
@@ -100,7 +100,7 @@ def schedule(trial: Trial) -> tuple[str, int | None]:
         try:
             num_images = len(load_training_set(config.data, config.supervision, trial.seed))
         except ValueError:
-            return f"{training.epochs} epochs: the data is not there to count their steps", None
+            return f"{training.epochs} epochs: no data to count their steps", None
     steps = total_steps(training, num_images, num_workers=1)
     line = describe_schedule(training, 1, steps, round(config.loss.pairwise_warmup * steps))
     return line, steps * effective_batch(training, num_workers=1)
@@ -114,9 +114,9 @@ def count_classes(data: DataConfig) -> int:
 
 
 def published_numbers(path: Path, study: str, arm: str) -> list[tuple[str, str]]:
-    """Mask APs that others published for an arm, each with its split and status, and what the status means.
+    """Mask APs that others published for an arm, each with its split and status, and the meaning of the status.
 
-    They stand in the table of the study, or as AdelaiDet's model of this name.
+    Rows of the CSV match by study and arm, or by the name of AdelaiDet's model.
 
     Raises:
         ValueError: if the file cannot be read.
@@ -136,7 +136,7 @@ def published_numbers(path: Path, study: str, arm: str) -> list[tuple[str, str]]
 
 
 def difference(config: Config, first: Config) -> str:
-    """The settings of `config` that are not those of `first`, the recipe's name aside."""
+    """The settings of `config` that differ from `first`, except for the name of the recipe."""
     fields = [field for field in different_fields((first, config)) if field != "name"]
     return ", ".join(f"{field}={value_of(config, field)}" for field in fields)
 
@@ -161,20 +161,24 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
         line, samples = schedule(trial)
         cost = f"{size.parameters / 1e6:.2f} M parameters with {network[1]} classes, "
         if samples is None or size.forward_flops is None:
-            cost += "device-hours not known"
+            cost += "device-hours unknown"
         else:
             trainings = 2 if trial.config.supervision.pseudo_masks == "teacher" else 1
             hours = trainings * device_hours(samples, size.forward_flops, teraflops)
             total += hours * len(study.seeds)
             cost += (
                 f"{size.forward_flops / 1e9:.4g} GFLOP forward at {network[2]}x{network[3]} px, "
-                f"{hours:.3g} device-hours{' with its teacher' if trainings == 2 else ''}"
+                f"{hours:.3g} device-hours{' including its teacher' if trainings == 2 else ''}"
             )
         published = published_numbers(published_csv, study.name, trial.arm)
         meanings |= dict.fromkeys(meaning for _, meaning in published)
         lines += [
             f"{trial.arm}: recipe {trial.config.name}",
-            *([f"    beside {first.arm}: {difference(trial.config, first.config)}"] if trial is not first else []),
+            *(
+                [f"    differs from {first.arm}: {difference(trial.config, first.config)}"]
+                if trial is not first
+                else []
+            ),
             f"    {line}",
             f"    {cost}",
             f"    published mask AP: {'; '.join(number for number, _ in published) or 'none known'}",
@@ -182,21 +186,21 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
     lines += [
         f"{len(study.arms)} arms x {len(study.seeds)} seeds: {total:.3g} device-hours = samples seen x "
         f"{1 + BACKWARD} x forward FLOP of one image with {NUM_MASKS} masks / {teraflops:g} TFLOP/s, sustained and "
-        "assumed (--teraflops); reading, losses and evaluation not counted",
+        "assumed (--teraflops); without data loading, losses and evaluation",
         *meanings,
     ]
     return "\n".join(lines)
 
 
 def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fresh: bool) -> None:
-    """Print what the studies take; then their trials, and which are to run, as far as the data is there to tell."""
+    """Print what the studies cost, then their trials; if the data is there, also which of these would run."""
     for study in studies:
         print(describe_study(study, teraflops), end="\n\n")
     made_from = provenance()
     try:
         jobs = [job for study in studies for job in list_jobs(study, made_from)]
     except ValueError as error:
-        print(f"cannot tell which trials are finished: {error}")
+        print(f"cannot determine which trials are finished: {error}")
         return
     to_run = {job.key for job in (jobs if fresh else waiting(jobs, store))}
     for job in jobs:

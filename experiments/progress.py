@@ -1,19 +1,20 @@
-"""How a sweep goes, on one line that is kept up to date; where there is no terminal, one line a report."""
+"""Progress of a sweep, on one line that is updated in place; without a terminal, one line per report."""
 
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
+from core.record import Record
 from experiments.sweep import Job
 
 
 def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], parallel: int) -> float | None:
-    """Time until the last trial ends: all work spread over the parallel trials, at least the longest trial's.
+    """Time until the last trial ends: all work divided by the parallel trials, at least the time of the longest.
 
-    Both dicts are by trial; one that has not reported takes the mean time of those that have. None before the first
-    report. Leaves out the seconds in which a trial's process starts.
+    Both dicts are by trial. A trial that has not reported yet is assumed to take the mean time of the others. None
+    before the first report. Does not count the seconds in which the process of a trial starts.
     """
     if not seconds_per_epoch:
         return None
@@ -32,7 +33,7 @@ def as_duration(seconds: float | None) -> str:
 
 
 class Progress:
-    """Shows which trials run, their epoch and mask AP, and the time left. An observer of a sweep."""
+    """Shows the running trials with their epoch and mask AP, and the time left. An observer of a sweep."""
 
     def __init__(self, jobs: Sequence[Job], parallel: int, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stdout
@@ -47,11 +48,11 @@ class Progress:
         self.running: dict[str, str] = {}
         self.num_ended = 0
         self.written = time.monotonic()
-        self.left: float | None = None  # seconds, at the time `written_left`
+        self.left: float | None = None  # seconds, as of `written_left`
         self.written_left = self.written
 
     def started(self, job: Job) -> None:
-        self.running[job.key] = f"{self.names[job.key]} starts"
+        self.running[job.key] = f"{self.names[job.key]} starting"
         self._show(self.running[job.key])
 
     def epoch(self, job: Job, numbers: dict[str, float]) -> None:
@@ -64,33 +65,33 @@ class Progress:
         self._estimate()
         self._show(self.running[job.key])
 
-    def ended(self, job: Job, record: dict[str, Any]) -> None:
+    def ended(self, job: Job, record: Record) -> None:
         self.running.pop(job.key, None)
         self.epochs_left.pop(job.key, None)
         self.num_ended += 1
         self._estimate()
-        failed = record["status"] != "ok"
-        outcome = f"FAILED, {record['reason']}" if failed else f"mask AP {_number(record['metrics'].get('mask_AP'))}"
+        failed = record.status != "ok"
+        outcome = f"FAILED, {record.reason}" if failed else f"mask AP {_number(record.metrics.get('mask_AP'))}"
         if self.live:
             self.stream.write("\r\033[K")
         self.stream.write(f"{self.names[job.key]}: {outcome} ({self.num_ended} of {len(self.names)} done)\n")
         self.refresh()
 
     def refresh(self) -> None:
-        """Write the line anew, with the time left counted down; only on a terminal."""
+        """Rewrite the line with the time left counted down; only on a terminal."""
         if not self.live:
             self.stream.flush()
             return
         self.written = time.monotonic()
         line = f"{self.num_ended}/{len(self.names)} done · " + " · ".join(
-            [*(self.running.values() or ["workers start"]), self._time_left()]
+            [*(self.running.values() or ["starting workers"]), self._time_left()]
         )
         width = shutil.get_terminal_size().columns - 1
         self.stream.write(f"\r\033[K{line[:width]}")
         self.stream.flush()
 
     def tick(self) -> None:
-        """Refresh once a second at most."""
+        """Refresh at most once a second."""
         if self.live and time.monotonic() - self.written >= 1:
             self.refresh()
 

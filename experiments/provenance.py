@@ -1,4 +1,4 @@
-"""What a result was made from: the code, the data, the versions and the git revision."""
+"""What a result was made from: the code, the package versions and the git revision."""
 
 import ast
 import hashlib
@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# What can change a number: the network, the weights it starts from, the pictures it sees, the AP.
+# Packages that can change a number: the network, its initial weights, image decoding, the AP.
 PACKAGES = (
     "torch",
     "torchvision",
@@ -24,17 +24,17 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Provenance:
-    code: str  # digest of the code that a trial runs, and of the versions of the packages it stands on
+    code: str  # digest of the code that a trial runs and of the versions of its packages
     versions: dict[str, str]
-    git_revision: str | None  # None outside a git repository
-    git_dirty: bool  # tracked files differ from the revision
+    git_revision: str | None  # None outside of a git repository
+    git_dirty: bool  # whether tracked files differ from the revision
 
 
 def provenance() -> Provenance:
-    """Describe the code and the versions of this process."""
+    """Describe the code and package versions of this process."""
     versions = package_versions()
     revision = _git("rev-parse", "HEAD")
-    # dvc.lock changes with every run, after it, and decides no result
+    # every run changes dvc.lock when it ends; that file affects no result
     dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"))
     return Provenance(code_digest(trial_sources(), versions), versions, revision or None, dirty)
 
@@ -44,15 +44,15 @@ def package_versions() -> dict[str, str]:
 
 
 def current_code() -> str:
-    """The `code` of `provenance` alone: of the files and packages as they are now."""
+    """Only the `code` of `provenance`: the digest of the files and packages as they are now."""
     return code_digest(trial_sources(), package_versions())
 
 
 def trial_sources(root: Path = ROOT) -> list[Path]:
-    """The files that decide what a trial computes: `experiments/trial.py` and all of core that it comes to import.
+    """The files that decide what a trial computes: `experiments/trial.py` and all files of core that it imports.
 
-    Found in the text of the imports, wherever they stand; nothing in core imports by a computed name. So an edit to a
-    file that no trial loads (downloads, command lines, drawing of the generated data) makes no trial out of date.
+    Follows import statements anywhere in the source, also inside functions; core has no imports by computed name. An
+    edit to a file that no trial loads (downloads, command lines, drawing of generated data) makes no trial stale.
     """
     trial = root / "experiments" / "trial.py"
     found, unread = {trial}, [trial]
@@ -64,7 +64,7 @@ def trial_sources(root: Path = ROOT) -> list[Path]:
 
 
 def _imported_from_core(path: Path, root: Path) -> set[Path]:
-    """The files of core that a file imports: modules, and the `__init__` of the packages they stand in."""
+    """The files of core that a file imports: modules, and the `__init__` of their packages."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
@@ -82,7 +82,7 @@ def _imported_from_core(path: Path, root: Path) -> set[Path]:
 
 
 def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT) -> str:
-    """Digest of the versions and of names and bytes of the sources; 16 hex digits."""
+    """Digest of the versions and of the names and bytes of the sources: 16 hex digits."""
     digest = hashlib.sha256(" ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions).encode())
     for path in sources:
         content = path.read_bytes()

@@ -1,6 +1,6 @@
-"""Run trials side by side by Ray Tune. The only file that imports Ray.
+"""Run trials in parallel with Ray Tune. The only file that imports Ray.
 
-Tune starts the trials and restarts those whose process died; what a trial computes goes to the store, not through Tune.
+Tune starts the trials and restarts those whose process died. Results go to the store, not through Tune.
 """
 
 import os
@@ -18,20 +18,20 @@ from experiments.progress import Progress
 from experiments.store import Store
 from experiments.sweep import Job, Observer, crashed, run_job
 
-LOW_ON_MEMORY = "running low on memory"  # said by Ray where it kills a process before the kernel does
-CRASHES_FORGIVEN = 1  # times that a trial whose process died (not: raised) is started again, from its checkpoint
+LOW_ON_MEMORY = "running low on memory"  # Ray's message when it kills a process before the kernel does
+CRASHES_FORGIVEN = 1  # restarts, from its checkpoint, of a trial whose process died (not of one that raised)
 
 
 class Relay(tune.Callback):
-    """Passes what Tune tells the driver on to the observers of the sweep."""
+    """Passes Tune's events on to the observers of the sweep."""
 
     def __init__(self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress) -> None:
         self.jobs, self.store, self.observers, self.progress = jobs, store, observers, progress
         self.kills_at_first = count_kernel_kills()
-        self.kills_before: dict[str, int] = {}  # when a trial started, by its id; none if its process never came up
+        self.kills_before: dict[str, int] = {}  # at the start of each trial, by id; none if its process never started
 
     def __getstate__(self) -> dict:
-        """Nothing: Tune keeps its callbacks on disk for `Tuner.restore`, which the store makes needless here."""
+        """Empty: Tune pickles its callbacks for `Tuner.restore`, which the store replaces here."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
@@ -50,9 +50,11 @@ class Relay(tune.Callback):
             observer.ended(job, record)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """The trial's process died for good. Tune's results would not say which, if it was before the first report."""
+        """The process died for good. Tune's results do not name a trial that died before its first report."""
         job = self.jobs[trial.config["job"]]
-        message = Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]  # the last one's
+        message = (
+            Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]
+        )  # of the last failure
         kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
         record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:
@@ -65,18 +67,18 @@ class Relay(tune.Callback):
 def run_with_ray(
     jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], progress: Progress
 ) -> None:
-    """Run jobs side by side, as many as `resources` allows; each leaves its record in the store.
+    """Run jobs in parallel, as many at once as `resources` allows; each writes its record to the store.
 
-    An interrupt ends this normally, with jobs that have no record.
+    Returns normally after an interrupt; the remaining jobs then have no record.
 
     Raises:
-        ValueError: if no node has what one trial asks for.
+        ValueError: if no node has the resources of one trial.
     """
     folder = Path.cwd()
-    sweep = folder / ".ray" / f"sweep-{os.getpid()}"  # Tune's own notes: the results are in the store
+    sweep = folder / ".ray" / f"sweep-{os.getpid()}"  # Tune's own state; results are in the store
 
     def trainable(settings: dict, jobs: Sequence[Job]) -> None:
-        os.chdir(folder)  # relative paths of a recipe mean the folder in which the command was given
+        os.chdir(folder)  # relative paths in a recipe start from the folder of the command
         run_job(jobs[settings["job"]], store, resources, lambda numbers: tune.report({"numbers": numbers}))
 
     try:
@@ -103,8 +105,8 @@ def run_with_ray(
 
 
 def start_ray(resources: Resources) -> None:
-    """Join the cluster of `RAY_ADDRESS`, or start Ray on this machine for the time of the sweep."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # curves are in the records
+    """Join the cluster at `RAY_ADDRESS`, or start Ray on this machine for the duration of the sweep."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the records have the curves
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if "RAY_ADDRESS" in os.environ:
         ray.init(**common)
@@ -114,7 +116,7 @@ def start_ray(resources: Resources) -> None:
 
 
 def asked_per_trial(resources: Resources) -> dict[str, float]:
-    """What Ray sets aside for a trial: so many run at once as fit; memory in bytes."""
+    """Resources that Ray reserves per trial, which limit how many run at once; memory in bytes."""
     memory = {"memory": resources.memory_per_trial_gb * GIGABYTE} if resources.memory_per_trial_gb else {}
     return {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial, **memory}
 
@@ -127,5 +129,6 @@ def check_resources(resources: Resources) -> None:
         most = max((node.get(name, 0) for node in nodes), default=0)
         if asked > most:
             raise ValueError(
-                f"params: resources ask for {asked / unit:g} {words} a trial, the largest node has {most / unit:.3g}"
+                f"params: resources ask for {asked / unit:g} {words} per trial, but the largest node has "
+                f"{most / unit:.3g}; ask for less, or join a larger machine"
             )

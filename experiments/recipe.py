@@ -1,23 +1,40 @@
-"""The settings that `params.yaml` asks for: a recipe, its data folder, and the changes that are made to it."""
+"""What `params.yaml` asks for: the settings of a recipe on the set's data, with its changes, and studies over them."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from core.config.dotted import nested
 from core.config.file import build_config, merge
-from core.config.recipe import load_recipe, nested
+from core.config.recipe import load_recipe
 from experiments.params import Params
+from experiments.study import Study, load_study
 
 
 def base_settings(params: Params, source: str, recipe: str | None = None) -> dict[str, Any]:
-    """The recipe of `params.data` or another, on that data folder, with the changes of `params.settings`.
+    """Settings of `recipe` (default: the recipe of the set), on the set's data, with the changes in `params.settings`.
 
     `source` names the file in errors.
 
     Raises:
-        ValueError: as `load_recipe`, and for changes that name no setting.
+        ValueError: as `load_recipe`; also if a change names an unknown setting.
     """
     changes = nested(params.settings)
     if "root" in changes.get("data", {}):
-        raise ValueError(f"{source}: settings: data.root stands in `data`, where DVC sees it")
-    settings = merge(merge(load_recipe(recipe or params.data.recipe), {"data": {"root": params.data.root}}), changes)
+        raise ValueError(
+            f"{source}: settings: data.root cannot be set: the data of set '{params.set}' is in {params.root}"
+        )
+    settings = merge(merge(load_recipe(recipe or params.recipe), {"data": {"root": params.root}}), changes)
     build_config(settings, f"{source}: settings")
     return settings
+
+
+def load_studies(names: Sequence[str], params: Params, source: str) -> list[Study]:
+    """The studies with these names, over the settings and seeds of the params.
+
+    Raises:
+        ValueError: as `base_settings` and `load_study`.
+    """
+    settings_of = partial(base_settings, params, source)
+    base = settings_of()
+    return [load_study(name, base, params.seeds, recipe_settings=settings_of) for name in names]

@@ -1,26 +1,27 @@
-"""Run studies: `python -m experiments.run --study loss_terms`.
+"""Run studies: `python -m experiments.run loss_terms`.
 
-Trials that the store holds are not run again. A trial that was stopped goes on from its checkpoint, so the same
-command takes up an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
+Trials that are finished in the store are not run again. A stopped trial resumes from its checkpoint, so the same
+command resumes an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
+DVC's stage `sweep` runs `--all --train-only`: it fills the store, from which `experiments.collect` writes each study.
 
-Exit status: 0 all trials finished, 1 some failed, 2 an input is wrong, 130 interrupted.
+Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 130 interrupted.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from experiments.params import Params, load_params
+from core.compute.command import INTERRUPTED, run_command
+from core.record import Record
+from experiments.params import SETS, Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
 from experiments.provenance import provenance, trial_sources
-from experiments.recipe import base_settings
-from experiments.results import write_results
-from experiments.store import Store
-from experiments.study import Study, load_study
+from experiments.recipe import load_studies
+from experiments.results import RESULTS, write_results
+from experiments.store import STORE, Store
+from experiments.study import Study
 from experiments.sweep import (
     Job,
     Observer,
@@ -33,23 +34,27 @@ from experiments.sweep import (
 )
 from experiments.tracking.log import Tracking
 
-INTERRUPTED = 130
+FAILED = 1  # exit status
 
 
 def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Namespace) -> int:
-    """Run what is missing of the studies, log it, and write their results; returns the exit status."""
+    """Run the missing trials of the studies, log them, and write the results; returns the exit status.
+
+    With `train_only` it writes no results, and failed trials do not fail the sweep: `experiments.collect` tries them
+    again.
+    """
     made_from = provenance()
-    store = Store(Path(".store"))
+    store = Store(STORE)
     jobs_of = {study.name: list_jobs(study, made_from) for study in studies}
     jobs = [job for of_study in jobs_of.values() for job in of_study]
     to_run = longest_first(waiting(jobs, store, fresh=arguments.fresh))
     distinct = len({job.key for job in jobs})
     shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
-    print(f"{distinct} trials{shared}, {distinct - len(to_run)} finished before, {len(to_run)} to run", flush=True)
+    print(f"{distinct} trials{shared}, {distinct - len(to_run)} already finished, {len(to_run)} to run", flush=True)
     check_data(to_run, allow_holes=arguments.allow_holes or params.allow_holes)
     tracking = [Tracking(study, jobs_of[study.name], store, Path.cwd()) for study in studies]
-    for job in to_run:  # now: what could stop the sweep before a trial starts has been checked
-        store.forget_failure(job.key)  # of a sweep before this one: whether it still fails is to be seen
+    for job in to_run:  # only now, after every check that could stop the sweep before a trial starts
+        store.forget_failure(job.key)  # from an earlier sweep; the trial may succeed this time
         if arguments.fresh:
             with store.lock(job.key):
                 store.forget(job.key)
@@ -60,90 +65,98 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
             if arguments.in_process:
                 run_one_by_one(to_run, store, params.resources, observers)
             else:
-                from experiments.ray_sweep import run_with_ray  # takes seconds, and only where something is to run
+                from experiments.ray_sweep import run_with_ray  # takes seconds: only if there are trials to run
 
                 run_with_ray(to_run, store, params.resources, observers, progress)
-        except Exception:  # the machine cannot run the trials, or Ray does not start
+        except Exception:  # the machine cannot run the trials, or Ray fails to start
             for log in tracking:
                 log.close({})
             raise
         except KeyboardInterrupt:
-            pass  # as after Ray's normal return: the trials without a record tell
+            pass  # treated as Ray's normal return: trials without a record show the interrupt
         finally:
             progress.close()
     status = 0
     for study, log in zip(studies, tracking, strict=True):
         records = collect(jobs_of[study.name], store)
-        run_ids = log.complete(records)
+        store.keep_run_ids(study.name, log.complete(records))
         log.close(records)
-        # so that every number of the analysis leads to its run
-        records = {key: record | {"mlflow_run_id": run_ids.get(key)} for key, record in records.items()}
-        status = max(
-            status,
-            finish(study, jobs_of[study.name], records, store, allow_holes=arguments.allow_holes or params.allow_holes),
-        )
+        ended = report_failures(study, jobs_of[study.name], records)
+        if ended != INTERRUPTED and not arguments.train_only:
+            write_study(study, jobs_of[study.name], records, store)
+        if ended == FAILED and (arguments.train_only or arguments.allow_holes or params.allow_holes):
+            ended = 0
+        status = max(status, ended)
     return status
 
 
 def inputs(params: Path) -> dict[Path, bytes]:
-    """The files that say what is run, as they are now: DVC notes them as they are when a stage ends."""
+    """Current content of the files that decide what runs. DVC hashes them only when the stage ends."""
     folder = Path(__file__).parent
-    paths = [params, *sorted(folder.glob("studies/*.yaml")), *sorted(folder.glob("recipes/*.yaml")), *trial_sources()]
+    files = [path for kind in ("studies", "recipes", "sets") for path in sorted(folder.glob(f"{kind}/*.yaml"))]
+    paths = [params, *sorted((params.parent / SETS).glob("*.yaml")), *files, *trial_sources()]
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-def finish(
-    study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store, *, allow_holes: bool
-) -> int:
-    """Write a study's results if every trial has ended, well or badly; returns the exit status."""
+def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record]) -> int:
+    """Print which trials have not ended and which failed; returns the exit status."""
     missing = [job for job in jobs if job.key not in records]
     if missing:
         print(
-            f"interrupted: {study.name}: {len(missing)} of {len(jobs)} trials have not ended, no results written; "
-            "the same command, without --fresh, goes on from there",
+            f"interrupted: {study.name}: {len(missing)} of {len(jobs)} trials have not ended; "
+            "run the same command without --fresh to resume",
             file=sys.stderr,
         )
         return INTERRUPTED
-    path = write_results(study, jobs, records, store, Path("results"))
-    failed = [job for job in jobs if records[job.key]["status"] != "ok"]
+    failed = [job for job in jobs if records[job.key].status != "ok"]
     for job in failed:
-        print(f"failed: {study.name}: {job.trial.name}: {records[job.key]['reason']}", file=sys.stderr)
-    print(f"{path}: {len(jobs) - len(failed)} of {len(jobs)} trials")
-    return 1 if failed and not allow_holes else 0
+        print(f"failed: {study.name}: {job.trial.name}: {records[job.key].reason}", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> None:
+    """Write the results of a study once all its trials have ended, each with the id of its MLflow run."""
+    run_ids = store.run_ids(study.name)
+    records = {key: record.changed(mlflow_run_id=run_ids.get(key)) for key, record in records.items()}
+    path = write_results(study, jobs, records, store, RESULTS)
+    print(f"{path}: {sum(records[job.key].status == 'ok' for job in jobs)} of {len(jobs)} trials")
 
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.run", description="Run the trials of studies.")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("studies", nargs="*", default=(), metavar="STUDY", help="several in one sweep, as --study")
-    which.add_argument("--study", help="one file of experiments/studies, without its ending")
-    which.add_argument("--all", action="store_true", help="all studies of params.yaml, their trials in one sweep")
-    parser.add_argument("--fresh", action="store_true", help="run every trial again, whatever the store holds")
-    parser.add_argument("--allow-holes", action="store_true", help="exit with 0 although trials failed")
-    parser.add_argument("--in-process", action="store_true", help="without Ray, one trial after the other")
-    parser.add_argument("--dry-run", action="store_true", help="only print what the studies take and would run")
-    of_hours = "TFLOP/s that a device sustains, for the hours of a dry run (%(default)g: an assumption)"
+    which.add_argument("studies", nargs="*", default=(), metavar="STUDY", help="studies to run in one sweep")
+    which.add_argument("--study", help="name of one file in experiments/studies, without .yaml")
+    which.add_argument("--all", action="store_true", help="run all studies of the set in one sweep")
+    parser.add_argument("--fresh", action="store_true", help="run every trial again, even if the store has it")
+    parser.add_argument("--train-only", action="store_true", help="only train; experiments.collect writes the results")
+    parser.add_argument("--allow-holes", action="store_true", help="exit with status 0 even if trials failed")
+    parser.add_argument("--in-process", action="store_true", help="run one trial after another, without Ray")
+    parser.add_argument("--dry-run", action="store_true", help="only print what the studies cost and what would run")
+    of_hours = "sustained TFLOP/s of a device, for the device-hours of a dry run (default: %(default)g, an assumption)"
     parser.add_argument("--teraflops", type=float, default=TERAFLOPS, help=of_hours)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: %(default)s")
     arguments = parser.parse_args(words)
-    try:
+
+    def work() -> int:
         before = inputs(arguments.params)
         params = load_params(arguments.params)
-        settings_of = partial(base_settings, params, str(arguments.params))
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)
-        studies = [load_study(name, settings_of(), params.seeds, recipe_settings=settings_of) for name in names]
+        studies = load_studies(names, params, str(arguments.params))
         if arguments.dry_run:
-            print_plan(studies, Store(Path(".store")), teraflops=arguments.teraflops, fresh=arguments.fresh)
+            print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh)
             return 0
         status = run_studies(studies, params, arguments)
         after = inputs(arguments.params)
         if edited := [str(path) for path in before | after if before.get(path) != after.get(path)]:
-            print(f"edited while it ran: {', '.join(edited)}: results are of before, run it again", file=sys.stderr)
-            return max(status, 1)
+            print(
+                f"edited during the run: {', '.join(edited)}: the results are from before the edit, run it again",
+                file=sys.stderr,
+            )
+            return max(status, FAILED)
         return status
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A study file → the trials that answer its question, every one validated before anything runs."""
+"""From a study file to the trials that answer its question; all are validated before anything runs."""
 
 import itertools
 import json
@@ -8,41 +8,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from core.config import Config, Frozen
-from core.config.file import build_config, describe, field_paths, merge, nearest, read_yaml
-from core.config.recipe import leaves, load_recipe, nested
+from core.config.dotted import leaves, nested
+from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
+from core.config.recipe import load_recipe
 
 STUDIES = Path(__file__).parent / "studies"
 
 
 class StudyFile(Frozen):
-    """The keys of a study file; `arms` and `vary` together give every arm with every value, `recipes` stand alone."""
+    """The keys of a study file. `arms` and `vary` combine: every arm with every value. `recipes` excludes both."""
 
     question: str
-    source: str  # table or section of the paper; `none` where it has none
-    expectation: str  # an order such as `projection < both` is checked by the report
-    reference_arm: str | None = None  # the arm that the others are compared with
-    settings: dict[str, Any] = Field(default_factory=dict)  # what all arms share that differs from the recipe
-    # arm: settings that differ from the recipe, dotted or nested
+    source: str  # table or section of the paper; `none` if there is none
+    expectation: str  # the report checks an order such as `projection < both`
+    reference_arm: str | None = None  # the others are compared with this arm
+    settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe that all arms share
+    # arm: its changes to the recipe, dotted or nested
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    # dotted name: values; several names form a grid
+    # dotted field name: values; several fields form a grid
     vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
-    recipes: dict[str, str] = Field(default_factory=dict)  # arm: a whole recipe in place of that of params.yaml
+    recipes: dict[str, str] = Field(default_factory=dict)  # arm: a recipe that replaces the set's
 
     @model_validator(mode="after")
     def _something_varies(self) -> "StudyFile":
         if not self.arms and not self.vary and not self.recipes:
-            raise ValueError("neither arms nor vary nor recipes: nothing to compare")
+            raise ValueError("nothing to compare: expected arms, vary or recipes")
         if self.recipes and (self.arms or self.vary):
-            raise ValueError("recipes are whole arms: expected neither arms nor vary beside them")
+            raise ValueError("recipes are whole arms: expected no arms or vary beside them")
         return self
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: an arm of a study with one seed; `varied` holds its values of all fields that the study varies."""
+    """One training: an arm of a study with one seed. `varied` holds its value of every field that the study varies."""
 
     study: str
     arm: str
@@ -63,9 +64,9 @@ class Study:
     expectation: str
     reference_arm: str | None
     arms: tuple[str, ...]
-    varied: tuple[str, ...]  # dotted names of the fields in which arms differ from the recipe
+    varied: tuple[str, ...]  # dotted names of the fields that the arms change
     seeds: tuple[int, ...]
-    trials: tuple[Trial, ...]  # in the order of the arms, then of the seeds
+    trials: tuple[Trial, ...]  # ordered by arm, then by seed
 
 
 def load_study(
@@ -78,21 +79,17 @@ def load_study(
 ) -> Study:
     """Expand the study file `name` over the settings `base` and the seeds.
 
-    Where its arms are whole recipes, `recipe_settings` gives what stands in the place of `base` for each.
+    If its arms are whole recipes, `recipe_settings` gives the settings of each in place of `base`.
 
     Raises:
-        ValueError: for a missing file, an unknown key or field (names the nearest one), a value out of range, or two
-            arms that would train the same.
+        ValueError: for a missing file, an unknown key or field (suggests the nearest one), a value out of range, or
+            two arms with equal settings.
     """
     path = folder / f"{name}.yaml"
     if not path.exists():
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise ValueError(f"study '{name}': no file {path}{nearest(name, known)}")
-    try:
-        file = StudyFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ValueError(describe(error, str(path), field_paths(StudyFile))) from None
-
+    file = validated(StudyFile, read_yaml(path), str(path))
     try:
         differences = expand(file)
         bases = {arm: recipe_settings(recipe) for arm, recipe in file.recipes.items()}
@@ -100,14 +97,16 @@ def load_study(
         raise ValueError(f"{path}: {error}") from None
     if file.reference_arm is not None and file.reference_arm not in differences:
         known = list(differences)
-        raise ValueError(f"{path}: reference_arm '{file.reference_arm}' is no arm{nearest(file.reference_arm, known)}")
+        raise ValueError(f"{path}: reference_arm: no arm '{file.reference_arm}'{nearest(file.reference_arm, known)}")
     shared = nested(file.settings)
     configs = {
         arm: _arm_config(merge(bases.get(arm, base), shared), change, arm, path) for arm, change in differences.items()
     }
     _refuse_duplicates(configs, path)
     if any("root" in change.get("data", {}) for change in (shared, *differences.values())):
-        raise ValueError(f"{path}: data.root is no setting of an arm: it stands in params.yaml, where DVC sees it")
+        raise ValueError(
+            f"{path}: a study cannot set data.root: the data of a set is in datasets/<set>, where DVC tracks it"
+        )
     if file.recipes:
         varied = different_fields(tuple(configs.values()))
     else:
@@ -123,7 +122,7 @@ def load_study(
 
 
 def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
-    """Nested difference from the shared settings by arm; an arm of a grid is `color_threshold=0.1`, joined by commas.
+    """Nested changes to the shared settings, by arm; an arm of a grid is named `color_threshold=0.1`, joined by commas.
 
     Raises:
         ValueError: if a value is listed twice.
@@ -141,7 +140,7 @@ def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
 
 
 def different_fields(configs: tuple[Config, ...]) -> tuple[str, ...]:
-    """Dotted names of the fields that do not have one value in all configs."""
+    """Dotted names of the fields whose values differ between the configs."""
     return tuple(
         field for field in field_paths() if any(value_of(c, field) != value_of(configs[0], field) for c in configs)
     )
@@ -161,7 +160,7 @@ def _as_text(value: Any) -> str:
 
 def _arm_config(base: dict[str, Any], change: dict[str, Any], arm: str, path: Path) -> Config:
     if not re.fullmatch(r"[\w.=,+-]+", arm):
-        raise ValueError(f"{path}: arm '{arm}': expected letters, digits and . = , + - _ only, it names a folder")
+        raise ValueError(f"{path}: arm '{arm}': expected only letters, digits and . = , + - _ (it names a folder)")
     return build_config(merge(base, change), f"{path}: arm '{arm}'")
 
 
@@ -170,5 +169,5 @@ def _refuse_duplicates(configs: dict[str, Config], path: Path) -> None:
     for arm, config in configs.items():
         content = json.dumps(config.model_dump(mode="json", exclude={"name"}))
         if content in seen:
-            raise ValueError(f"{path}: arms '{seen[content]}' and '{arm}' are the same, expected different settings")
+            raise ValueError(f"{path}: arms '{seen[content]}' and '{arm}' have the same settings, but arms must differ")
         seen[content] = arm

@@ -1,33 +1,39 @@
-"""Which trials of some studies are still to run, one of them run into the store, and all of them run one by one."""
+"""Which trials of some studies still have to run; runs one trial into the store, or all of them one by one."""
 
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.compute.device import check_device
-from core.datasets.annotation_file import read_truth
-from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
+from core.datasets.coco import (
+    CocoDataset,
+    build_validation_set,
+    load_training_set,
+    read_training_file,
+    read_validation_file,
+)
 from core.datasets.digest import data_digest
 from core.files.atomic import replaced
 from core.files.imagenet_weights import with_weights
 from core.pseudo_masks.teacher import without_pseudo_masks
+from core.record import Record, trial_key
 from core.training.preconditions import check_same_categories, check_something_to_learn
 from experiments.check import check_folder
 from experiments.params import Resources
 from experiments.provenance import Provenance, current_code
-from experiments.store import Store, trial_key
+from experiments.store import Store
 from experiments.study import Study, Trial
 from experiments.trial import describe_trial, run_trial
 
-WAY_OUT = "take the arm out of the study, or leave it a hole: allow_holes in params.yaml"
+WAY_OUT = "remove the arm from the study, or accept its failure: allow_holes in params.yaml"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial with its content key."""
+    """A trial with its key."""
 
     key: str
     trial: Trial
@@ -36,21 +42,21 @@ class Job:
 
 
 class Observer(Protocol):
-    """Is told, in the driver's process, how a sweep goes; `progress` and `tracking` hold one each."""
+    """Receives the events of a sweep in the driver's process; implemented by `Progress` and `Tracking`."""
 
     def started(self, job: Job) -> None: ...
 
     def epoch(self, job: Job, numbers: dict[str, float]) -> None:
-        """An epoch has ended; epochs before a resume come again."""
+        """An epoch has ended; a resumed trial reports its earlier epochs again."""
 
-    def ended(self, job: Job, record: dict[str, Any]) -> None: ...
+    def ended(self, job: Job, record: Record) -> None: ...
 
 
 def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
     """Every trial of a study with its key.
 
     Raises:
-        ValueError: if data that a trial reads is missing.
+        ValueError: if the data of a trial is missing.
     """
     digests: dict[str, str] = {}
     jobs = []
@@ -58,7 +64,8 @@ def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
         data = trial.config.data.model_dump_json()
         if data not in digests:
             check_folder(trial.config)
-            digests[data] = data_digest(trial.config.data)
+            files = read_training_file(trial.config.data), read_validation_file(trial.config.data)
+            digests[data] = data_digest(*files)
         digest = with_weights(digests[data], trial.config.model.backbone.weights)
         key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
         jobs.append(Job(key, trial, digest, provenance))
@@ -66,7 +73,7 @@ def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
 
 
 def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
-    """Load the data sets of all jobs once, so that a bad annotation stops the sweep before anything is trained.
+    """Load the data sets of all jobs once, so that an invalid annotation stops the sweep before it trains anything.
 
     Raises:
         ValueError: names the file and the annotation.
@@ -77,28 +84,29 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
         content = "".join(part.model_dump_json() for part in (config.data, config.supervision, config.loss))
         if content not in seen:
             seen.add(content)
-            validation_set = load_validation_set(config.data)
+            validation_file = read_validation_file(config.data)
+            validation_set = build_validation_set(validation_file, config.data)
             if unknown := set(config.supervision.mask_categories or ()) - set(validation_set.categories):
                 if allow_holes:
-                    continue  # the trial will say so
+                    continue  # the trial fails and says so
                 raise ValueError(
-                    f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories names {sorted(unknown)}, "
-                    f"the data has {validation_set.categories}; name some of these, or {WAY_OUT}"
+                    f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories has unknown classes "
+                    f"{sorted(unknown)}, expected some of {validation_set.categories}; correct them, or {WAY_OUT}"
                 )
-            read_truth(validation_set.annotation_path)
+            validation_file.check_for_evaluation()
             training_set = load_training_set(config.data, config.supervision, job.trial.seed)
             check_same_categories(training_set, validation_set)
             if not validation_set.has_masks:
                 raise ValueError(
-                    f"{validation_set.annotation_path}: no annotation has a mask; training can do without, "
-                    "but the studies report mask AP"
+                    f"{validation_set.annotation_path}: no annotation has a mask; training works without, "
+                    "but the studies need masks to report mask AP"
                 )
             if not allow_holes:
                 check_learnable(job, training_set)
 
 
 def check_learnable(job: Job, training_set: CocoDataset) -> None:
-    """Raise a ValueError that says the way out, for an arm that the training data cannot teach."""
+    """Raise a ValueError that names the way out, for an arm that cannot learn from the training data."""
     try:
         check_something_to_learn(training_set, job.trial.config)
     except ValueError as error:
@@ -106,7 +114,7 @@ def check_learnable(job: Job, training_set: CocoDataset) -> None:
 
 
 def waiting(jobs: Sequence[Job], store: Store, *, fresh: bool = False) -> list[Job]:
-    """The jobs that are not finished, or all if `fresh`; those of one key once."""
+    """The jobs that are not finished, or all if `fresh`; each key once."""
     by_key: dict[str, Job] = {}
     for job in jobs:
         by_key.setdefault(job.key, job)
@@ -114,15 +122,15 @@ def waiting(jobs: Sequence[Job], store: Store, *, fresh: bool = False) -> list[J
 
 
 def longest_first(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with Mask R-CNN's before the others, in their order: it takes two to three times as long.
+    """The jobs in their order, but those of Mask R-CNN first: it takes two to three times as long.
 
-    Started last, it would run on alone.
+    Started last, it would still run when all others have ended.
     """
     return sorted(jobs, key=lambda job: job.trial.config.model.architecture != "mask_rcnn")
 
 
-def collect(jobs: Sequence[Job], store: Store) -> dict[str, dict[str, Any]]:
-    """Records by key: of the finished trials, and of those that failed."""
+def collect(jobs: Sequence[Job], store: Store) -> dict[str, Record]:
+    """Records of the finished and the failed trials, by key."""
     records = {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
     return {key: record for key, record in records.items() if record is not None}
 
@@ -138,13 +146,13 @@ def run_job(
     on_epoch: Callable[[dict[str, float]], None],
     *,
     progress: bool = False,
-) -> dict[str, Any]:
-    """Run one job in its folder of the store and leave its record there; both runners call this."""
+) -> Record:
+    """Run one job in its folder of the store and write its record there. Both runners call this."""
     with store.lock(job.key):
-        finished = store.finished(job.key)  # meanwhile, by a worker that outlived its driver
+        finished = store.finished(job.key)  # in the meantime, by a worker that outlived its driver
         if finished is not None:
             return finished
-        if (code := current_code()) != job.provenance.code:  # else it would stand under the other code's key for good
+        if (code := current_code()) != job.provenance.code:  # else the store would keep it under the key of other code
             record = other_code(job, code)
             store.write(record)
             return record
@@ -163,53 +171,48 @@ def run_job(
             progress=progress,
         )
         store.write(record)
-        if record["status"] == "ok":
+        if record.status == "ok":
             _drop_optimizer(job, folder / CHECKPOINT)
         return record
 
 
-def crashed(
-    job: Job, store: Store, message: str, *, out_of_memory: bool = False, kernel_kills: int = 0
-) -> dict[str, Any]:
-    """Leave the record of a job whose process died before it could write one.
+def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False, kernel_kills: int = 0) -> Record:
+    """Write the record of a job whose process died before it could write one.
 
-    `kernel_kills`: how many processes of the driver's machine the kernel killed for lack of memory meanwhile.
+    `kernel_kills`: how many processes the kernel of the driver's machine killed for lack of memory during the job.
     """
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    reason = f"the process died: {message.strip().splitlines()[0]}"  # Ray goes on with ids that differ each time
+    reason = f"the process died: {message.strip().splitlines()[0]}"  # ids in the rest of Ray's message differ
     if out_of_memory or kernel_kills:
         batch_size = job.trial.config.training.batch_size
         cause = (
             "the process was killed when memory ran out"
             if out_of_memory
-            else f"the process died while the kernel killed {kernel_kills} for lack of memory, probably this one too"
+            else f"the process died while the kernel killed {kernel_kills} for lack of memory, probably also this one"
         )
-        reason = (
-            f"{cause}; take fewer resources.parallel_trials, or lower training.batch_size ({batch_size}) or the image "
-            "size"
-        )
-    record = described | {"status": "failed", "reason": reason, "traceback": message}
+        reason = f"{cause}; reduce resources.parallel_trials, training.batch_size ({batch_size}) or the image size"
+    record = described.changed(status="failed", reason=reason, traceback=message)
     store.write(record)
     return record
 
 
-def other_code(job: Job, code: str) -> dict[str, Any]:
-    """The record of a job whose process has other code or packages than the sweep's driver had when it began."""
+def other_code(job: Job, code: str) -> Record:
+    """The record of a job whose process has other code or packages than the driver had at its start."""
     reason = (
-        f"the code or the packages of this process (digest {code}) are not those with which the sweep began "
-        f"({job.provenance.code}): edited while it ran? The same command begins anew"
+        f"the code or packages of this process (digest {code}) differ from those at the start of the sweep "
+        f"({job.provenance.code}), probably edited during the run; run the same command again"
     )
     described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    return described | {"status": "failed", "reason": reason}
+    return described.changed(status="failed", reason=reason)
 
 
 def run_one_by_one(
     jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], *, progress: bool = True
 ) -> None:
-    """Run jobs in this process, in order: for tests and debugging.
+    """Run jobs in this process, in order; for tests and debugging.
 
     Raises:
-        ValueError: if `resources` ask for a GPU and there is none.
+        ValueError: if `resources` asks for a GPU and there is none.
     """
     check_device(device_of(resources))
     for job in jobs:
@@ -226,7 +229,7 @@ def run_one_by_one(
 
 
 def _lend_teacher(job: Job, store: Store) -> None:
-    """Give self-training its teacher where that is a finished trial of the store: `train` then trains none."""
+    """Copy the teacher of self-training if the store has it as a finished trial, so that `train` need not train it."""
     config = job.trial.config
     own = store.folder(job.key) / TEACHER / CHECKPOINT
     if config.supervision.pseudo_masks != "teacher" or own.exists():
@@ -239,7 +242,7 @@ def _lend_teacher(job: Job, store: Store) -> None:
 
 
 def _drop_optimizer(job: Job, path: Path) -> None:
-    """Keep the weights only: what a finished training no longer needs is two thirds of its checkpoint."""
+    """Keep only the weights: a finished training does not need the other two thirds of its checkpoint."""
     identity = {"config": job.trial.config, "seed": job.trial.seed, "data_digest": job.data_digest}
     state = load_checkpoint(path, device="cpu", **identity)
     del state["optimizer"]

@@ -1,24 +1,26 @@
-"""One trial: train, evaluate, draw, and put all of it into one record."""
+"""One trial: train, evaluate, draw, and collect the results in one record."""
 
+import json
 import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
 from core.compute.precision import network_precision
-from core.datasets.coco import load_validation_set
+from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
+from core.files.atomic import write_text
+from core.record import Record
 from core.training.loop import train
 from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
 from experiments.pictures import draw_detections
 from experiments.provenance import Provenance
-from experiments.store import write_json
 from experiments.study import Trial
 
 
@@ -34,16 +36,17 @@ def run_trial(
     memory_gb: float | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
-) -> dict[str, Any]:
-    """Train and evaluate one trial in `folder`, from its checkpoint if there is one; never raises for what went wrong.
+) -> Record:
+    """Train and evaluate one trial in `folder`, from its checkpoint if there is one.
 
-    Beside the checkpoint it leaves pictures/ and found.json, the result of `found_annotations`.
-    The record of a failed trial has status `failed`, the reason in one line, the traceback and the curves so far.
+    Beside the checkpoint it writes pictures/ and found.json, the result of `found_annotations`.
+    Exceptions are not raised but recorded: a failed trial has status `failed`, the reason in one line, the traceback
+    and the curves so far.
     """
     keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
     precision = network_precision(trial.config.training.precision, device)
-    record |= {"device": device_name(device), "threads": threads, "precision": precision}
+    record = record.changed(device=device_name(device), threads=threads, precision=precision)
     curves: list[dict[str, float]] = []
 
     def remember(numbers: dict[str, float]) -> None:
@@ -57,89 +60,88 @@ def run_trial(
             result = train(
                 trial.config,
                 trial.seed,
-                device=device,
+                Compute(device, loader_processes=loader_processes(device, threads), progress=progress),
                 folder=folder,
                 digest=data_digest,
                 on_epoch=remember,
-                loader_processes=loader_processes(device, threads),
-                progress=progress,
             )
-            validation_set = load_validation_set(trial.config.data)
+            validation_file = read_validation_file(trial.config.data)
+            validation_set = build_validation_set(validation_file, trial.config.data)
             pictures = draw_detections(result.evaluation, validation_set, folder / "pictures")
             found = found_annotations(
-                validation_set.annotation_path,
+                validation_file.content,
                 result.evaluation.mask_results,
                 image_ids=validation_set.image_ids,
                 category_ids=validation_set.category_ids,
             )
-            write_json(folder / "found.json", found)
+            write_text(folder / "found.json", json.dumps(found, indent=1, allow_nan=False))
     except Exception as error:
-        failed = failure(error) | {"curves": curves, "seconds": time.perf_counter() - started}
+        failed = record.changed(**failure(error), curves=curves, seconds=time.perf_counter() - started)
         if is_out_of_memory(error):
             batch_size = trial.config.training.batch_size
             reason = out_of_memory(error, device=device, batch_size=batch_size, limit_gb=memory_gb)
-            failed |= {"reason": reason}
-        return record | failed
-    return record | {
-        "metrics": result.evaluation.metrics,
-        "per_class": result.evaluation.per_class,
-        "curves": result.curves,
-        "pictures": pictures,
-        "seconds": result.seconds,
-        "peak_memory_mb": result.peak_memory_mb,
-        "num_train_images": result.num_train_images,
-        "num_train_instances": result.num_train_instances,
-    }
+            failed = failed.changed(reason=reason)
+        return failed
+    return record.changed(
+        metrics=result.evaluation.metrics,
+        per_class=result.evaluation.per_class,
+        curves=result.curves,
+        pictures=pictures,
+        seconds=result.seconds,
+        peak_memory_mb=result.peak_memory_mb,
+        num_train_images=result.num_train_images,
+        num_train_instances=result.num_train_instances,
+    )
 
 
-def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> dict[str, Any]:
-    """The part of a record that is known before the trial runs; results still empty."""
-    return {
-        "key": key,
-        "status": "ok",
-        "reason": "",
-        "config": trial.config.model_dump(mode="json"),
-        "seed": trial.seed,
-        "data_digest": data_digest,
-        "code": provenance.code,
-        "git_revision": provenance.git_revision,
-        "git_dirty": provenance.git_dirty,
-        "versions": provenance.versions,
-        "device": None,
-        "precision": None,
-        "threads": None,
-        "metrics": {},
-        "per_class": {},
-        "curves": [],
-        "pictures": [],
-        "seconds": None,
-        "peak_memory_mb": None,
-        "num_train_images": None,
-        "num_train_instances": None,
-    }
+def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> Record:
+    """The part of a record that is known before the trial runs, without results."""
+    return Record(
+        key=key,
+        status="ok",
+        reason="",
+        config=trial.config.model_dump(mode="json"),
+        seed=trial.seed,
+        data_digest=data_digest,
+        code=provenance.code,
+        git_revision=provenance.git_revision,
+        git_dirty=provenance.git_dirty,
+        versions=provenance.versions,
+        device=None,
+        precision=None,
+        threads=None,
+        metrics={},
+        per_class={},
+        curves=[],
+        pictures=[],
+        seconds=None,
+        peak_memory_mb=None,
+        num_train_images=None,
+        num_train_instances=None,
+    )
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """Status, reason in one line, and traceback of a trial that raised."""
+    """Status, one-line reason and traceback of a trial that raised."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return {"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
 
 
 def device_name(device: str) -> str:
-    """The GPU's name, or the CPU's architecture and instruction set: they choose the kernels, and so the last bits."""
+    """The GPU's name, or the CPU's architecture and instruction set: they decide the kernels, and so the last bits."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def loader_processes(device: str, cores: int) -> int:
-    """How many processes read images beside a training: on a GPU all cores of the trial but one, on a CPU none."""
+    """Number of processes that load images: on a GPU one less than the cores of the trial, on a CPU none."""
     return max(cores - 1, 0) if torch.device(device).type == "cuda" else 0
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads inside; the sums of another number of threads differ in their last bits."""
+    """Limit torch to `count` threads within the block; another number changes sums in their last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,6 +1,8 @@
 """The arrows of the design: who may import whom, and which file alone touches Ray and MLflow."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,9 +33,10 @@ def below(*folders: str) -> list[Path]:
 FORBIDDEN = [
     (below("core"), ("experiments", "analysis", "ray", "mlflow", "dvc")),
     (below("experiments"), ("analysis",)),
-    (below("analysis"), ("core", "experiments", "torch")),
+    (below("analysis"), ("experiments", "torch")),
     (below("core/model"), ("core.losses", "core.targets", "core.datasets", "core.training", "core.evaluation")),
     (below("core/losses"), ("core.model", "core.targets", "core.datasets", "core.training", "core.evaluation")),
+    ([path for path in below("core/losses") if path.name != "criterion.py"], ("core.compute", "core.config")),
     (below("core/targets"), ("core.model", "core.losses", "core.datasets", "core.training", "core.evaluation")),
     (below("core/datasets"), ("core.model", "core.losses", "core.targets", "core.training", "core.evaluation")),
 ]
@@ -44,6 +47,24 @@ def test_imports_point_one_way(paths: list[Path], packages: tuple[str, ...]) -> 
     assert paths
     wrong = {str(path.relative_to(ROOT)): found for path in paths if (found := imports_any(path, packages))}
     assert wrong == {}
+
+
+def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothing_else_of_core() -> None:
+    shared = {
+        "core.record",  # what the sweep leaves
+        "core.config.dotted",  # settings by name, as two records are compared
+        "core.config.loss",  # the terms of the mask loss, by which curves are labeled
+        "core.files.atomic",  # files that appear whole
+    }
+    assert {name for path in below("analysis") for name in imports_any(path, ("core",))} == shared
+
+
+def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
+    analysis = [path.relative_to(ROOT).with_suffix("") for path in below("analysis") if path.stem != "__main__"]
+    names = ["core.record", *(".".join(path.parts).removesuffix(".__init__") for path in analysis)]
+    code = f"import sys, {', '.join(names)}; print([name for name in sys.modules if name.startswith('torch')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

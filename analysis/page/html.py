@@ -17,7 +17,6 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
-from analysis.files import write_text
 from analysis.page.figures import Figure, figures_of, title
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.presentation import study_verdict
@@ -27,6 +26,7 @@ from analysis.results import holes, is_study, study_names
 from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
 from analysis.verdict import Verdict
+from core.files.atomic import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training
@@ -197,9 +197,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.page", description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
     parser.add_argument("--out", type=Path, help="default: report.html in the results")
-    parser.add_argument(
-        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
-    )
     add_choice(parser)
     options = parser.parse_args(arguments)
     try:

@@ -7,28 +7,32 @@ import pandas as pd
 import yaml
 
 from analysis.labels import arm_label
-from analysis.reference.settings import flatten
 from analysis.scale import machine
 from analysis.study import Study
+from core.config.dotted import leaves
+from core.record import Record
 
 UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
 class TrialOrigin:
-    """One trial as text for readers; `record_path` is relative to the results folder, empty where none is kept."""
+    """One trial as text for readers; what its record tells is left at the defaults where none is kept.
+
+    `record_path` is relative to the results folder.
+    """
 
     seed: int
     mask_ap: str  # every digit of the CSV; empty for a hole
     reason: str  # of a hole
     key: str
-    record_path: str
-    mlflow_run: str  # its id, empty where not recorded
-    seconds: str
-    device: str
-    data_digest: str
-    code: str
-    git_revision: str
+    record_path: str = ""
+    mlflow_run: str = ""  # its id, empty where not recorded
+    seconds: str = UNKNOWN
+    device: str = UNKNOWN
+    data_digest: str = UNKNOWN
+    code: str = UNKNOWN
+    git_revision: str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,10 @@ class ArmOrigin:
     trials: tuple[TrialOrigin, ...]
 
 
-def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, dict[str, Any]]) -> tuple[ArmOrigin, ...]:
+def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, Record]) -> tuple[ArmOrigin, ...]:
     """The origins of every arm in the study's order, from the records by trial key, failed ones included."""
     configs = {
-        arm: [records[key]["config"] for key in results.loc[results["arm"] == arm, "trial_key"] if key in records]
+        arm: [records[key].config for key in results.loc[results["arm"] == arm, "trial_key"] if key in records]
         for arm in study.arms
     }
     differing = _differing_settings([found[0] for found in configs.values() if found])
@@ -58,7 +62,7 @@ def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, dict[str
     for arm in study.arms:
         own = results[results["arm"] == arm].sort_values("seed")
         config = configs[arm][0] if configs[arm] else {}
-        settings = flatten(config)
+        settings = leaves(config)
         origins.append(
             ArmOrigin(
                 arm=arm,
@@ -67,39 +71,41 @@ def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, dict[str
                 differing={name: _text(settings[name]) for name in differing if name in settings},
                 config=_yaml(config) if config else "",
                 configs_differ=any(other != config for other in configs[arm]),
-                trials=tuple(_trial(row, records.get(row.trial_key, {}), study) for row in own.itertuples()),
+                trials=tuple(_trial(row, records.get(row.trial_key), study) for row in own.itertuples()),
             )
         )
     return tuple(origins)
 
 
 def _differing_settings(configs: list[dict[str, Any]]) -> list[str]:
-    flat = [flatten(config) for config in configs]
+    flat = [leaves(config) for config in configs]
     names = dict.fromkeys(name for settings in flat for name in settings)
     return [name for name in names if any(settings.get(name) != flat[0].get(name) for settings in flat)]
 
 
-def _trial(row: Any, record: dict[str, Any], study: Study) -> TrialOrigin:
-    revision = record.get("git_revision")
-    seconds = record.get("seconds")
+def _trial(row: Any, record: Record | None, study: Study) -> TrialOrigin:
+    mask_ap = "" if pd.isna(row.mask_AP) else f"{row.mask_AP:.4f}"
+    if record is None:
+        return TrialOrigin(row.seed, mask_ap, row.reason, row.trial_key)
+    revision = record.git_revision
     return TrialOrigin(
         seed=row.seed,
-        mask_ap="" if pd.isna(row.mask_AP) else f"{row.mask_AP:.4f}",
+        mask_ap=mask_ap,
         reason=row.reason,
         key=row.trial_key,
-        record_path=f"{study.name}/trials/{row.trial_key}.json" if record else "",
-        mlflow_run=record.get("mlflow_run_id") or "",
-        seconds=UNKNOWN if seconds is None else f"{seconds:.0f}",
+        record_path=f"{study.name}/trials/{row.trial_key}.json",
+        mlflow_run=record.mlflow_run_id or "",
+        seconds=UNKNOWN if record.seconds is None else f"{record.seconds:.0f}",
         device=machine(record),
-        data_digest=record.get("data_digest") or UNKNOWN,
-        code=record.get("code") or UNKNOWN,
-        git_revision=(revision[:10] + ("+" if record.get("git_dirty") else "")) if revision else UNKNOWN,
+        data_digest=record.data_digest,
+        code=record.code,
+        git_revision=(revision[:10] + ("+" if record.git_dirty else "")) if revision else UNKNOWN,
     )
 
 
-def versions(records: dict[str, dict[str, Any]]) -> list[str]:
+def versions(records: dict[str, Record]) -> list[str]:
     """Each distinct set of versions, as one line; usually there is one."""
-    found = (record.get("versions") or {} for record in records.values())
+    found = (record.versions for record in records.values())
     lines = (", ".join(f"{name} {number}" for name, number in sorted(versions.items())) for versions in found)
     return [line for line in dict.fromkeys(lines) if line]
 

@@ -1,7 +1,6 @@
 """Training curves of a study: the terms of the mask loss with the warm-up of the pairwise term, and mask AP."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -11,18 +10,13 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.labels import arm_label
 from analysis.study import Study
+from core.config.loss import MASK_TERMS
+from core.record import Record
 
-MASK_TERMS = {  # column of the curves -> label, and place in the color cycle: that of its own arm in `loss_terms`
-    "loss/box_mask": ("Dice, box as mask", 0),
-    "loss/projection": ("projection", 1),
-    "loss/pairwise": ("pairwise", 2),
-    "loss/mask_projection": ("projection, true mask", 3),
-    "loss/dice": ("Dice, true mask", 4),
-    "loss/mask_pairwise": ("pairwise, true mask", 5),
-}
+TERM_OF_COLUMN = {f"loss/{name}": term for name, term in sorted(MASK_TERMS.items(), key=lambda item: item[1].color)}
 
 
-def curves_figure(records: Mapping[str, Sequence[dict[str, Any]]], study: Study) -> Figure:
+def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figure:
     """One panel an arm with its mask-loss terms, and one with mask AP over epochs for all arms."""
     arms = [arm for arm in study.arms if records.get(arm)]
     columns = min(3, len(arms) + 1)
@@ -37,20 +31,21 @@ def curves_figure(records: Mapping[str, Sequence[dict[str, Any]]], study: Study)
     return figure
 
 
-def plot_terms(axis: Axes, records: Sequence[dict[str, Any]], title: str) -> Axes:
+def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
     """Weighted mask-loss terms against epoch, one line a seed; gray area, right axis: warm-up of the pairwise term."""
     styles = list(matplotlib.rcParams["axes.prop_cycle"])
     drawn = set()
     for record in records:
-        curves = pd.DataFrame(record["curves"])
-        for column, (label, place) in MASK_TERMS.items():
+        curves = pd.DataFrame(record.curves)
+        for column, term in TERM_OF_COLUMN.items():
             if column in curves and (curves[column].fillna(0) != 0).any():
-                axis.plot(curves["epoch"], curves[column], label=None if column in drawn else label, **styles[place])
+                label, style = None if column in drawn else term.label, styles[term.color % len(styles)]
+                axis.plot(curves["epoch"], curves[column], label=label, **style)
                 drawn.add(column)
     axis.set_ylim(bottom=0)
     axis.set(title=title, xlabel="epoch", ylabel="loss (weighted)")
-    curves = pd.DataFrame(records[0]["curves"])
-    if "loss/pairwise" in drawn and "pairwise_warmup" in curves:
+    curves = pd.DataFrame(records[0].curves)
+    if any(TERM_OF_COLUMN[column].warmed_up for column in drawn) and "pairwise_warmup" in curves:
         _plot_warmup(axis, curves)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axis.get_legend_handles_labels()[0]:
@@ -71,11 +66,11 @@ def _plot_warmup(axis: Axes, curves: pd.DataFrame) -> None:
     axis.fill_between([], [], color="#EAEAEA", label="pairwise warm-up (right)")
 
 
-def plot_ap(axis: Axes, records: Mapping[str, Sequence[dict[str, Any]]]) -> Axes:
+def plot_ap(axis: Axes, records: Mapping[str, Sequence[Record]]) -> Axes:
     """Mask AP at each epoch that was evaluated, one color an arm, one line a seed."""
     for style, (label, of_arm) in zip(matplotlib.rcParams["axes.prop_cycle"] * 3, records.items(), strict=False):
         for i, record in enumerate(of_arm):
-            curves = pd.DataFrame(record["curves"])
+            curves = pd.DataFrame(record.curves)
             if "mask_AP" in curves:
                 evaluated = curves.dropna(subset="mask_AP")
                 axis.plot(

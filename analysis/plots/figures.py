@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.files import write_bytes
 from analysis.labels import arm_label
 from analysis.published import STATUS_MEANINGS, published_for
 from analysis.statistics import summarize_arm
 from analysis.study import Study
+from core.files.atomic import write_bytes
 
 STYLE = Path(__file__).parent / "style.mplstyle"
 OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blue and vermilion; a dark gray

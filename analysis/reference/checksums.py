@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from analysis.files import write_text
+from core.files.atomic import write_text
 
 CHECKSUMS = "SHA256SUMS"
 LEFT_OUT = (CHECKSUMS, "README.md")  # the text about a reference may be edited at any time

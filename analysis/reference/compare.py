@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -12,9 +12,9 @@ from analysis.labels import arm_label
 from analysis.reference.cpu_noise import CpuNoise
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import StudyReference, Trial, nearest, trials_of
-from analysis.results import METRICS
 from analysis.statistics import above, paired_difference
 from analysis.study import Study
+from core.record import METRICS, Record
 
 Verdict = Literal["equal", "within tolerance", "differs", "missing", "other settings", "no common seed"]
 FAILURES = ("differs", "missing")
@@ -67,7 +67,7 @@ class Comparison:
 
 
 def compare(
-    results: pd.DataFrame, records: dict[str, dict[str, Any]], study: Study, reference: StudyReference, noise: CpuNoise
+    results: pd.DataFrame, records: dict[str, Record], study: Study, reference: StudyReference, noise: CpuNoise
 ) -> Comparison:
     """Judge each arm of the reference seed by seed, then the order of the arms.
 

@@ -1,6 +1,6 @@
 """The gate: whether results agree with the committed reference of their recipe. `python -m analysis.reference`.
 
-Prints a line for each study and one for all, writes them to `results/comparison/summary.md`, and exits with 1 where a
+Prints a line for each study and one for all, writes them to `results/comparison_summary.md`, and exits with 1 where a
 study differs, a trial is missing, or an order turned over that the reference holds with certainty. Where a recipe has
 no reference, nothing fails, and the line says so. `python -m analysis.report` writes the tables behind these lines.
 """
@@ -9,13 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.files import write_text
 from analysis.reference.study_comparison import StudyComparison, compare_study, left_out
 from analysis.results import has_trials, is_study, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.files.atomic import write_text
 
-SUMMARY = Path("comparison/summary.md")
+SUMMARY = Path("comparison_summary.md")
 
 
 def judge_study(study_file: Path, results_folder: Path, reference_folder: Path | None) -> StudyComparison | str:
@@ -55,9 +55,6 @@ def main(arguments: list[str] | None = None) -> int:
         "--reference", type=Path, help="folder to compare with; default: reference/<recipe of the trials>"
     )
     add_choice(parser)
-    parser.add_argument(
-        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
-    )
     options = parser.parse_args(arguments)
     found: dict[str, StudyComparison | str] = {}
     errors = []

@@ -6,13 +6,13 @@ that type is compared with them.
 
 import csv
 import io
-import json
 import shutil
 from pathlib import Path
 
-from analysis.files import write_text
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import OTHER_CPU, read_reference
+from core.files.atomic import write_text
+from core.record import read_record
 
 SEED = 0
 
@@ -35,7 +35,7 @@ def copy_seed_0(csv_path: Path, reference: Path) -> None:
     shutil.rmtree(target / name, ignore_errors=True)
     write_text(target / csv_path.name, text.getvalue())
     for path in sorted((csv_path.parent / name / "trials").glob("*.json")):
-        if json.loads(path.read_text()).get("seed") == SEED:
+        if read_record(path).seed == SEED:
             (target / name / "trials").mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target / name / "trials")
 

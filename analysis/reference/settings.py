@@ -1,26 +1,18 @@
 """Which settings two records of a trial do not share: only trials with equal ones can be compared."""
 
-from typing import Any
+from core.config.dotted import leaves
+from core.record import Record
 
 
-def differing_settings(record: dict[str, Any], reference: dict[str, Any]) -> list[str]:
+def differing_settings(record: Record, reference: Record) -> list[str]:
     """`field: reference -> ours` for each setting that both records have and that differs, and for the data digest.
 
-    A setting that only one of them knows is a new or a removed field at its default and no difference; where the data
-    lies (`data.root`) does not matter, what it is does.
+    What does not count for the identity of a training, such as where the data lies, is no difference. Nor is a setting
+    that only one of them knows: it is a new or a removed field at its default.
     """
-    ours, theirs = flatten(record["config"]), flatten(reference["config"])
-    shared = [field for field in theirs if field in ours and field != "data.root"]
+    ours, theirs = leaves(record.identity["config"]), leaves(reference.identity["config"])
+    shared = [field for field in theirs if field in ours]
     changes = [f"{field}: {theirs[field]} -> {ours[field]}" for field in shared if ours[field] != theirs[field]]
-    digests = reference.get("data_digest"), record.get("data_digest")
-    if None not in digests and digests[0] != digests[1]:
-        changes.append(f"data digest: {digests[0]} -> {digests[1]}")
+    if record.data_digest != reference.data_digest:
+        changes.append(f"data digest: {reference.data_digest} -> {record.data_digest}")
     return changes
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.labels import arm_label
 from analysis.reference.compare import FAILURES, NOT_JUDGED, ArmComparison, Comparison, compare
@@ -12,6 +11,7 @@ from analysis.results import recipe_of
 from analysis.scale import machine
 from analysis.study_data import StudyData
 from analysis.tables.study_table import markdown_table, number
+from core.record import Record
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def summary_line(comparison: Comparison) -> str:
 
 
 def render_comparison(
-    comparison: Comparison, reference: StudyReference, noise: CpuNoise, records: dict[str, dict[str, Any]]
+    comparison: Comparison, reference: StudyReference, noise: CpuNoise, records: dict[str, Record]
 ) -> str:
     header = ["arm", "mask AP here", "in the reference", "difference", "largest of a seed", "tolerance", "seed ids"]
     lines = [f"Compared with `{reference.folder}`, seed by seed.", ""]
@@ -117,10 +117,10 @@ def _cells(arm: ArmComparison) -> list[str]:
     ]
 
 
-def _machines(records: dict[str, dict[str, Any]]) -> str:
+def _machines(records: dict[str, Record]) -> str:
     """Devices and versions that the records name, each once; what equality to the bit depends on."""
     described = []
     for record in records.values():
-        versions = record.get("versions") or {}
-        described.append(", ".join([machine(record), *(f"{k} {v}" for k, v in sorted(versions.items()))]))
+        versions = (f"{name} {version}" for name, version in sorted(record.versions.items()))
+        described.append(", ".join([machine(record), *versions]))
     return "; ".join(dict.fromkeys(described)) or "no records"

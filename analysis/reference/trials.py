@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from analysis.reference.settings import differing_settings
-from analysis.results import METRICS, read_records, read_results, recipe_of
+from analysis.results import read_records, read_results, recipe_of
+from core.record import METRICS, Record
 
 REFERENCES = Path("reference")  # a folder for each recipe
 OTHER_CPU = "other_cpu"  # folder of a reference: <study>.csv and <study>/trials of seed 0 on another type of CPU
@@ -24,7 +24,7 @@ class Trial:
     seed: int
     metrics: dict[str, float]
     reason: str  # of a trial without mask AP
-    record: dict[str, Any] | None
+    record: Record | None
 
     @property
     def mask_ap(self) -> float:
@@ -37,7 +37,7 @@ class Trial:
     @property
     def device(self) -> str:
         """Type of CPU, or GPU; empty where no record tells."""
-        return (self.record or {}).get("device") or ""
+        return (self.record.device if self.record else None) or ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class StudyReference:
     other_cpu: tuple[Trial, ...] = ()
 
     @property
-    def records(self) -> dict[str, dict[str, Any]]:
+    def records(self) -> dict[str, Record]:
         return {trial.key: trial.record for trial in self.trials if trial.record is not None}
 
     @property
@@ -61,7 +61,7 @@ class StudyReference:
         return [(trial, other) for trial, other in pairs if other is not None and _same_settings(trial, other)]
 
 
-def trials_of(results: pd.DataFrame, records: dict[str, dict[str, Any]]) -> tuple[Trial, ...]:
+def trials_of(results: pd.DataFrame, records: dict[str, Record]) -> tuple[Trial, ...]:
     """The rows of a study's results as trials, in their order."""
     return tuple(
         Trial(
@@ -76,7 +76,7 @@ def trials_of(results: pd.DataFrame, records: dict[str, dict[str, Any]]) -> tupl
     )
 
 
-def reference_folder(records: Iterable[dict[str, Any]], folder: Path | None) -> Path | None:
+def reference_folder(records: Iterable[Record], folder: Path | None) -> Path | None:
     """`folder`, for None `reference/<recipe of the records>`; None where no record names the recipe."""
     recipe = recipe_of(records)
     return folder or (REFERENCES / recipe if recipe else None)

@@ -89,7 +89,7 @@ def _rebuild_study(path: Path, target: Path) -> list[str]:
     committed = path.read_text()
     try:
         rebuilt = rebuild_csv(committed, list(records.values()))
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise ValueError("\n".join([*lines, f"{path}: cannot be rebuilt: {error}"])) from error
     target.mkdir(exist_ok=True)
     (target / path.name).write_text(rebuilt)

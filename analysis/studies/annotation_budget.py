@@ -1,7 +1,6 @@
 """The study `annotation_budget`: mask AP against the time that people spend on annotating the training images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +12,7 @@ from analysis.plots.figures import OURS, THEIRS, figure_caption, plot_estimates,
 from analysis.statistics import summarize_arm
 from analysis.study import Study
 from analysis.tables.study_table import OwnColumns, number
+from core.record import Record
 
 SOURCES = (
     "79.2 s a mask: 22 hours for 1,000 of COCO's masks (Lin et al. 2014, arXiv:1405.0312); 7 s a box: extreme "
@@ -35,7 +35,7 @@ class AnnotationCost:
 
 
 def annotation_times(
-    results: pd.DataFrame, records: dict[str, dict[str, Any]], cost: AnnotationCost
+    results: pd.DataFrame, records: dict[str, Record], cost: AnnotationCost
 ) -> tuple[pd.DataFrame, str]:
     """`time` and `kind` of each arm, and the unit of the time.
 
@@ -57,19 +57,19 @@ def annotation_times(
     return pd.DataFrame({"time": seconds / cost.seconds_per_box, "kind": kinds}), "times boxes on all images"
 
 
-def _whole_set(results: pd.DataFrame, images: pd.Series, records: dict[str, dict[str, Any]]) -> pd.Series:
+def _whole_set(results: pd.DataFrame, images: pd.Series, records: dict[str, Record]) -> pd.Series:
     """Instances of the whole training set by each arm's own count over its share of the images, mean over its trials.
 
     An arm that left no count has the mean of the others; NaN where none did.
     """
-    counts = [(records.get(key) or {}).get("num_train_instances") for key in results["trial_key"]]
+    counts = [records[key].num_train_instances if key in records else None for key in results["trial_key"]]
     of_trial = pd.Series(counts, index=results.index, dtype=float) / results["arm"].map(images)
     of_arm = of_trial.groupby(results["arm"]).mean().reindex(images.index)
     return of_arm.fillna(of_arm.mean())
 
 
 def time_columns(
-    results: pd.DataFrame, study: Study, records: dict[str, dict[str, Any]], cost: AnnotationCost
+    results: pd.DataFrame, study: Study, records: dict[str, Record], cost: AnnotationCost
 ) -> OwnColumns | None:
     """Annotation time of each arm; None where the study varies no ratio."""
     times, unit = annotation_times(results, records, cost)
@@ -91,7 +91,7 @@ def time_figure(
     table: pd.DataFrame,
     results: pd.DataFrame,
     study: Study,
-    records: dict[str, dict[str, Any]],
+    records: dict[str, Record],
     cost: AnnotationCost,
     scale: str,
 ) -> Figure:

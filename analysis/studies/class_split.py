@@ -1,7 +1,6 @@
 """The study `class_split`: mask AP of the categories that have masks in an arm, and of those that have boxes only."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,26 +22,27 @@ from analysis.published import STATUS_MEANINGS
 from analysis.statistics import paired_difference, summarize_arm
 from analysis.study import Study
 from analysis.tables.study_table import OwnColumns, difference_in_words, spread
+from core.record import Record
 
 Group = tuple[str, ...]  # categories in the order of the records
 SUPERVISION = {"masks": (REFERENCE, "s"), "boxes": (OURS, "o"), "masks for some": (THEIRS, "D")}
 
 
-def masked_categories(record: Mapping[str, Any]) -> frozenset[str]:
+def masked_categories(record: Record) -> frozenset[str]:
     """The categories of a trial whose training instances have masks."""
-    supervision = record["config"].get("supervision", {})
+    supervision = record.config.get("supervision", {})
     if not supervision.get("mask_ratio"):
         return frozenset()
     named = supervision.get("mask_categories")
-    return frozenset(record.get("per_class", {}) if named is None else named)
+    return frozenset(record.per_class if named is None else named)
 
 
-def category_groups(by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Group]:
+def category_groups(by_arm: Mapping[str, Sequence[Record]]) -> list[Group]:
     """For each arm with masks for some categories those categories, then the others; each group once."""
     groups = []
     for records in by_arm.values():
         for record in records[:1]:
-            masked, categories = masked_categories(record), tuple(record.get("per_class", {}))
+            masked, categories = masked_categories(record), tuple(record.per_class)
             if masked and not masked.issuperset(categories):
                 groups.append(tuple(name for name in categories if name in masked))
                 groups.append(tuple(name for name in categories if name not in masked))
@@ -50,14 +50,14 @@ def category_groups(by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[G
 
 
 def group_results(
-    results: pd.DataFrame, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], groups: Sequence[Group]
+    results: pd.DataFrame, by_arm: Mapping[str, Sequence[Record]], groups: Sequence[Group]
 ) -> pd.DataFrame:
     """The results with a column for each group: mean over its categories of the mask AP, NaN without a record."""
     per_trial = {
-        (arm, record["seed"]): {group: _mean([record["per_class"].get(name) for name in group]) for group in groups}
+        (arm, record.seed): {group: _mean([record.per_class.get(name) for name in group]) for group in groups}
         for arm, records in by_arm.items()
         for record in records
-        if record.get("per_class")
+        if record.per_class
     }
     added = results.copy()
     for group in groups:
@@ -76,7 +76,7 @@ def group_name(group: Group) -> str:
     return f"AP of {', '.join(group)}"
 
 
-def supervision_of(records: Sequence[Mapping[str, Any]], group: Group) -> str:
+def supervision_of(records: Sequence[Record], group: Group) -> str:
     """What an arm's training instances of these categories have; empty without a record."""
     if not records:
         return ""
@@ -85,7 +85,7 @@ def supervision_of(records: Sequence[Mapping[str, Any]], group: Group) -> str:
 
 
 def split_columns(
-    results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], published: pd.DataFrame
+    results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Record]], published: pd.DataFrame
 ) -> OwnColumns | None:
     """AP of each group of categories, marked by what its instances have; None where no arm splits the categories."""
     groups = category_groups(by_arm)
@@ -111,7 +111,7 @@ def split_columns(
     return OwnColumns(pd.DataFrame(numbers).reindex(order), pd.DataFrame(cells).reindex(order), tuple(notes))
 
 
-def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Record]]) -> list[str]:
     """What masks for some categories add to those with boxes only, against the arm of boxes alone, paired by seed."""
     groups = category_groups(by_arm)
     added = group_results(results, by_arm, groups)
@@ -145,7 +145,7 @@ def split_figure(
     table: pd.DataFrame,
     results: pd.DataFrame,
     study: Study,
-    by_arm: Mapping[str, Sequence[Mapping[str, Any]]],
+    by_arm: Mapping[str, Sequence[Record]],
     scale: str,
 ) -> Figure:
     """A panel for each group of categories: AP of each arm, marked by what the group's instances have in it."""
@@ -166,7 +166,7 @@ def split_figure(
 
 
 def plot_group(
-    axis: Axes, added: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Mapping[str, Any]]], group: Group
+    axis: Axes, added: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Record]], group: Group
 ) -> Axes:
     places = pd.Series(range(len(study.arms)), index=list(study.arms), dtype=float)
     for supervision, (color, marker) in SUPERVISION.items():

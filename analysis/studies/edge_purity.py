@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.files import write_text
 from analysis.labels import arm_label
 from analysis.plots.figures import REFERENCE, save, styled
 from analysis.studies.consistency import consistency_figure, read_consistency
 from analysis.tables.study_table import markdown_table, number
+from core.files.atomic import write_text
 
 COUNTS = ("edges", "kept", "pure", "different", "different_kept")
 KEY = ("neighborhood_size", "neighborhood_dilation", "color_threshold")

@@ -11,9 +11,9 @@ from analysis.published import STATUS_MEANINGS, published_for, same_setting
 from analysis.results import finished, holes
 from analysis.statistics import Summary, paired_difference, summarize_arm
 from analysis.study import Study
+from core.record import METRICS
 
-# shown as means only
-PLAIN_METRICS = ("mask_AP50", "mask_AP75", "mask_APs", "mask_APm", "mask_APl", "box_AP", "mask_to_box_area")
+PLAIN_METRICS = tuple(metric for metric in METRICS if metric != "mask_AP")  # shown as means only
 
 
 @dataclass(frozen=True)

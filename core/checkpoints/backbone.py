@@ -1,26 +1,30 @@
-"""The trunk of a network trained here, as a file of weights that other trainings start from.
+"""Save the backbone of a trained network as a file of weights that other trainings can start from.
 
     python -m core.checkpoints.backbone CHECKPOINT WEIGHTS
 
-It takes the place of ImageNet weights where there are none for a trunk, or photos look nothing like ImageNet's: train
-once on boxes, which are cheap, then name the file in `model.backbone.weights`.
+Use it in place of ImageNet weights if there are none for a backbone, or if the photos look nothing like ImageNet:
+train once on boxes, which are cheap, then set `model.backbone.weights` to the file.
 """
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from core.checkpoints.checkpoint import load_trained
+from core.compute.command import run_command
 from core.files.atomic import replaced
 
 
 def write_trunk(checkpoint: Path, weights: Path) -> str:
-    """Write the trunk's state dict, by the names that `core.model.pretrained.load_weights` expects; the trunk's name.
+    """Write the backbone's state dict under the names that `core.model.pretrained.load_weights` expects.
+
+    Returns the name of the backbone.
 
     Raises:
-        ValueError: if `checkpoint` is no checkpoint of ours.
+        ValueError: if `checkpoint` is not a checkpoint of ours.
         OSError: if `weights` cannot be written.
     """
     config, state = load_trained(checkpoint, "cpu")
@@ -38,16 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of core.train, or below .store/KEY")
-    parser.add_argument("weights", type=Path, help="file to write, for model.backbone.weights")
-    options = parser.parse_args(arguments)
-    try:
-        name = write_trunk(options.checkpoint, options.weights)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.weights}: the trunk {name}")
-    return 0
+    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt written by core.train, or the one in store/KEY")
+    parser.add_argument("weights", type=Path, help="file to write; set model.backbone.weights to it")
+    return run_command(partial(run, parser.parse_args(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
+    name = write_trunk(options.checkpoint, options.weights)
+    print(f"{options.weights}: backbone {name}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Our checkpoint format: one file with the state of a training, its config, seed and data digest.
 
-Read with `weights_only=True`, so a file from elsewhere cannot run code; written beside its place and renamed, so
-a killed process leaves the previous checkpoint whole.
+Checkpoints are read with `weights_only=True`, so that a file from elsewhere cannot run code. They are written to a
+temporary file and renamed, so that a killed process leaves the previous checkpoint intact.
 """
 
 import json
@@ -18,13 +18,13 @@ from core.files.tensors import read_torch_file
 
 # In the folder of a training:
 CHECKPOINT = "checkpoint.pt"
-TEACHER = "teacher"  # the folder of the teacher's training, where there is one
+TEACHER = "teacher"  # folder of the teacher's training, if there is a teacher
 FORMAT = 1
 PARTS = ("config", "seed", "data_digest", "state")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str) -> None:
-    """Write `state` (tensors, numbers, strings and containers of them) and what it belongs to (`training_identity`)."""
+    """Write `state` (tensors, numbers, strings and containers of them) and its `training_identity`."""
     identity = training_identity(config, seed, data_digest)
     identity["config"] = json.dumps(identity["config"])
     with replaced(path) as partial:
@@ -32,10 +32,10 @@ def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: 
 
 
 def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, device: str) -> dict[str, Any]:
-    """State of a training that is to go on.
+    """Load the state of a training in order to resume it.
 
     Raises:
-        ValueError: if the file is no checkpoint of ours or belongs to another config, seed or data set; says which,
+        ValueError: if the file is not a checkpoint of ours or belongs to another config, seed or data set; says which,
             and which settings differ.
     """
     try:
@@ -52,34 +52,34 @@ def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, 
 
 
 def load_trained(path: Path, device: str) -> tuple[Config, dict[str, Any]]:
-    """Config and state of a checkpoint, whatever it was trained on, for use of its network.
+    """Load the config and state of a checkpoint in order to use its network, whatever data it was trained on.
 
-    The config is without what does not count for a checkpoint: name and places are the defaults.
+    A checkpoint does not store the name of the recipe or the paths of files: these are the defaults of the config.
 
     Raises:
-        ValueError: if the file is no checkpoint of ours, or its config is none of this version's.
+        ValueError: if the file is not a checkpoint of ours, or this version cannot read its config.
     """
     content = _read(path, device)
     return build_config(content["config"], f"{path}: config"), content["state"]
 
 
 def _read(path: Path, device: str) -> dict[str, Any]:
-    """The content of a checkpoint, its config as nested settings."""
+    """The content of a checkpoint, with its config as nested settings."""
     content = read_torch_file(path, device)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}")
     if missing := [name for name in PARTS if name not in content]:
-        raise ValueError(f"{path}: a checkpoint without {', '.join(missing)}, expected {', '.join(PARTS)}")
+        raise ValueError(f"{path}: checkpoint lacks {', '.join(missing)}, expected {', '.join(PARTS)}")
     settings = _parsed(content["config"])
     if not isinstance(settings, dict):
         raise ValueError(f"{path}: config is {content['config']!r:.60}, expected settings as JSON")
     if not isinstance(content["state"], dict):
-        raise ValueError(f"{path}: state is {content['state']!r:.60}, expected tensors and numbers by name")
+        raise ValueError(f"{path}: state is {content['state']!r:.60}, expected a dict of tensors and numbers")
     return content | {"config": settings}
 
 
 def _parsed(text: Any) -> Any:
-    """The value that JSON text stands for; None for anything else."""
+    """The parsed value of JSON text; None for anything else."""
     try:
         return json.loads(text)
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
-"""Weights that AdelaiDet released or trained, loaded into our network: its checkpoint format and its names.
+"""Load weights that AdelaiDet released or trained into our network: its checkpoint format and parameter names.
 
-Covers CondInst and BoxInst on a ResNet (18 to 101), with FPN or BiFPN, with and without deformable convolutions and
-the semantic head.
+Covers CondInst and BoxInst with a ResNet (18 to 101), FPN or BiFPN, with and without deformable convolutions and the
+semantic head.
 """
 
 import re
@@ -16,9 +16,9 @@ from core.model.bifpn import BiFeaturePyramid
 from core.model.condinst import CondInst
 from core.model.detectron2_names import BLOCK_LAYERS, TRUNK, Pairs, swapped, translate
 
-SHOWN = 10  # names that an error message lists of each kind
+SHOWN = 10  # names of each kind that an error message lists
 FCOS = "proposal_generator.fcos_head"
-# (theirs, ours): starts of names; the first that fits counts
+# (theirs, ours): prefixes of names; the first match counts
 HEADS: Pairs = (
     (f"{FCOS}.cls_tower.", "head.class_tower."),
     (f"{FCOS}.bbox_tower.", "head.box_tower."),
@@ -48,31 +48,31 @@ BIFPN: Pairs = (
     ("backbone.repeated_bifpn.", "pyramid.repeats."),
     ("backbone.bottom_up.res6.reduction.norm.", "pyramid.coarser.1."),
     ("backbone.bottom_up.res6.reduction.", "pyramid.coarser.0."),
-    # AdelaiDet wraps the trunk of a BiFPN once more.
+    # AdelaiDet wraps the backbone of a BiFPN once more.
     *((f"backbone.bottom_up.backbone.{theirs}", f"backbone.{ours}") for theirs, ours in TRUNK),
 )
-# A repeat's fusions: theirs name the level and the maps that they merge, ours the way and the place on it.
+# Fusions of a repeat: their names give the level and the maps that are merged, ours the direction and the position.
 FUSIONS = {
     **{"f3_3_4": "down.3", "f2_2_5": "down.2", "f1_1_6": "down.1", "f0_0_7": "down.0"},
     **{"f1_1_7_8": "up.0", "f2_2_6_9": "up.1", "f3_3_5_10": "up.2", "f4_4_11": "up.3"},
 }
-# (theirs, ours): what stands inside a name
+# (theirs, ours): parts inside a name
 LAYERS: Pairs = (
     *BLOCK_LAYERS,
     *((f".weights_{theirs}", f".{ours}.weights") for theirs, ours in FUSIONS.items()),
     *((f".outputs_{theirs}.norm.", f".{ours}.norm.") for theirs, ours in FUSIONS.items()),
     *((f".outputs_{theirs}.", f".{ours}.convolution.") for theirs, ours in FUSIONS.items()),
 )
-# Not weights of the network that we run: settings, counters, and the semantic head where only its loss would read it.
+# Tensors that our network may lack: settings, counters, and the semantic head, which only its loss reads.
 SETTINGS = ("pixel_mean", "pixel_std", "mask_head._iter", "mask_head.sizes_of_interest")
 COUNTER = ".num_batches_tracked"
 SEMANTIC_HEAD = "semantic_head."
 
 
 def our_name(their_name: str) -> str | None:
-    """Name in our state dict of a tensor of AdelaiDet's; None for what has no counterpart there.
+    """Translate the name of an AdelaiDet tensor to our state dict; None if it has no counterpart.
 
-    The name alone decides: whether a given network has that tensor is left to `load_released_weights`.
+    Looks only at the name; `load_released_weights` checks whether a given network has the tensor.
     """
     if _may_be_dropped(their_name):
         return None
@@ -80,17 +80,17 @@ def our_name(their_name: str) -> str | None:
 
 
 def load_released_weights(model: CondInst, path: Path) -> None:
-    """Fill the whole network from a checkpoint of AdelaiDet's: a state dict, alone or under `model`.
+    """Load all weights of the network from an AdelaiDet checkpoint: a state dict, alone or under `model`.
 
-    The file is read without running code from it. It does not say how the network computes: its ResNets take BGR
-    images minus the mean, with the stride in the 1x1 convolutions, as in the defaults of `BackboneConfig`. Running
-    counters of batch norm and settings are left out, and the semantic head if the network has none. The network is
-    changed only if the whole file fits.
+    Reading the file runs no code from it. The file does not say how the network computes: AdelaiDet's ResNets take BGR
+    images minus the mean, with the stride in the 1x1 convolutions, as in the defaults of `BackboneConfig`. Counters of
+    batch norm and settings are ignored, and so is the semantic head if the network has none. The network is changed
+    only if the whole file fits.
 
     Raises:
-        ValueError: if the file cannot be read or holds no tensors by name; if it is of another network (names the
-            settings that differ); if tensors are missing, left over, there twice (two names for one place), of the
-            wrong shape, or anything but finite numbers with a fraction: lists them by AdelaiDet's names.
+        ValueError: if the file cannot be read or is not a state dict; if it belongs to another network (names the
+            settings that differ); if tensors are missing, unexpected, duplicated (two names for one parameter), of the
+            wrong shape or not finite floats: lists them by AdelaiDet's names.
     """
     tensors = read_tensors(path)
     places: dict[str, list[str]] = {}
@@ -106,10 +106,10 @@ def load_released_weights(model: CondInst, path: Path) -> None:
     unknown = [name for name in tensors if our_name(name) is None and not _may_be_dropped(name)]
     kinds = {
         "missing": [_their_name(ours, starts) for ours in expected if ours not in found],
-        "left over": unknown + [theirs for ours, theirs in names.items() if ours not in expected],
-        "there twice": [" = ".join(candidates) for candidates in places.values() if len(candidates) > 1],
-        "not of finite floats": [names[ours] for ours, tensor in found.items() if not _are_finite_floats(tensor)],
-        "of the wrong shape": [
+        "unexpected": unknown + [theirs for ours, theirs in names.items() if ours not in expected],
+        "duplicated": [" = ".join(candidates) for candidates in places.values() if len(candidates) > 1],
+        "not finite floats": [names[ours] for ours, tensor in found.items() if not _are_finite_floats(tensor)],
+        "of wrong shape": [
             f"{names[ours]} {tuple(tensor.shape)} instead of {tuple(expected[ours].shape)}"
             for ours, tensor in found.items()
             if ours in expected and tensor.shape != expected[ours].shape
@@ -118,19 +118,19 @@ def load_released_weights(model: CondInst, path: Path) -> None:
     problems = [f"{len(listed)} {kind} ({_shortened(listed)})" for kind, listed in kinds.items() if listed]
     if problems:
         other = "".join(f", {difference}" for difference in _differences(found, expected))
-        raise ValueError(f"{path}: not the tensors of this network{other}: {'; '.join(problems)}")
-    # Not strict because of the counters, which nothing reads; all else is checked above.
+        raise ValueError(f"{path}: tensors do not fit this network{other}: {'; '.join(problems)}")
+    # Not strict, because the counters are missing, which nothing reads; everything else is checked above.
     model.load_state_dict(found, strict=False)
 
 
 def _differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Settings of the network that made the file that are not those of ours, as far as the tensors tell."""
+    """Settings in which the network of the file differs from ours, as far as the tensors show."""
     theirs, ours = _settings(found), _settings(expected)
     return [f"{name} {theirs[name]} instead of {ours[name]}" for name in theirs if theirs[name] != ours[name]]
 
 
 def _settings(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """What the names and shapes of a network's tensors, by our names, say of its config."""
+    """The settings that can be inferred from the names (ours) and shapes of a network's tensors."""
 
     def rows(name: str) -> str:
         return str(len(tensors[name])) if name in tensors else "unknown"
@@ -159,7 +159,7 @@ def _may_be_dropped(their_name: str) -> bool:
 
 
 def _their_name(our: str, starts: Pairs) -> str:
-    """AdelaiDet's name of a tensor of ours; our own where AdelaiDet has no such part."""
+    """AdelaiDet's name for a tensor of ours; our own name if AdelaiDet has no such part."""
     return translate(our, swapped(starts), swapped(LAYERS)) or our
 
 

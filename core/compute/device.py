@@ -1,4 +1,4 @@
-"""Where to compute: a device that torch knows and this machine has, and the memory that it took."""
+"""The device to compute on: whether torch finds it on this machine, and the memory used."""
 
 import ctypes
 import os
@@ -6,16 +6,16 @@ import resource
 
 import torch
 
-# glibc's names and the bytes that this process sets
+# glibc's option names, and the sizes in bytes that this process sets
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = -3, -1, -2
-KEPT = {M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}  # the first: the largest it takes
+KEPT = {M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}  # the first is glibc's maximum
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there, before anything is read.
+    """Reject a device that does not exist, before anything is read.
 
     Raises:
-        ValueError: for another name than cpu, cuda or cuda:N, or a GPU that torch does not find; names it.
+        ValueError: if the name is not cpu, cuda or cuda:N, or torch does not find the GPU.
     """
     try:
         wanted = torch.device(device)
@@ -29,10 +29,10 @@ def check_device(device: str) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep up to 2 GB of main memory that it has freed, for what it allocates next.
+    """Let this process keep up to 2 GB of freed main memory for later allocations.
 
-    glibc hands it back to the system and takes it anew, at every training step: that costs a small network on the CPU
-    an eighth of its time. Does nothing where the C library is another one, or the environment sets MALLOC_ variables.
+    By default glibc returns it to the system and requests it again at every training step, which costs a small network
+    on the CPU an eighth of its time. Does nothing with another C library, or if the environment sets MALLOC_ variables.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None and not any(name.startswith("MALLOC_") for name in os.environ):
@@ -41,7 +41,7 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory_mb(device: str) -> float:
-    """Most memory so far, MiB: of the process on a CPU, of the allocator on CUDA."""
+    """Peak memory so far in MiB: of the process on a CPU, of torch's allocator on CUDA."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,4 +1,4 @@
-"""The precision in which the network computes: bfloat16 only on a device that has instructions for it."""
+"""The precision of the network: bfloat16 only on devices that have instructions for it."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -10,7 +10,7 @@ BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names th
 
 
 def has_bfloat16(device: torch.device | str) -> bool:
-    """Whether the device multiplies in bfloat16 itself: GPUs since Ampere, some CPUs since 2020, through oneDNN."""
+    """Whether the device has bfloat16 instructions: GPUs since Ampere, some CPUs since 2020 (through oneDNN)."""
     device = torch.device(device)
     if device.type == "cuda":
         with torch.cuda.device(device):
@@ -20,16 +20,16 @@ def has_bfloat16(device: torch.device | str) -> bool:
 
 
 def network_precision(wanted: Precision, device: torch.device | str) -> Precision:
-    """`wanted`, or float32 where it is bfloat16 and the device lacks it.
+    """`wanted`, but float32 if the device has no bfloat16 instructions.
 
-    torch would compute in bfloat16 there too, but then takes 8 times as long as in float32 (430 ms against 53 ms a
-    training image of a small network, 160x160, on one core of an AMD EPYC with AVX2).
+    torch would emulate bfloat16 there and take 8 times as long as in float32 (430 ms instead of 53 ms per training
+    image, 160x160, for a small network on one core of an AMD EPYC with AVX2).
     """
     return wanted if wanted == "float32" or has_bfloat16(device) else "float32"
 
 
 def autocast(wanted: Precision, device: torch.device | str) -> AbstractContextManager:
-    """Context in which the network computes in its `network_precision`."""
+    """Context manager in which the network runs in its `network_precision`."""
     if network_precision(wanted, device) == "float32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)

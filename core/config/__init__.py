@@ -1,13 +1,14 @@
-"""Every setting of a trial, frozen and validated; a recipe or a study names only what differs from these defaults.
+"""All settings of a trial, frozen and validated; a recipe or a study states only what differs from these defaults.
 
-The defaults are AdelaiDet's BoxInst R-50 1x on COCO unless the comment says otherwise; "ours" marks settings that
-exist for small data on a CPU and have no source but this project. Derived values are properties.
+The defaults are AdelaiDet's BoxInst R-50 1x on COCO unless the comment says otherwise. "ours" marks settings that this
+project adds, for small data on a CPU. Derived values are properties.
 """
 
 from pydantic import model_validator
 
 from core.config.data import DataConfig, SupervisionConfig
-from core.config.learning import AssignmentConfig, InferenceConfig, LossConfig, TrainingConfig
+from core.config.learning import AssignmentConfig, InferenceConfig, TrainingConfig
+from core.config.loss import LossConfig, terms_that_learn_from
 from core.config.model import BackboneConfig, ModelConfig
 from core.config.values import Count, Fraction, Frozen, NonNegative, Positive
 
@@ -43,7 +44,8 @@ class Config(Frozen):
     def _boxes_teach_first(self) -> "Config":
         if self.supervision.boxes_first and not self.loss.terms_of_boxes:
             raise ValueError(
-                "supervision.boxes_first needs a loss term that learns from boxes: projection, pairwise or box_mask"
+                "supervision.boxes_first needs a loss term that learns from boxes, one of "
+                f"{', '.join(terms_that_learn_from('boxes'))}"
             )
         return self
 
@@ -51,8 +53,8 @@ class Config(Frozen):
     def _semantic_head_has_masks(self) -> "Config":
         if self.model.semantic_head and not self.supervision.mask_ratio and not self.supervision.pseudo_masks:
             raise ValueError(
-                "model.semantic_head learns from masks, but supervision.mask_ratio is 0: boxes say where a class ends "
-                "no better than they say where an instance does"
+                "model.semantic_head learns from masks, but supervision.mask_ratio is 0: boxes do not show where a "
+                "class ends; set mask_ratio or pseudo_masks"
             )
         return self
 
@@ -62,8 +64,8 @@ class Config(Frozen):
             return self
         if self.supervision.pseudo_masks == "teacher":
             raise ValueError(
-                "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: its teacher would be a Mask "
-                "R-CNN that learns from boxes, and it learns from masks alone; expected grabcut or null"
+                "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: the teacher would be a Mask "
+                "R-CNN trained on boxes, and Mask R-CNN needs masks; expected grabcut or null"
             )
         if self.model.semantic_head:
             raise ValueError("model.semantic_head is true, but model.architecture is mask_rcnn, which has none")
@@ -74,6 +76,6 @@ class Config(Frozen):
         if len(self.assignment.size_boundaries) != len(self.model.levels) - 1:
             raise ValueError(
                 f"assignment.size_boundaries has {len(self.assignment.size_boundaries)} entries, "
-                f"expected {len(self.model.levels) - 1}: one between each two of model.levels {self.model.levels}"
+                f"expected {len(self.model.levels) - 1}: one between neighbors in model.levels {self.model.levels}"
             )
         return self

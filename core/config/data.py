@@ -1,4 +1,4 @@
-"""Settings of the data: where it lies, how it is seen, and who has a mask."""
+"""Settings of the data: its files, its augmentation, and which instances have a mask."""
 
 from typing import Annotated, Literal
 
@@ -13,31 +13,32 @@ class DataConfig(Frozen):
     train_annotations: str = "annotations/instances_train2017.json"
     val_images: str = "val2017"
     val_annotations: str = "annotations/instances_val2017.json"
-    # training picks one; px
+    # px; training picks one at random
     short_sides: Annotated[tuple[Count, ...], Field(min_length=1)] = (640, 672, 704, 736, 768, 800)
     long_side_max: Count = 1333  # px
     val_short_side: Count = 800  # px
     flip_probability: Fraction = 0.5  # horizontal
     color_jitter: Fraction = 0.0  # ours: brightness, contrast and saturation, relative
-    # ours: zoom by a factor from this range, crop or pad to size
+    # ours: zoom by a random factor from this range, then crop or pad to size
     scale_range: Annotated[tuple[Positive, Positive], AfterValidator(low_to_high)] | None = None
-    ignored_bottom_rows: Annotated[int, Field(ge=0)] = 10  # original px; COCO's annotations miss the bottom edge
-    drop_images_without_boxes: bool = True  # AdelaiDet filters them
+    ignored_bottom_rows: Annotated[int, Field(ge=0)] = 10  # px of the file; COCO's annotations miss the bottom edge
+    drop_images_without_boxes: bool = True  # as AdelaiDet does
 
 
 class SupervisionConfig(Frozen):
-    """Which training images are used, and which of their annotations keep their mask; every one keeps its box.
+    """Which training images are used, and which annotations keep their mask; all keep their box.
 
-    For one seed, subsets are nested, and an image with masks is among the images used. All but `mask_ratio` is ours.
+    With the same seed, subsets are nested, and images with masks are among the images used. All settings but
+    `mask_ratio` are ours.
     """
 
     mask_ratio: Fraction = 0.0  # share of training images with masks
     image_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of training images used at all
-    mask_categories: tuple[str, ...] | None = None  # names of those whose instances have masks (section 3.6); None: all
-    # share of the schedule that sees boxes only; after it only the images with masks are used
+    mask_categories: tuple[str, ...] | None = None  # classes whose instances have masks (section 3.6); None: all
+    # share of the schedule that trains on boxes only; afterwards only the images with masks are used
     boxes_first: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    # masks for the instances that have none: grabcut cuts them out by color (OpenCV), teacher by a network that is
-    # first trained by the same config on what masks and boxes there are
+    # masks for the instances that have none: grabcut segments by color (OpenCV); teacher uses a network that is first
+    # trained with the same config on the existing masks and boxes
     pseudo_masks: Literal["grabcut", "teacher"] | None = None
 
     @model_validator(mode="after")
@@ -48,7 +49,7 @@ class SupervisionConfig(Frozen):
                 "both are shares of all training images"
             )
         if self.boxes_first and not self.mask_ratio:
-            raise ValueError("boxes_first needs images with masks for what follows it, but mask_ratio is 0")
+            raise ValueError("boxes_first needs images with masks for its second phase, but mask_ratio is 0")
         if self.pseudo_masks and self.boxes_first:
-            raise ValueError("pseudo_masks leaves no instance without a mask: boxes_first has no meaning beside it")
+            raise ValueError("pseudo_masks gives every instance a mask; expected boxes_first 0 beside it")
         return self

@@ -1,13 +1,15 @@
-"""Settings from YAML: strict reading, merging, and errors that name file, field and the nearest real field."""
+"""Settings from YAML: strict reading, merging, and errors that name the file, the field and the closest valid field."""
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from core.config import Config
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
@@ -22,7 +24,7 @@ def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """` (did you mean ...?)` for the known name that looks most like `name`; empty where none does."""
+    """` (did you mean ...?)` with the known name closest to `name`; empty if none is close."""
     # The last part decides: `loss.color_treshold` and `color_threshold` both mean `loss.color_threshold`.
     by_leaf = {path.rsplit(".", 1)[-1]: path for path in known}
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -32,7 +34,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def describe(error: ValidationError, source: str, known: list[str]) -> str:
-    """One line per problem: source, dotted field, what was found, what was expected."""
+    """One line per problem: source, dotted field, what is wrong, value found."""
     lines = []
     for problem in error.errors():
         path = ".".join(str(part) for part in problem["loc"])
@@ -45,21 +47,21 @@ def describe(error: ValidationError, source: str, known: list[str]) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key that stands twice in one mapping is an error, not the last one's victory."""
+    """PyYAML's safe loader, except that a duplicate key in a mapping is an error instead of overwriting the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [key.value for key, _ in node.value]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key '{twice}' stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{twice}'", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds one mapping.
+    """Read a YAML file whose content is a mapping.
 
     Raises:
-        ValueError: if the file is missing, is no YAML or holds something else; names the file.
+        ValueError: if the file is missing, is not valid YAML or is not a mapping; names the file.
     """
     try:
         content = yaml.load(Path(path).read_text(), _StrictLoader)
@@ -73,7 +75,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the leaves of `difference` in their places; neither is changed."""
+    """`base` updated with the leaves of `difference`; neither input is changed."""
     merged = dict(base)
     for key, value in difference.items():
         both_are_sections = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -81,13 +83,18 @@ def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build_config(settings: dict[str, Any], source: str) -> Config:
-    """A validated config from nested settings; `source` names them in errors.
+def validated(model: type[Model], settings: dict[str, Any], source: str) -> Model:
+    """Validate settings against a model; `source` names them in errors.
 
     Raises:
-        ValueError: for an unknown key (names the nearest real one) or a value out of range.
+        ValueError: for an unknown key (names the closest valid one) or an invalid value.
     """
     try:
-        return Config.model_validate(settings)
+        return model.model_validate(settings)
     except ValidationError as error:
-        raise ValueError(describe(error, source, field_paths())) from None
+        raise ValueError(describe(error, source, field_paths(model))) from None
+
+
+def build_config(settings: dict[str, Any], source: str) -> Config:
+    """Build the config from nested settings; arguments and errors as in `validated`."""
+    return validated(Config, settings, source)

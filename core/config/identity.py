@@ -1,30 +1,36 @@
-"""What the files of a training belong to: its settings, its seed, and the content of its data wherever that lies."""
+"""What identifies a training: its settings, its seed and the content of its data, wherever the files are."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.config import Config
-from core.config.recipe import leaves
+from core.config.dotted import leaves, nested
 from core.files.imagenet_weights import is_file_name
 
+WEIGHTS = "model.backbone.weights"
 
-def training_identity(config: Config, seed: int, data_digest: str) -> dict[str, Any]:
-    """What a checkpoint belongs to, as JSON knows it.
 
-    The recipe's name and the places of files change no result and do not count: `data.root`, and a path in
-    `model.backbone.weights`, in whose stead it says "a file". What lies in these places counts by `data_digest`.
+def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest: str) -> dict[str, Any]:
+    """What identifies a training, as JSON values; checkpoints, the store and the records all compare it.
+
+    `config` may be the nested settings of a record, which another version of the code may have written.
+    The name of the recipe and the paths of files do not affect results and are excluded: `data.root`, and a path in
+    `model.backbone.weights`, which is replaced by "a file". The content of these files counts through `data_digest`.
     """
-    settings = config.model_dump(mode="json", exclude={"name": True, "data": {"root"}})
-    backbone = settings["model"]["backbone"]
-    if is_file_name(backbone["weights"]):
-        backbone["weights"] = "a file"
-    return {"config": settings, "seed": seed, "data_digest": data_digest}
+    settings = leaves(config.model_dump(mode="json") if isinstance(config, Config) else config)
+    for place in ("name", "data.root"):
+        settings.pop(place, None)
+    weights = settings.get(WEIGHTS)
+    if isinstance(weights, str) and is_file_name(weights):
+        settings[WEIGHTS] = "a file"
+    return {"config": nested(settings), "seed": seed, "data_digest": data_digest}
 
 
 def pseudo_mask_identity(config: Config, seed: int, data_digest: str, *, images_per_step: int) -> dict[str, Any]:
-    """What pseudo masks belong to, as JSON knows it.
+    """What identifies a set of pseudo masks, as JSON values.
 
-    A teacher's belong to its training. GrabCut's depend on no network: of the settings, only those count that say which
-    images are used and who has a mask.
+    The masks of a teacher belong to its training. GrabCut's depend on no network: only the settings count that select
+    the images and the instances with a mask.
     """
     method = config.supervision.pseudo_masks
     identity = training_identity(config, seed, data_digest)
@@ -37,11 +43,11 @@ def pseudo_mask_identity(config: Config, seed: int, data_digest: str, *, images_
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Each value of two identities that differs, by its dotted name: `loss.dice is 1.0 instead of 0.5`."""
+    """The values in which two identities differ, by dotted name: `loss.dice is 1.0 instead of 0.5`."""
     theirs, ours = leaves(found), leaves(expected)
 
     def shown(values: dict[str, Any], name: str) -> str:
-        return repr(values[name]) if name in values else "not there"
+        return repr(values[name]) if name in values else "missing"
 
     return [
         f"{name} is {shown(theirs, name)} instead of {shown(ours, name)}"

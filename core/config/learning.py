@@ -1,71 +1,28 @@
-"""Settings of what is learned and how: assignment, loss terms, schedule, inference."""
+"""Settings of training and inference, except the loss: assignment, schedule, detection thresholds."""
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, increasing, odd
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, increasing
 
 
 class AssignmentConfig(Frozen):
-    # px; level i takes max(ltrb) between boundary i-1 and i
+    # px; level i is assigned objects with max(ltrb) between boundaries i-1 and i
     size_boundaries: Annotated[tuple[Positive, ...], AfterValidator(increasing)] = (64, 128, 256, 512)
-    center_radius: NonNegative = 1.5  # strides around the center; 0 takes the whole box
+    center_radius: NonNegative = 1.5  # in strides around the center; 0: the whole box
     center: Literal["box", "rasterized_box", "mask"] = "box"  # AdelaiDet: rasterized_box for BoxInst, mask for CondInst
     selection: Literal["best_per_instance", "random"] = "best_per_instance"  # CondInst: random
     max_masks: Count = 64  # per image for best_per_instance, per batch for random (CondInst: 500)
 
 
-class LossConfig(Frozen):
-    """Weights of the mask loss's terms; a term of weight 0 is not computed.
-
-    `dice` and the terms of the redesigned loss apply to instances with a mask, the others to those with a box only.
-    """
-
-    dice: NonNegative = 1.0  # against the true mask (CondInst)
-    mask_projection: NonNegative = 0.0  # the redesigned loss under full supervision: projections of the true mask ...
-    mask_pairwise: NonNegative = 0.0  # ... and both kinds of edges, same and different label (BoxInst, equation 5)
-    projection: NonNegative = 1.0
-    pairwise: NonNegative = 1.0
-    semantic: NonNegative = 1.0  # where the network has a semantic head, of images all of whose instances have a mask
-    box_mask: NonNegative = 0.0  # Dice against the box as if it were the mask: the naive baseline
-    color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
-    color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
-    neighborhood_size: Annotated[int, Field(ge=3), AfterValidator(odd)] = 3
-    neighborhood_dilation: Count = 2  # mask-grid cells
-    pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
-    # whose locations the mask terms of data parallel workers are averaged over; AdelaiDet: those of each worker
-    mask_normalizer: Literal["all_workers", "each_worker"] = "all_workers"
-    focal_alpha: Fraction = 0.25
-    focal_gamma: NonNegative = 2.0
-
-    @model_validator(mode="after")
-    def _some_mask_term(self) -> "LossConfig":
-        if not self.terms_of_masks and not self.terms_of_boxes:
-            raise ValueError(
-                "dice, mask_projection, mask_pairwise, projection, pairwise and box_mask are all 0, "
-                "expected a mask term above 0"
-            )
-        return self
-
-    @property
-    def terms_of_masks(self) -> bool:
-        """Whether some term learns from instances with a mask."""
-        return bool(self.dice or self.mask_projection or self.mask_pairwise)
-
-    @property
-    def terms_of_boxes(self) -> bool:
-        """Whether some term learns from instances with a box only."""
-        return bool(self.projection or self.pairwise or self.box_mask)
-
-
 class TrainingConfig(Frozen):
     steps: Count | None = 90_000  # optimizer steps; None: from epochs
     epochs: Count | None = None
-    batch_size: Count = 16  # images that a worker holds at once
+    batch_size: Count = 16  # images per worker and forward pass
     accumulation: Count = 1  # batches whose gradients are averaged in one step; each normalizes its own losses
-    # images a step for which learning_rate, steps and warmup_steps are stated: they are scaled to the effective batch,
-    # batch_size x accumulation x workers; None: they are taken as they are. sgd only
+    # images per step for which learning_rate, steps and warmup_steps are given; they are scaled to the effective batch,
+    # batch_size x accumulation x workers. None: no scaling. sgd only
     schedule_batch_size: Count | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.01
@@ -73,9 +30,9 @@ class TrainingConfig(Frozen):
     weight_decay: NonNegative = 1e-4  # not on normalization layers
     schedule: Literal["step", "one_cycle"] = "step"
     warmup_steps: Annotated[int, Field(ge=0)] = 1000  # linear from learning_rate * 0.001
-    # step: shares of the schedule at which the rate falls tenfold
+    # step: shares of the schedule at which the learning rate drops by a factor of 10
     drops: Annotated[tuple[Fraction, ...], AfterValidator(increasing)] = (60 / 90, 80 / 90)
-    warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the rate rises
+    warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the learning rate rises
     clip_gradient_norm: Positive | None = None  # AdelaiDet does not clip
     # bfloat16: autocast of the network, losses in float32; float32 on a device without instructions for bfloat16
     precision: Precision = "float32"
@@ -91,8 +48,8 @@ class TrainingConfig(Frozen):
     def _linear_rule_is_for_sgd(self) -> "TrainingConfig":
         if self.schedule_batch_size is not None and self.optimizer != "sgd":
             raise ValueError(
-                f"schedule_batch_size is {self.schedule_batch_size}, but optimizer is {self.optimizer}: the learning "
-                "rate is scaled in proportion to the batch, which is a rule for sgd; expected null"
+                f"schedule_batch_size is {self.schedule_batch_size}, but optimizer is {self.optimizer}: scaling the "
+                "learning rate in proportion to the batch is a rule for sgd; expected null"
             )
         return self
 

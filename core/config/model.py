@@ -1,4 +1,4 @@
-"""Settings of the network: its trunk, and what stands on it."""
+"""Settings of the network: its backbone and its heads."""
 
 import re
 from typing import Annotated, Literal
@@ -17,12 +17,12 @@ def _backbone_name(name: str) -> str:
 class BackboneConfig(Frozen):
     # resnet18 | 34 | 50 | 101, or `timm:<name>` for a timm features_only backbone
     name: Annotated[str, AfterValidator(_backbone_name)] = "resnet50"
-    # a file (torchvision's, timm's, detectron2's .pkl) or `package:<name>`, see core/model/pretrained.py; None: random
+    # a file (torchvision, timm, detectron2 .pkl) or `package:<name>`, see core/model/pretrained.py; None: random
     weights: str | None = None
-    norm: Literal["frozen", "trained"] = "frozen"  # batch norm with fixed or with trained statistics
+    norm: Literal["frozen", "trained"] = "frozen"  # batch norm with fixed or trained statistics
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = 2  # 1: stem, 2: stem and res2, ...
-    stride_in_1x1: bool = True  # MSRA layout of the bottleneck; torchvision strides in the 3x3
-    # 1: every bottleneck of res3, res4 and res5 has a deformable 3x3 convolution, 3: every third from their first on
+    stride_in_1x1: bool = True  # MSRA bottleneck; torchvision has the stride in the 3x3 convolution
+    # 1: every bottleneck of res3, res4 and res5 has a deformable 3x3 convolution; 3: every third, starting at the first
     deformable_interval: Count | None = None
     channel_order: Literal["RGB", "BGR"] = "BGR"
     pixel_mean: tuple[float, float, float] = (103.53, 116.28, 123.675)  # in channel_order, 0..255
@@ -36,8 +36,8 @@ class BackboneConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    # mask_rcnn: torchvision's heads on the same backbone, a baseline that needs masks; of the settings below it
-    # takes levels, pyramid, bifpn_repeats and pyramid_channels
+    # mask_rcnn: torchvision's heads on the same backbone, a baseline that needs masks; of the settings below it uses
+    # levels, pyramid, bifpn_repeats and pyramid_channels
     architecture: Literal["condinst", "mask_rcnn"] = "condinst"
     backbone: BackboneConfig = BackboneConfig()
     levels: tuple[Literal[3, 4, 5, 6, 7], ...] = (3, 4, 5, 6, 7)
@@ -52,7 +52,7 @@ class ModelConfig(Frozen):
     mask_feature_channels: Count = 16  # AdelaiDet's BoxInst; its CondInst has 8
     mask_head_channels: Count = 8
     mask_head_layers: Annotated[int, Field(ge=1)] = 3
-    semantic_head: bool = False  # classes of the cells of P3, for the auxiliary loss of AdelaiDet's `sem` models
+    semantic_head: bool = False  # predicts classes on P3 for the auxiliary loss of AdelaiDet's `sem` models
     relative_coordinate_scales: tuple[Count, ...] = (64, 128, 256, 512, 1024)  # px, per level of the pyramid
 
     @property
@@ -66,7 +66,10 @@ class ModelConfig(Frozen):
         if len(self.levels) < 3:
             raise ValueError(f"levels are {self.levels}, expected at least 3, 4, 5: the mask branch reads them")
         if len(self.relative_coordinate_scales) < len(self.levels):
-            raise ValueError("relative_coordinate_scales: expected one scale for each level")
+            raise ValueError(
+                f"relative_coordinate_scales has {len(self.relative_coordinate_scales)} entries, "
+                f"expected at least {len(self.levels)}: one per level"
+            )
         return self
 
     @model_validator(mode="after")

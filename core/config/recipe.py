@@ -1,4 +1,4 @@
-"""Recipes: named base settings that studies differ from. A file states only what differs from its base."""
+"""Recipes: named base settings for studies. A file states only what differs from the recipe it extends."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,35 +6,17 @@ from typing import Any
 
 import yaml
 
+from core.config.dotted import nested
 from core.config.file import build_config, merge, nearest, read_yaml
 
 RECIPES = Path(__file__).parents[2] / "experiments" / "recipes"
 
 
-def nested(difference: dict[str, Any]) -> dict[str, Any]:
-    """Spell dotted names out as sections: `{"loss.dice": 0}` becomes `{"loss": {"dice": 0}}`; nested input is kept."""
-    result: dict[str, Any] = {}
-    for name, value in difference.items():
-        value = nested(value) if isinstance(value, dict) else value
-        for part in reversed(str(name).split(".")):
-            value = {part: value}
-        result = merge(result, value)
-    return result
-
-
-def leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested settings by dotted name, in the order of the file."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
 def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
-    """Settings of a recipe: those of the recipe it `extends`, or the defaults of `core/config`, with its own on top.
+    """Load the settings of a recipe on top of the recipe it `extends`, or of the defaults in `core/config`.
 
     Raises:
-        ValueError: if there is no such recipe (names the nearest one) or its settings are not valid.
+        ValueError: if there is no such recipe (names the closest one) or its settings are not valid.
     """
     path = folder / f"{name}.yaml"
     if not path.exists():
@@ -48,10 +30,10 @@ def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
 
 
 def changes_of(pairs: Sequence[str]) -> dict[str, Any]:
-    """Nested settings from a command line's `NAME=VALUE`, such as `training.steps=10`; the value is read as YAML.
+    """Parse `NAME=VALUE` from the command line, such as `training.steps=10`, to nested settings; values are YAML.
 
     Raises:
-        ValueError: for a pair without `=`, or a value that is no YAML; names it.
+        ValueError: for a pair without `=`, or a value that is not valid YAML; names it.
     """
     settings: dict[str, Any] = {}
     for pair in pairs:

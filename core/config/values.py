@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, and the frozen record that refuses unknown keys."""
+"""Types for the values of settings, and the frozen base model that rejects unknown keys."""
 
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -7,21 +7,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def odd(value: int) -> int:
-    """Validate: what has a middle."""
+    """Validate an odd number."""
     if value % 2 == 0:
-        raise ValueError("expected an odd number: a neighborhood has a middle")
+        raise ValueError("expected an odd number: a neighborhood has a center")
     return value
 
 
 def increasing(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Validate: each value above the one before."""
+    """Validate strictly increasing values."""
     if any(low >= high for low, high in pairwise(values)):
-        raise ValueError("expected each value above the one before")
+        raise ValueError("expected increasing values")
     return values
 
 
 def low_to_high(limits: tuple[float, float]) -> tuple[float, float]:
-    """Validate: two limits, of which the upper may equal the lower."""
+    """Validate a lower and an upper limit, which may be equal."""
     if limits[0] > limits[1]:
         raise ValueError("expected the lower limit first")
     return limits

@@ -1,21 +1,16 @@
-"""Samples of several sizes as one batch."""
+"""Collate samples of different sizes into a batch."""
 
-import math
 from dataclasses import replace
 
 import torch
 from torch.nn.functional import pad
 
-from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annotations, Batch, Sample
-
-SIZE_DIVISOR = 32  # batches are padded to a multiple of this: the stride of the deepest level the mask branch reads
+from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE, Annotations, Batch, Sample, padded_side
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """A batch of samples, padded at the right and the bottom: images with 0, masks with false, classes with none."""
-    height, width = (
-        math.ceil(max(sample.image.shape[axis] for sample in samples) / SIZE_DIVISOR) * SIZE_DIVISOR for axis in (1, 2)
-    )
+    """Pad samples at the right and the bottom to a batch: images with 0, masks with false, classes with BACKGROUND."""
+    height, width = (padded_side(max(sample.image.shape[axis] for sample in samples)) for axis in (1, 2))
     images = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
     for image, sample in zip(images, samples, strict=True):
         image[:, : sample.image.shape[1], : sample.image.shape[2]] = sample.image
@@ -30,7 +25,7 @@ def collate(samples: list[Sample]) -> Batch:
 
 
 def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
-    """The annotations of an image that is padded to this size."""
+    """The annotations of an image after padding to this size."""
     grids = annotations.masks
     missing = (0, width // MASK_STRIDE - grids.shape[2], 0, height // MASK_STRIDE - grids.shape[1])
     classes = annotations.semantic_labels

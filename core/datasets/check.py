@@ -1,55 +1,54 @@
-"""Look through a data set before training on it: `python -m core.datasets.check --root DIR`.
+"""Check a data set before training on it: `python -m core.datasets.check --root DIR`.
 
-Prints what each annotation file holds and everything that is wrong with it; exits with 1 if anything is.
+Prints the content of each annotation file and all problems found; exits with status 1 if there are any.
 """
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from core.datasets.annotation_file import AnnotationFile, read_annotation_file, read_truth
-from core.datasets.masks import has_area, segmentation_problem
+from core.compute.command import run_command
+from core.datasets.annotation_checks import evaluation_problems
+from core.datasets.annotation_file import AnnotationFile
+from core.datasets.masks import has_area
 from core.datasets.photo import is_turned_unseen, open_rgb
 
 MAX_PROBLEMS_PRINTED = 20
 
 
-def split_problems(file: AnnotationFile, image_folder: Path, progress: bool = False) -> list[str]:
-    """What is wrong with a split: its annotation file, all its masks, and each image as it decodes."""
+def split_problems(file: AnnotationFile, progress: bool = False) -> list[str]:
+    """Problems of a split: of its annotation file, all masks, and all images, which are decoded."""
     problems = list(file.problems)
     for record in tqdm(file.images, desc=file.path.name, unit="image", disable=not progress, leave=False):
-        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True):
-            if segmentation is not None and (
-                problem := segmentation_problem(segmentation, record.height, record.width)
-            ):
-                problems.append(f"annotation {annotation_id} (image {record.image_id}): {problem}")
-        if (image_folder / record.file_name).is_file():
+        problems += record.segmentation_problems()
+        if (file.image_folder / record.file_name).is_file():
             try:
-                open_rgb(image_folder / record.file_name, record.width, record.height)
+                open_rgb(file.image_folder / record.file_name, record.width, record.height)
             except ValueError as error:
                 problems.append(str(error))
     return problems
 
 
-def pair_problems(train: AnnotationFile, val: AnnotationFile, *, same_folder: bool) -> list[str]:
-    """What is wrong between the splits: other categories, shared images."""
+def pair_problems(train: AnnotationFile, val: AnnotationFile) -> list[str]:
+    """Problems between the splits: different categories, shared images."""
     problems = []
     if (train.category_ids, train.categories) != (val.category_ids, val.categories):
         found, expected = (dict(zip(f.category_ids, f.categories, strict=True)) for f in (val, train))
         problems.append(f"{val.path}: categories are {found}, expected those of {train.path}: {expected}")
     shared = {record.file_name for record in train.images} & {record.file_name for record in val.images}
-    if shared and same_folder:
+    if shared and train.image_folder == val.image_folder:
         problems.append(f"{len(shared)} images are in both splits, such as {min(shared)}; expected none")
     return problems
 
 
 def summary(file: AnnotationFile) -> list[str]:
-    """What a split holds, a line each."""
+    """Lines that describe the content of a split."""
     instances = Counter(int(label) for record in file.images for label in record.labels)
     segmentations = [segmentation for record in file.images for segmentation in record.segmentations]
     with_mask = sum(has_area(segmentation) for segmentation in segmentations)
@@ -64,8 +63,8 @@ def summary(file: AnnotationFile) -> list[str]:
         f"  instances   {len(segmentations)}: {with_mask} with a mask, {len(segmentations) - with_mask} box only",
         f"  left out    {sum(record.num_crowds for record in file.images)} crowds, "
         f"{sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
-        f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that reach past their image"
-        " (many? a box is x, y, width, height)",
+        f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that extend past their image"
+        " (if many: boxes must be x, y, width, height)",
         f"  box sides   {small} under 32 px, {medium} under 96 px, {len(sides) - small - medium} larger",
         "  categories  label: id name (instances)",
         *(
@@ -80,53 +79,64 @@ def span(name: str, values: Iterable[int]) -> str:
     return f"{name} {min(values)}" + (f" to {max(values)}" if max(values) > min(values) else "") + " px"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m core.datasets.check",
-        description="Look through a COCO-format data set: what it holds, and what is wrong with it. "
-        "Annotations may lack `segmentation`: boxes are enough to train on, masks are needed to evaluate.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--root", type=Path, required=True, default=argparse.SUPPRESS, help="folder of the data set, as in params.yaml"
-    )
-    parser.add_argument("--train-images", default="train", help="folder of the training images, under root")
-    parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, under root")
-    parser.add_argument("--val-images", default="val", help="folder of the validation images, under root")
-    parser.add_argument("--val-annotations", default="instances_val.json", help="COCO file, under root")
-    args = parser.parse_args()
+def check(root: Path, splits: list[tuple[str, str]]) -> int:
+    """Print the content and the problems of the splits; returns 1 if there are problems, else 0.
 
+    `splits` are the training and the validation set: annotation file and image folder, relative to `root`.
+    """
     problems, files = [], []
-    splits = [(args.train_annotations, args.train_images), (args.val_annotations, args.val_images)]
     for annotations, folder in splits:
         try:
-            file = read_annotation_file(args.root / annotations, args.root / folder)
+            file = AnnotationFile.read(root / annotations, root / folder)
         except ValueError as error:
             problems.append(str(error))
             continue
         files.append(file)
         print("\n".join(summary(file)))
-        problems += [f"{file.path}: {p}" for p in split_problems(file, args.root / folder, progress=True)]
-        if turned := [r.file_name for r in file.images if is_turned_unseen(args.root / folder / r.file_name)]:
+        problems += [f"{file.path}: {problem}" for problem in split_problems(file, progress=True)]
+        if turned := [r.file_name for r in file.images if is_turned_unseen(file.image_folder / r.file_name)]:
             print(
-                f"  turned      {len(turned)} images that viewers turn by EXIF, such as {turned[0]}: their size does "
-                "not tell whether the boxes are of the turned picture; the pixels are taken as stored, as in COCO"
+                f"  rotated     {len(turned)} images that viewers rotate or mirror by EXIF, such as {turned[0]}: their "
+                "size does not show which orientation the boxes refer to; pixels are used as stored, as in COCO"
             )
     if len(files) == len(splits):
-        problems += pair_problems(*files, same_folder=args.train_images == args.val_images)
-        if not any(problem.startswith(f"{files[1].path}:") for problem in problems):
-            try:
-                read_truth(files[1].path)  # areas and crowds, which the evaluation reads
-            except ValueError as error:
-                problems.append(str(error))
-        if any(not has_area(s) for record in files[1].images for s in record.segmentations):
-            problems.append(f"{files[1].path}: instances without a mask, expected one for each: mask AP needs them")
+        training_file, validation_file = files
+        problems += pair_problems(training_file, validation_file)
+        if not any(problem.startswith(f"{validation_file.path}:") for problem in problems):
+            found = evaluation_problems(validation_file.content)  # areas and crowds, which `CocoDataset` does not read
+            problems += [f"{validation_file.path}: {problem}" for problem in found]
+        if any(not has_area(s) for record in validation_file.images for s in record.segmentations):
+            expected = "some instances have no mask, expected one for each: mask AP needs them"
+            problems.append(f"{validation_file.path}: {expected}")
 
     for problem in problems[:MAX_PROBLEMS_PRINTED]:
         print(f"problem: {problem}")
     print(f"{len(problems)} problem(s)" if problems else "no problems")
-    sys.exit(1 if problems else 0)
+    return 1 if problems else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m core.datasets.check",
+        description="Check a COCO-format data set: print its content and all problems. "
+        "Annotations may lack `segmentation`: boxes suffice for training, masks are needed for evaluation.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        required=True,
+        default=argparse.SUPPRESS,
+        help="folder of the data set, as data.root in params.yaml",
+    )
+    parser.add_argument("--train-images", default="train", help="folder of the training images, relative to root")
+    parser.add_argument("--train-annotations", default="instances_train.json", help="COCO file, relative to root")
+    parser.add_argument("--val-images", default="val", help="folder of the validation images, relative to root")
+    parser.add_argument("--val-annotations", default="instances_val.json", help="COCO file, relative to root")
+    options = parser.parse_args(arguments)
+    splits = [(options.train_annotations, options.train_images), (options.val_annotations, options.val_images)]
+    return run_command(partial(check, options.root, splits))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

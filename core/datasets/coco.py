@@ -1,8 +1,7 @@
-"""Images and annotations in COCO format: a data set of samples."""
+"""Data sets of images and annotations in COCO format."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
-from core.datasets.annotation_file import ImageRecord, read_annotation_file
+from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.photo import open_rgb
 from core.datasets.supervision import supervise
 from core.datasets.transforms import (
@@ -28,67 +27,65 @@ from core.datasets.transforms import (
 )
 from core.structures import Annotations, Sample, grid_size
 
-SMALLEST_SIDE = 1.0  # px; a box that the view leaves narrower is no training target
+SMALLEST_SIDE = 1.0  # px; a box that is narrower after augmentation is no training target
 
-PIXELS_KEPT = 2**26  # of decoded images, 3 bytes each: a small data set is read from its files once
+PIXELS_KEPT = 2**26  # of decoded images, 3 bytes each: a small data set is decoded only once
 
 log = logging.getLogger(__name__)
 
 
 class CocoDataset(Dataset):
-    """The images of one COCO-format file, seen through `view_of`.
+    """The images of one COCO-format file, each transformed by the view that `view_of` returns.
 
-    Labels 0..K-1 follow the order of the file's category ids. Crowds and boxes without area (COCO has a few; they are
-    counted in a warning) are never annotations. `choose` picks, from the images and the names of the categories, the
-    images to use, less the segmentations that are not to be seen (the default: all of both). An instance without
-    segmentation, or with an empty one, is box-only.
+    Labels 0..K-1 follow the order of the file's category ids. Crowds and boxes without area (COCO has a few; a warning
+    counts them) are left out. `choose` receives the images and the class names and returns the images to use, without
+    the segmentations that must stay hidden (default: all images, all segmentations). An instance without segmentation,
+    or with an empty one, is box-only. Only what is used of the file is kept.
 
-    Its length, an epoch, is the number of images before the choice: of fewer images some come again, in other views.
+    The length, one epoch, is the number of images before `choose`: if fewer are used, some repeat in other views.
 
     Raises:
-        ValueError: for an unreadable file, unknown categories or images, boxes that make no sense, missing image
-            files, or segmentations to be used that are malformed; names the file, the annotation id, what was found.
+        ValueError: if the file has problems or no images, or a segmentation in use is malformed; names the file, the
+            annotation id and the value found.
     """
 
     def __init__(
         self,
-        annotation_path: Path,
-        image_folder: Path,
+        file: AnnotationFile,
         *,
         view_of: Callable[[int, int, int, int], View],  # height, width, epoch, index
         choose: Callable[[list[ImageRecord], list[str]], list[ImageRecord]] = lambda records, categories: records,
-        ignored_bottom_rows: int = 0,  # px of the file
+        ignored_bottom_rows: int = 0,  # px of the image file
         drop_images_without_boxes: bool = False,
-        drop_vanished_boxes: bool = False,  # boxes under 1 px once the view is taken
-        semantic_labels: bool = False,  # whether the samples have them
-        upright: bool = False,  # photos as viewers show them, see `open_rgb`
+        drop_vanished_boxes: bool = False,  # boxes under 1 px after the view is applied
+        semantic_labels: bool = False,  # whether samples include them
+        upright: bool = False,  # apply EXIF orientation, see `open_rgb`
     ) -> None:
-        self.annotation_path = annotation_path
-        self.image_folder = image_folder
+        self.annotation_path = file.path
+        self.image_folder = file.image_folder
         self.view_of = view_of
         self.ignored_bottom_rows = ignored_bottom_rows
         self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
         self.semantic_labels = semantic_labels
         self.upright = upright
         self.epoch = 0
-        self.decoded: dict[int, Image.Image] = {}  # by place in `records`
+        self.decoded: dict[int, Image.Image] = {}  # by index in `records`
         self.pixels_decoded = 0
 
-        file = read_annotation_file(annotation_path, image_folder)
         file.raise_problems()
         if flat := sum(record.num_flat_boxes for record in file.images):
-            log.warning("%s: %d box(es) of width or height 0 are left out", annotation_path, flat)
+            log.warning("%s: %d box(es) of width or height 0 are left out", file.path, flat)
         if clipped := sum(record.num_clipped_boxes for record in file.images):
-            advice = "clipped; are the boxes x, y, width, height?"
-            log.warning("%s: %d box(es) reach past their image and are %s", annotation_path, clipped, advice)
+            advice = "clipped; check that boxes are x, y, width, height"
+            log.warning("%s: %d box(es) extend past their image and are %s", file.path, clipped, advice)
         records = [record for record in file.images if len(record.labels) or not drop_images_without_boxes]
         if not records:
             lack = "none of them with a box to learn from" if drop_images_without_boxes else "expected at least one"
-            raise ValueError(f"{annotation_path}: {len(file.images)} images, {lack}")
+            raise ValueError(f"{file.path}: {len(file.images)} images, {lack}")
         self.epoch_length = len(records)
         self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
-        replace(file, problems=_segmentation_problems(self.records)).raise_problems()
+        file.raise_problems([problem for record in self.records for problem in record.segmentation_problems()])
 
     @property
     def image_ids(self) -> list[int]:
@@ -104,14 +101,14 @@ class CocoDataset(Dataset):
         return any(masks.has_area(segmentation) for record in self.records for segmentation in record.segmentations)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (from 0) whose random views the samples show."""
+        """Set the epoch (from 0), which determines the random views."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return self.epoch_length
 
     def load_image(self, index: int) -> Image.Image:
-        """The RGB image of the file, untransformed (see `open_rgb`); not to be drawn on, for it may be given again."""
+        """The RGB image of the file, untransformed (see `open_rgb`). Do not modify it: it may be cached."""
         if index in self.decoded:
             return self.decoded[index]
         record = self.records[index]
@@ -125,7 +122,7 @@ class CocoDataset(Dataset):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        # Going on where the epoch before ended, so that in the long run every image comes equally often.
+        # Continue where the previous epoch ended, so that in the long run all images are used equally often.
         position = (self.epoch * len(self) + index) % len(self.records)
         record = self.records[position]
         view = self.view_of(record.height, record.width, self.epoch, index)
@@ -139,20 +136,10 @@ class CocoDataset(Dataset):
         )
 
 
-def _segmentation_problems(records: Sequence[ImageRecord]) -> list[str]:
-    return [
-        f"annotation {annotation_id} (image {record.image_id}): {problem}"
-        for record in records
-        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
-        if segmentation is not None
-        and (problem := masks.segmentation_problem(segmentation, record.height, record.width))
-    ]
-
-
 def view_annotations(
     record: ImageRecord, view: View, smallest_side: float, *, semantic_labels: bool = False
 ) -> Annotations:
-    """Boxes and masks of the instances as the view shows them; boxes under `smallest_side` pixels are left out."""
+    """Boxes and masks of the instances after the view; boxes with a side under `smallest_side` px are left out."""
     size = (record.height, record.width)
     boxes = apply_view(
         tv_tensors.BoundingBoxes(torch.from_numpy(record.boxes), format="XYXY", canvas_size=size), view
@@ -175,7 +162,7 @@ def view_annotations(
 
 
 def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[int, int]) -> torch.Tensor:
-    """Full-resolution masks of 0 and 1 in the view of a file of this (height, width).
+    """Full-resolution masks of 0 and 1 after the view; `size` is the (height, width) of the file.
 
     Polygons are transformed, then rasterized (detectron2); run-length encodings are decoded, then transformed.
     """
@@ -189,13 +176,22 @@ def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[
     return full
 
 
-def load_training_set(
-    data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
+def read_training_file(data: DataConfig) -> AnnotationFile:
+    """The annotation file of the training images; see `AnnotationFile.read`."""
+    return AnnotationFile.read(Path(data.root, data.train_annotations), Path(data.root, data.train_images))
+
+
+def read_validation_file(data: DataConfig) -> AnnotationFile:
+    """The annotation file of the validation images; see `AnnotationFile.read`."""
+    return AnnotationFile.read(Path(data.root, data.val_annotations), Path(data.root, data.val_images))
+
+
+def build_training_set(
+    file: AnnotationFile, data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
 ) -> CocoDataset:
-    """The training images in random views; which of them are used and keep their masks depends on `seed` as well."""
+    """The training images in random views; `seed` also determines which are used and which keep their masks."""
     return CocoDataset(
-        Path(data.root, data.train_annotations),
-        Path(data.root, data.train_images),
+        file,
         view_of=partial(
             random_view,
             short_sides=data.short_sides,
@@ -213,11 +209,22 @@ def load_training_set(
     )
 
 
-def load_validation_set(data: DataConfig) -> CocoDataset:
-    """Every validation image, resized and otherwise as it is, with all its masks."""
+def build_validation_set(file: AnnotationFile, data: DataConfig) -> CocoDataset:
+    """All images of the file, resized for validation, without augmentation, with all masks."""
     return CocoDataset(
-        Path(data.root, data.val_annotations),
-        Path(data.root, data.val_images),
+        file,
         view_of=partial(fixed_view, short_side=data.val_short_side, long_side_max=data.long_side_max),
         ignored_bottom_rows=data.ignored_bottom_rows,
     )
+
+
+def load_training_set(
+    data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
+) -> CocoDataset:
+    """Read the training file and build its data set (`build_training_set`)."""
+    return build_training_set(read_training_file(data), data, supervision, seed, semantic_labels=semantic_labels)
+
+
+def load_validation_set(data: DataConfig) -> CocoDataset:
+    """Read the validation file and build its data set (`build_validation_set`)."""
+    return build_validation_set(read_validation_file(data), data)

@@ -1,31 +1,27 @@
-"""Fingerprint of a data set: a result belongs to what was read, not to where it lay."""
+"""Digest of a data set: results are identified by the content of the data, not by its path."""
 
 import hashlib
 from pathlib import Path
 
 from core.compute.workers import ALONE, Workers
-from core.config import DataConfig
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 
 
-def data_digest(data: DataConfig, workers: Workers = ALONE) -> str:
-    """Fingerprint of the annotation files and the images they name, wherever they lie: 16 hexadecimal digits.
+def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, workers: Workers = ALONE) -> str:
+    """Digest of the content of the annotation files and their images, independent of paths: 16 hexadecimal digits.
 
-    Each of the `workers` reads a share of the images, and gets the fingerprint of all.
+    Each of the `workers` reads a share of the images and returns the digest of all.
 
     Raises:
-        ValueError: if an annotation file is missing or wrong, or names an image that is missing.
+        ValueError: if an annotation file has problems, or an image is missing.
     """
     digest = hashlib.sha256()
-    splits = [(data.train_annotations, data.train_images), (data.val_annotations, data.val_images)]
-    for annotations, folder in splits:
-        path = Path(data.root, annotations)
-        file = read_annotation_file(path, Path(data.root, folder))
+    for file in (training_file, validation_file):
         file.raise_problems()
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-        names = [record.file_name for record in file.images]
-        mine = [_digest_of(Path(data.root, folder, name)) for name in names[workers.rank :: workers.count]]
-        of_images: list[bytes] = [b""] * len(names)
+        digest.update(file.fingerprint)
+        paths = [file.image_folder / record.file_name for record in file.images]
+        mine = [_digest_of(path) for path in paths[workers.rank :: workers.count]]
+        of_images: list[bytes] = [b""] * len(paths)
         for rank, share in enumerate(workers.gather(mine)):
             of_images[rank :: workers.count] = share
         digest.update(b"".join(of_images))

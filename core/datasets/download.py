@@ -1,16 +1,18 @@
-"""Fetch a public data set and lay it out for training: `python -m core.datasets.download coco --root datasets/coco`.
+"""Download a public data set for training: `python -m core.datasets.download coco --root datasets/coco`.
 
-A second call does only what is missing: a broken download goes on where it stopped, what is unpacked is left alone.
+Run it again to resume: an interrupted download continues where it stopped, and unpacked archives are skipped.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from core.compute.command import run_command
 from core.datasets.sources.archive import is_unpacked, unpack
 from core.datasets.sources.disk_space import require_space
 from core.datasets.sources.fetch import PARTIAL, fetch
@@ -19,19 +21,19 @@ from core.datasets.sources.voc import write_voc_files
 from core.files.imagenet_weights import FILES, SERVER
 from core.files.tensors import read_tensors
 
-ARCHIVES_FOLDER = ".archives"  # under root; emptied once all is in place
+ARCHIVES_FOLDER = ".archives"  # under root; removed when everything is unpacked
 
 
 @dataclass(frozen=True)
 class Archive:
-    """An official archive: `server`/`path`, its size in bytes and its MD5; of `inside` the files of these prefixes."""
+    """An official archive at `server`/`path` with its size (bytes) and MD5, and the files of it that are unpacked."""
 
     server: str
     path: str
     size: int
     md5: str
-    inside: str  # the folder of the archive that is unpacked
-    prefixes: tuple[str, ...] = ("",)
+    inside: str  # folder of the archive to unpack
+    prefixes: tuple[str, ...] = ("",)  # of the paths below it
 
     @property
     def name(self) -> str:
@@ -40,7 +42,7 @@ class Archive:
 
 COCO_SERVER = "http://images.cocodataset.org"
 TEST_DEV_LIST = "image_info_test-dev2017.json"  # the images of test-dev, half of those of test
-# COCO publishes no checksums: these are what many projects found independently. Those of VOC and SBD: torchvision.
+# COCO publishes no checksums: these are values that many projects found independently. VOC and SBD: from torchvision.
 CATALOG = {
     "coco_train": Archive(
         COCO_SERVER, "zips/train2017.zip", 19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2", "train2017"
@@ -72,15 +74,15 @@ CATALOG = {
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where archives come from and where they lie meanwhile."""
+    """Where archives are downloaded from and stored until they are unpacked."""
 
     folder: Path
     mirror: str | None = None  # instead of each archive's server
-    keep: bool = False  # archives that are no longer needed
+    keep: bool = False  # whether to keep archives after unpacking
     progress: bool = False
 
     def get(self, archive: Archive) -> Path:
-        """The path of an archive, fetched if it is not there."""
+        """The path of an archive, which is downloaded if missing."""
         target = self.folder / archive.name
         url = f"{(self.mirror or archive.server).rstrip('/')}/{archive.path}"
         fetch(url, target, size=archive.size, md5=archive.md5, progress=self.progress)
@@ -97,19 +99,19 @@ class Shelf:
 
 
 def download_coco(root: Path, shelf: Shelf) -> None:
-    """COCO 2017 as it comes: train2017/, val2017/, annotations/instances_*.json (20 GB)."""
+    """COCO 2017 unchanged: train2017/, val2017/, annotations/instances_*.json (20 GB)."""
     folders = {"annotations": "coco_annotations", "val2017": "coco_val", "train2017": "coco_train"}
     _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
 
 
 def download_coco_val(root: Path, shelf: Shelf) -> None:
-    """What evaluation on COCO needs: val2017/, annotations/instances_*.json (1 GB); the rest of coco may follow."""
+    """COCO for evaluation: val2017/, annotations/instances_*.json (1 GB); download coco later for the rest."""
     folders = {"annotations": "coco_annotations", "val2017": "coco_val"}
     _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
 
 
 def download_coco_test(root: Path, shelf: Shelf) -> None:
-    """What COCO's test-dev needs: test2017/ and, in annotations/, image_info_test-dev2017.json (7 GB)."""
+    """COCO's test-dev: test2017/ and annotations/image_info_test-dev2017.json (7 GB)."""
     folders = {"annotations": "coco_annotations", "test2017": "coco_test"}
     _unpack_missing(root, {folder: CATALOG[name] for folder, name in folders.items()}, shelf)
     target = root / "annotations" / TEST_DEV_LIST
@@ -123,13 +125,13 @@ def download_coco_test(root: Path, shelf: Shelf) -> None:
 
 
 def download_voc(root: Path, shelf: Shelf) -> None:
-    """VOC 2012 and SBD, and made from both annotations/instances_train_aug.json and instances_val.json (4 GB)."""
+    """VOC 2012 and SBD, combined in annotations/instances_train_aug.json and instances_val.json (4 GB)."""
     _unpack_missing(root, {"VOC2012": CATALOG["voc"], "SBD": CATALOG["sbd"]}, shelf)
     write_voc_files(root / "VOC2012", root / "SBD", root / "annotations", progress=shelf.progress)
 
 
 def download_people(root: Path, shelf: Shelf, list_of_images: Path = LIST_OF_IMAGES) -> None:
-    """Small photos of people made from COCO val2017: images/, instances_*.json, boxes_only.json (1 GB to download)."""
+    """Small photos of people from COCO val2017: images/, instances_*.json, boxes_only.json (1 GB to download)."""
     if not is_made(root, list_of_images):
         archives = [CATALOG["coco_annotations"], CATALOG["coco_val"]]
         _require_room(root, shelf, made=0, fetched=sum(map(shelf.num_bytes_to_fetch, archives)))
@@ -139,12 +141,12 @@ def download_people(root: Path, shelf: Shelf, list_of_images: Path = LIST_OF_IMA
 
 
 def download_weights(root: Path, shelf: Shelf) -> None:
-    """ImageNet weights of the recipes on COCO and VOC: R-50.pkl, R-101.pkl (0.3 GB), into the folder weights.
+    """ImageNet weights for the recipes on COCO and VOC: R-50.pkl, R-101.pkl (0.3 GB); use --root weights.
 
-    No checksum of them is published: their size is checked against what the server says, and that they can be read.
+    No checksums are published: the size is compared with the server's, and the files must be readable.
 
     Raises:
-        ValueError: if a file holds anything but tensors; a downloaded one is removed.
+        ValueError: if a file contains anything but tensors; it is removed if it was just downloaded.
     """
     for path in FILES:
         target = root / Path(path).name
@@ -169,10 +171,10 @@ DATASETS: dict[str, Callable[[Path, Shelf], None]] = {
 
 
 def _unpack_missing(root: Path, folders: dict[str, Archive], shelf: Shelf) -> None:
-    """Fetch and unpack what is not there, one archive after the other, once all of it is known to fit."""
+    """Download and unpack missing folders, one archive after the other, after checking the disk space for all."""
     missing = {folder: archive for folder, archive in folders.items() if not is_unpacked(root / folder, archive.name)}
     rests = [shelf.num_bytes_to_fetch(archive) for archive in missing.values()]
-    # Photos do not compress: what is unpacked takes as much as its archive.
+    # Photos do not compress: unpacked files take as much space as the archive.
     unpacked = sum(archive.size for archive in missing.values())
     _require_room(root, shelf, made=unpacked, fetched=sum(rests) if shelf.keep else max(rests, default=0))
     for folder, archive in missing.items():
@@ -182,7 +184,7 @@ def _unpack_missing(root: Path, folders: dict[str, Archive], shelf: Shelf) -> No
 
 
 def _require_room(root: Path, shelf: Shelf, *, made: int, fetched: int) -> None:
-    """Refuse to begin without room for what is made in `root` and fetched to the shelf (bytes)."""
+    """Check the disk space for the bytes `made` in `root` and `fetched` to the shelf, before starting."""
     for folder in (root, shelf.folder):
         folder.mkdir(parents=True, exist_ok=True)
     if root.stat().st_dev == shelf.folder.stat().st_dev:
@@ -192,37 +194,35 @@ def _require_room(root: Path, shelf: Shelf, *, made: int, fetched: int) -> None:
         require_space(shelf.folder, fetched)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets.download",
-        description="Fetch a public data set from its official servers, check it and lay it out for training. "
-        "A second call goes on where the first one stopped.",
+        description="Download a public data set from its official servers, verify it and unpack it for training. "
+        "Run the same command again to resume.",
         epilog="\n".join(f"{name}: {function.__doc__.splitlines()[0]}" for name, function in DATASETS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("dataset", choices=DATASETS, help="see below")
+    parser.add_argument("dataset", choices=DATASETS, help="what to download, see below")
     parser.add_argument("--root", type=Path, required=True, help="folder of the data set, such as datasets/coco")
     parser.add_argument(
-        "--mirror", metavar="URL", help="fetch from below this http(s) URL instead of the official server: URL/zips/..."
+        "--mirror", metavar="URL", help="http(s) base URL to use instead of the official servers: URL/zips/..."
     )
     parser.add_argument(
         "--archives",
         type=Path,
         metavar="DIR",
-        help="keep the archives here, and use those that are here already; by default each is removed once unpacked",
+        help="folder to keep archives in, reused if already there (default: remove each archive after unpacking)",
     )
-    options = parser.parse_args()
+    return run_command(partial(run, parser.parse_args(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
     folder = options.archives or options.root / ARCHIVES_FOLDER
-    try:
-        shelf = Shelf(folder, mirror=options.mirror, keep=options.archives is not None, progress=True)
-        DATASETS[options.dataset](options.root, shelf)
-        if not shelf.keep and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    shelf = Shelf(folder, mirror=options.mirror, keep=options.archives is not None, progress=True)
+    DATASETS[options.dataset](options.root, shelf)
+    if not shelf.keep and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
     print(f"{options.root}: {options.dataset} is complete")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""COCO segmentations (polygons, run-length encodings) and what a sample keeps of a mask."""
+"""COCO segmentations (polygons, run-length encodings), and the parts of a mask that a sample keeps."""
 
 from collections.abc import Sized
 from typing import Any
@@ -20,7 +20,7 @@ def is_polygons(segmentation: Segmentation) -> bool:
 
 
 def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
-    """What is wrong with the segmentation of an image of this size; None if it can be rasterized."""
+    """What is wrong with a segmentation in an image of this size; None if it can be rasterized."""
     if isinstance(segmentation, dict):
         return _encoding_problem(segmentation, height, width)
     if not isinstance(segmentation, list):
@@ -48,11 +48,11 @@ def _encoding_problem(encoding: dict, height: int, width: int) -> str | None:
 
 
 def run_lengths(counts: str | bytes) -> list[int] | None:
-    """Numbers of pixels off, on, off, ... that a compressed run-length encoding spells; None if it spells nothing.
+    """Decode a compressed run-length encoding to numbers of pixels off, on, off, ...; None if it is malformed.
 
-    The format is COCO's: a character holds six bits above 48, the last of which says that the number goes on. The
-    others are five bits of the number, lowest first, and its sign is the highest of them. From the fourth on, a
-    number is the difference to the run two before.
+    The format is COCO's: each character minus 48 is six bits, of which the highest says that the number continues.
+    The other five bits are part of the number, lowest first; the highest bit of the number is its sign. From the
+    fourth number on, each is the difference to the run two before.
     """
     counts = counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts
     if counts.translate(None, COMPRESSED_RUNS):
@@ -71,17 +71,17 @@ def run_lengths(counts: str | bytes) -> list[int] | None:
 
 
 def parts_with_area(polygons: list) -> list:
-    """The polygons of at least three vertices: COCO has some of fewer, at which pycocotools fails."""
+    """The polygons with at least three vertices: COCO has some with fewer, on which pycocotools fails."""
     return [part for part in polygons if isinstance(part, Sized) and len(part) >= 6]
 
 
 def has_area(segmentation: Any) -> bool:
-    """Whether there is a mask at all: exporters write `[]`, and COCO has polygons of fewer than three vertices."""
+    """Whether there is a mask: some tools export `[]`, and COCO has polygons of fewer than three vertices."""
     return bool(parts_with_area(segmentation)) if isinstance(segmentation, list) else segmentation is not None
 
 
 def encode(segmentation: Segmentation, height: int, width: int) -> dict:
-    """Compressed run-length encoding of the union of the polygons, or of either form of run-length encoding."""
+    """Compressed run-length encoding of the union of polygons, or of a compressed or uncompressed encoding."""
     if is_polygons(segmentation):
         return coco_mask.merge(coco_mask.frPyObjects(parts_with_area(segmentation), height, width))
     if isinstance(segmentation["counts"], list):
@@ -97,14 +97,14 @@ def decode(encodings: list[dict], height: int, width: int) -> UInt8[Tensor, "G H
 
 
 def sample_cell_centers(masks: UInt8[Tensor, "G H W"]) -> Bool[Tensor, "G h w"]:
-    """The masks on the stride-4 grid: the pixel at each cell's center, no averaging (AdelaiDet)."""
+    """Sample masks on the stride-4 grid: the pixel at the center of each cell, no averaging (AdelaiDet)."""
     return masks[:, MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE].bool()
 
 
 def semantic_labels(masks: UInt8[Tensor, "G H W"], labels: Int64[Tensor, " G"]) -> Int64[Tensor, "i j"]:
-    """The class at the center of each cell of stride 8: that of the smallest mask there, or BACKGROUND (AdelaiDet).
+    """The class at the center of each stride-8 cell: that of the smallest mask there, or BACKGROUND (AdelaiDet).
 
-    Sizes are those of the full masks, so that an instance in front of another, or on it, is not hidden by it.
+    Size means the area of the full mask, so that a small instance on top of a large one stays visible.
     """
     middle = MASK_FEATURE_STRIDE // 2
     shown = masks[:, middle::MASK_FEATURE_STRIDE, middle::MASK_FEATURE_STRIDE].bool()

@@ -1,4 +1,4 @@
-"""A photo as its file holds it."""
+"""Read photos from their files, with or without EXIF orientation."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ TURNED_BY_90 = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def open_rgb(path: Path, width: int, height: int, *, upright: bool = False) -> Image.Image:
-    """The image of a file whose annotations say it is `width` x `height` pixels; gray and RGBA become RGB.
+    """Open an image, annotated as `width` x `height` pixels, as RGB; gray and RGBA are converted.
 
-    EXIF orientation is applied only where the annotated size asks for it: COCO's boxes refer to the stored pixels.
-    `upright`: wherever the file has one, as viewers do.
+    EXIF orientation is applied only if the annotated size requires it: COCO's boxes refer to the stored pixels.
+    With `upright` it is always applied, as viewers do.
 
     Raises:
-        ValueError: if the file is no image or of another size.
+        ValueError: if the file is not an image or has another size.
     """
     try:
         with Image.open(path) as image:
@@ -29,21 +29,21 @@ def open_rgb(path: Path, width: int, height: int, *, upright: bool = False) -> I
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height as viewers show the photo, without reading its pixels."""
+    """Width and height after EXIF orientation, without decoding the image."""
     width, height = image.size
     return (height, width) if orientation(image) in TURNED_BY_90 else (width, height)
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 (as stored) where the file has none, or Pillow applies it itself, as to TIFF."""
+    """EXIF orientation, 1 to 8; 1 (as stored) if the file has none, or for TIFF, where Pillow applies it itself."""
     found = image.getexif().get(ExifTags.Base.Orientation, 1)
     return found if found in range(1, 9) and image.format != "TIFF" else 1
 
 
 def is_turned_unseen(path: Path) -> bool:
-    """Whether viewers show a photo turned or mirrored although its size is the stored one: at 180 degrees, or a square.
+    """Whether viewers rotate or mirror a photo without changing its size: by 180 degrees, or a square one.
 
-    Its annotated size cannot tell what its boxes refer to. False for a file that is no image.
+    Then the annotated size does not show which orientation the boxes refer to. False if the file is not an image.
     """
     try:
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""Who has a mask: which training images are used, and which of their instances keep their mask."""
+"""Choose which training images are used, and which of their instances keep their mask."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -10,16 +10,16 @@ from core.datasets.annotation_file import ImageRecord
 
 
 def share_of_images(image_ids: Collection[int], ratio: float, seed: int) -> frozenset[int]:
-    """The share `ratio` of the images, drawn at random.
+    """Draw a share `ratio` of the images at random.
 
-    Subsets are nested: with one seed, a smaller ratio's images are among a larger ratio's. The order of `image_ids`
-    does not matter.
+    With the same seed, subsets are nested: the images of a smaller ratio are among those of a larger one. The order of
+    `image_ids` does not matter.
 
     Raises:
-        ValueError: if the ratio lies outside 0..1.
+        ValueError: if the ratio is outside 0..1.
     """
     if not 0 <= ratio <= 1:
-        raise ValueError(f"the share of images is {ratio}, expected one between 0 and 1")
+        raise ValueError(f"the share of images is {ratio}, expected a number between 0 and 1")
     shuffled = np.random.default_rng(seed).permutation(sorted(image_ids))
     return frozenset(int(image_id) for image_id in shuffled[: int(ratio * len(shuffled) + 0.5)])
 
@@ -27,25 +27,25 @@ def share_of_images(image_ids: Collection[int], ratio: float, seed: int) -> froz
 def supervise(
     records: Sequence[ImageRecord], categories: Sequence[str], supervision: SupervisionConfig, seed: int
 ) -> list[ImageRecord]:
-    """The images that are used, in their order, and of their segmentations those that are to be seen.
+    """The images that are used, in order, with only those segmentations that training may see.
 
-    A segmentation is kept in the images with masks, for the categories with masks; the others are dropped unread, so
-    that a box-only instance holds nothing but its box. Where boxes come first (`boxes_first`) these are the images of
-    the second phase: those with masks.
+    Segmentations are kept in the images with masks, for the classes with masks; the others are dropped unread, so that
+    a box-only instance has nothing but its box. With `boxes_first`, these are the images of the second phase: those
+    with masks.
 
     Raises:
-        ValueError: if `mask_categories` names a category that there is not, or if no image is left.
+        ValueError: if `mask_categories` names an unknown class, or no image is left.
     """
     unknown = [name for name in supervision.mask_categories or () if name not in categories]
     if unknown:
-        raise ValueError(f"supervision.mask_categories: no category {unknown}, expected some of {list(categories)}")
+        raise ValueError(f"supervision.mask_categories: unknown classes {unknown}, expected some of {list(categories)}")
     image_ids = [record.image_id for record in records]
     with_masks = share_of_images(image_ids, supervision.mask_ratio, seed)
     used = with_masks if supervision.boxes_first else share_of_images(image_ids, supervision.image_ratio, seed)
     if not used:
         field = "mask_ratio" if supervision.boxes_first else "image_ratio"
         share = getattr(supervision, field)
-        raise ValueError(f"supervision.{field} is {share:g}: not one of {len(records)} images, expected at least one")
+        raise ValueError(f"supervision.{field} is {share:g}: 0 of {len(records)} images, expected at least one")
     masked_labels = {
         label
         for label, name in enumerate(categories)
@@ -59,7 +59,7 @@ def supervise(
 
 
 def first_phase(supervision: SupervisionConfig) -> SupervisionConfig:
-    """What is seen while boxes come first: all images that are used, without masks."""
+    """The supervision of the first phase of `boxes_first`: all images that are used, without masks."""
     return supervision.model_copy(update={"mask_ratio": 0.0, "boxes_first": 0.0})
 
 

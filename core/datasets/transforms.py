@@ -1,7 +1,7 @@
-"""Random views of an image: resize, zoom, crop, flip, color jitter, as torchvision's transforms.v2 do them.
+"""Random views of an image: resize, zoom, crop, flip and color jitter with torchvision's transforms.v2.
 
-A view is drawn first, as numbers, and then applied to the image, its boxes and its masks alike. Which view an image
-gets is a function of (seed, epoch, index) alone: workers, batch size and a resume from a checkpoint change nothing.
+The parameters of a view are drawn first, then applied to the image, its boxes and its masks. They depend only on
+(seed, epoch, index): the number of workers, the batch size and resuming from a checkpoint change nothing.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from torchvision.transforms.v2 import functional as F
 
 @dataclass(frozen=True)
 class View:
-    """What is done to an image, in this order: resize, crop, flip, color factors."""
+    """Parameters of a transformation, in the order they are applied: resize, crop, flip, color factors."""
 
     resized: tuple[int, int]  # (height, width)
-    window: tuple[int, int, int, int]  # top, left, height, width within the resized image
+    window: tuple[int, int, int, int]  # crop: top, left, height, width within the resized image
     flipped: bool  # left to right
-    color_factors: tuple[float, float, float] | None  # brightness, contrast, saturation; 1 leaves them
+    color_factors: tuple[float, float, float] | None  # brightness, contrast, saturation; 1: unchanged
 
     @property
     def size(self) -> tuple[int, int]:
@@ -29,9 +29,9 @@ class View:
 
 
 def resized_shape(height: int, width: int, short_side: int, long_side_max: int) -> tuple[int, int]:
-    """Height and width once the short side is `short_side`, or the long side `long_side_max` where it would exceed it.
+    """Height and width after resizing the short side to `short_side`, with the long side at most `long_side_max`.
 
-    Rounding is that of detectron2's ResizeShortestEdge, to the pixel: it scales twice where the limit binds.
+    Rounds exactly as detectron2's ResizeShortestEdge, which scales twice if the long side exceeds the limit.
     """
     scale = short_side / min(height, width)
     sides = (short_side, scale * width) if height < width else (scale * height, short_side)
@@ -42,7 +42,7 @@ def resized_shape(height: int, width: int, short_side: int, long_side_max: int) 
 
 
 def fixed_view(height: int, width: int, epoch: int, index: int, *, short_side: int, long_side_max: int) -> View:
-    """The view for evaluation: resized, nothing else, in every epoch and whichever image it is."""
+    """The view for evaluation: only resized; independent of `epoch` and `index`."""
     resized = resized_shape(height, width, short_side, long_side_max)
     return View(resized, (0, 0, *resized), flipped=False, color_factors=None)
 
@@ -60,10 +60,10 @@ def random_view(
     scale_range: tuple[float, float] | None,
     seed: int,
 ) -> View:
-    """The view of image `index` in `epoch`.
+    """Draw the view of image `index` in `epoch`.
 
-    The zoom draws a factor uniformly from `scale_range`. A larger image is cropped, at a random place, to the size it
-    has without zoom; a smaller one stays as it is, for batches are padded anyway.
+    The zoom factor is uniform in `scale_range`. An enlarged image is cropped at a random position to its size without
+    zoom; a smaller one is kept as it is, since batches are padded anyway.
     """
     rng = np.random.default_rng([seed, epoch, index])
     base = resized_shape(height, width, int(rng.choice(short_sides)), long_side_max)
@@ -77,9 +77,9 @@ def random_view(
 
 
 def apply_view(item, view: View):
-    """The view of an image (PIL), of boxes (`tv_tensors.BoundingBoxes`, clipped) or of masks (plain `G H W` tensor).
+    """Apply a view to an image (PIL), boxes (`tv_tensors.BoundingBoxes`, clipped) or masks (plain `G H W` tensor).
 
-    Images are interpolated bilinearly by PIL, as in detectron2; masks take the nearest pixel.
+    Images are interpolated bilinearly by PIL, as in detectron2; masks use the nearest pixel.
     """
     is_mask = isinstance(item, torch.Tensor) and not isinstance(item, tv_tensors.TVTensor)
     interpolation = InterpolationMode.NEAREST_EXACT if is_mask else InterpolationMode.BILINEAR
@@ -99,9 +99,9 @@ def apply_color(image: Image.Image, view: View) -> Image.Image:
 
 
 def apply_to_polygons(polygons: list[list[float | int]], view: View, canvas_size: tuple[int, int]) -> list[list[float]]:
-    """The view of polygons, not clipped; `canvas_size` is the file's (height, width).
+    """Apply a view to polygons, without clipping; `canvas_size` is the (height, width) of the file.
 
-    A vertex travels as a box without extent: v2's key points are pixel indices, which flip to W - 1 - x, while
+    Vertices are transformed as boxes without extent: v2's key points are pixel indices, which flip to W - 1 - x, but
     coordinates flip to W - x.
     """
     vertices = torch.tensor(np.concatenate(polygons), dtype=torch.float64).reshape(-1, 2)
@@ -114,7 +114,7 @@ def apply_to_polygons(polygons: list[list[float | int]], view: View, canvas_size
 
 
 def bottom_rows(view: View, rows: int, height: int) -> int:
-    """How many rows at the bottom of the view show the lowest `rows` rows of a file of `height` rows."""
+    """Number of rows at the bottom of the view that show the lowest `rows` rows of a file of `height` rows."""
     cropped = view.resized[0] - view.window[0] - view.window[2]
     return max(int(rows * view.resized[0] / height) - cropped, 0)
 

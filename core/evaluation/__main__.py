@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 
 from core.checkpoints.network import load_network
-from core.compute.command import run_command
-from core.compute.workers import Workers
+from core.compute.compute import Compute
+from core.compute.workers import Workers, run_with_workers
 from core.config import Config
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
@@ -26,7 +26,7 @@ TEST_DEV_SET = "test-dev2017"  # as COCO's evaluation server calls it
 
 
 def read_config(options: argparse.Namespace) -> Config:
-    """The recipe's settings, changed by the command line.
+    """The settings of the recipe with the changes from the command line.
 
     Raises:
         ValueError: for an unknown recipe or setting, or a change that is not NAME=VALUE; names it.
@@ -38,10 +38,10 @@ def read_config(options: argparse.Namespace) -> Config:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise a ValueError for options that do not fit together or ask for what there is not."""
+    """Raise a ValueError for options that are invalid or do not fit together."""
     check_submission_name(submission_name(options))
     if options.split == "test-dev" and not options.output:
-        raise ValueError("--split test-dev: COCO keeps its annotations, expected --output DIR for the server's files")
+        raise ValueError("--split test-dev: its annotations are not public, expected --output DIR for its files")
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit is {options.limit}, expected at least 1")
 
@@ -51,27 +51,27 @@ def submission_name(options: argparse.Namespace) -> str:
 
 
 def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
-    """Do what the command line asks for, and print the report.
+    """Run the evaluation and print the report.
 
     Raises:
-        ValueError: for settings, data or a checkpoint that do not fit together, before the network runs.
+        ValueError: if settings, data and checkpoint do not fit together; before the network runs.
     """
     check_options(options)
     config = read_config(options)
-    dataset = load_evaluation_set(config.data, options.split, annotations=options.annotations, images=options.images)
+    dataset, file = load_evaluation_set(
+        config.data, options.split, annotations=options.annotations, images=options.images
+    )
     model = load_network(options.checkpoint, config.model, dataset.categories, device=device)
     if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)  # now: not to fail after hours
-    settings = {
-        "device": device, "precision": config.training.precision, "workers": workers,
-        "loader_processes": options.loader_processes, "limit": options.limit, "progress": workers.writes,
-    }  # fmt: skip
+        options.output.mkdir(parents=True, exist_ok=True)  # now, so as not to fail after hours
+    compute = Compute(device, workers, options.loader_processes, progress=workers.writes)
+    shared = {"precision": config.training.precision, "limit": options.limit}
     tables = []
     started = time.perf_counter()
     if options.split == "test-dev":
-        box_results, mask_results = detect_images(model, dataset, config.inference, **settings)
+        box_results, mask_results = detect_images(model, dataset, config.inference, compute, **shared)
     else:
-        evaluation = evaluate(model, dataset, config.inference, **settings)
+        evaluation = evaluate(model, dataset, file, config.inference, compute, **shared)
         box_results, mask_results = evaluation.box_results, evaluation.mask_results
         tables.append(metrics_table(evaluation.metrics, evaluation.recalls))
         if options.per_class:
@@ -87,8 +87,8 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
 
 
 def write_kind(kind: Literal["bbox", "segm"], results: list[dict[str, Any]], options: argparse.Namespace) -> Path:
-    """Write the results of one kind as the options ask for; the path of the file."""
-    if options.split == "test-dev":  # the server has a page for each kind, and one file name for both
+    """Write the results of one kind as the options specify; returns the path of the file."""
+    if options.split == "test-dev":  # the server has one page per kind, and the same file name for both
         folder = options.output / kind
         folder.mkdir(exist_ok=True)
         return write_submission(results, folder, TEST_DEV_SET, submission_name(options))
@@ -104,26 +104,30 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "Under torchrun every worker takes a share of the images.",
     )
     add = parser.add_argument
-    add("--recipe", required=True, help="name of a file in experiments/recipes: the network, image sizes, thresholds")
+    add("--recipe", required=True, help="name of a file in experiments/recipes: network, image sizes, thresholds")
     add("--checkpoint", required=True, type=Path, help="checkpoint.pt of ours, or a file that AdelaiDet released")
-    add("--data-root", help="folder of the data; default: data.root of the recipe")
+    add("--data-root", help="folder of the data set (default: data.root of the recipe)")
     add("--split", choices=("val", "test-dev"), default="val", help="test-dev: write the evaluation server's files")
-    add("--annotations", type=Path, help="COCO file in place of the recipe's")
-    add("--images", type=Path, help="folder of its images, in place of the recipe's")
+    add("--annotations", type=Path, help="COCO file to use instead of the recipe's")
+    add("--images", type=Path, help="image folder to use instead of the recipe's")
     add("--output", type=Path, help="folder for bbox.json and segm.json, or bbox/*.zip and segm/*.zip for test-dev")
-    add("--name", help="name of the method in the files for the server; default: the recipe's, with hyphens")
-    add("--per-class", action="store_true", help="print the AP of each class, too")
-    add("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="change a setting, repeatable")
-    add("--batch-size", type=int, help="images at a time; AdelaiDet's 1 alone pads no image for the sake of another")
-    add("--loader-processes", type=int, default=2, help="that read images; default: %(default)s")
-    add("--limit", type=int, metavar="N", help="the first N images only, to try things out")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: cuda where there is one")
+    add("--name", help="name of the method in the server's files (default: the recipe, with hyphens)")
+    add("--per-class", action="store_true", help="also print the AP of each class")
+    add("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="override a setting")
+    add("--batch-size", type=int, help="images per batch; only 1, as in AdelaiDet, avoids padding to other images")
+    add("--loader-processes", type=int, default=2, help="image loading processes (default: %(default)s)")
+    add("--limit", type=int, metavar="N", help="evaluate only the first N images")
+    add(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="cpu, cuda or cuda:N (default: %(default)s)",
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
-    return run_command(partial(run, options), options.device)
+    return run_with_workers(partial(run, options), options.device)
 
 
 if __name__ == "__main__":

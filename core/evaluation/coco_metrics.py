@@ -1,11 +1,10 @@
-"""Box and mask AP and AR of detections by pycocotools, and how much the masks look like filled boxes."""
+"""Box and mask AP and AR of detections with pycocotools, and how closely masks resemble filled boxes."""
 
 import contextlib
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,18 +12,17 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from core.datasets.annotation_file import read_truth
 from core.datasets.masks import has_area, is_polygons, parts_with_area
 
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
-AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")  # they follow those; AR1: with one detection an image
+AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")  # after those; AR1: one detection per image
 METRICS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AP_KEYS) + ("mask_to_box_area",)
 RECALLS = tuple(f"{kind}_{key}" for kind in ("mask", "box") for key in AR_KEYS)
 
 
 @dataclass(frozen=True)
 class CocoScores:
-    """All in percent but `mask_to_box_area`; NaN where there is nothing to find."""
+    """All in percent except `mask_to_box_area`; NaN if there is nothing to find."""
 
     metrics: dict[str, float]  # the keys METRICS
     recalls: dict[str, float]  # the keys RECALLS
@@ -33,35 +31,34 @@ class CocoScores:
 
 
 def coco_metrics(
-    annotations: Path | dict[str, Any],
+    content: dict[str, Any],
     box_results: list[dict],
     mask_results: list[dict],
     *,
     image_ids: Sequence[int] | None = None,
     category_ids: Sequence[int] | None = None,
 ) -> CocoScores:
-    """Compute the numbers named in METRICS and in RECALLS, and AP by category.
+    """Compute METRICS, RECALLS, and AP by category.
 
-    `annotations` is a COCO file or its content (see `read_truth`); `image_ids` and `category_ids` restrict it
-    (default: all). Entry i of both results, in COCO's results format, is one detection. At most 100 detections of a
-    class count in an image.
+    `content` is the content of an annotation file (see `AnnotationFile.check_for_evaluation`); `image_ids` and
+    `category_ids` restrict it (default: all). Results are in COCO's results format; entry i of both is one detection.
+    At most 100 detections per class and image count.
 
-    AP and AR are NaN where there is no annotation to find: all of those of masks in a file without masks.
-    `mask_to_box_area` is the mean of mask area / box area over the detections that find an annotation (same class, box
-    IoU at least 0.5, one detection per annotation): 1 where masks fill their boxes, above 1 where they spill out of
-    them. It needs no annotated mask and no score threshold, and is NaN where nothing is found.
+    AP and AR are NaN if there is no annotation to find, as for masks in a file without masks. `mask_to_box_area` is
+    the mean of mask area / box area over the detections that match an annotation (same class, box IoU at least 0.5,
+    one detection per annotation): 1 if masks fill their boxes, above 1 if they extend beyond them. It needs no
+    annotated mask and no score threshold, and is NaN if nothing matches.
 
-    AP and AR are those of pycocotools wherever its file format is complete. Where it is not: a missing `area` is that
-    of the box; in a file with masks, an annotation without one is a crowd region to mask AP, so that detections on it
-    count neither way; polygons of fewer than three vertices are no mask, alone or as parts of one; annotation ids may
-    repeat or be 0 (which pycocotools reads as "not found").
+    AP and AR equal those of pycocotools if the file is complete. If not: a missing `area` is that of the box; in a
+    file with masks, an annotation without one is a crowd region for mask AP, so that detections on it are ignored;
+    polygons of fewer than three vertices are dropped, alone or as parts of a mask; annotation ids may repeat or be 0
+    (which pycocotools reads as "not found").
     """
-    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
     boxes = _run(content, box_results, "bbox", image_ids, category_ids)
     statistics = _statistics(boxes, "box")
     box_per_category = _per_category(boxes)
     per_category = dict.fromkeys(box_per_category, math.nan)
-    if any(_has_mask(annotation) for annotation in content["annotations"]):
+    if any(has_area(annotation.get("segmentation")) for annotation in content["annotations"]):
         masks = _run(content, mask_results, "segm", image_ids, category_ids)
         statistics |= _statistics(masks, "mask")
         per_category = _per_category(masks)
@@ -75,19 +72,18 @@ def coco_metrics(
 
 
 def found_annotations(
-    annotations: Path | dict[str, Any],
+    content: dict[str, Any],
     mask_results: list[dict],
     *,
     image_ids: Sequence[int] | None = None,
     category_ids: Sequence[int] | None = None,
 ) -> dict[int, float | None]:
-    """Score of the detection that finds each annotated mask, None where none does, by place in the file (from 0).
+    """Score of the detection that matches each annotated mask, None if none does, by index in the file (from 0).
 
-    Found means as for mask AP50: same class, mask IoU at least 0.5, one detection an annotation. Detections choose in
-    the order of their scores, so what is found at a score of at least t is what would be found without the others.
-    Crowd regions and annotations without a mask are left out. Arguments as of `coco_metrics`.
+    Matching is as for mask AP50: same class, mask IoU at least 0.5, one detection per annotation. Detections are
+    matched in the order of their scores, so those below a score threshold never affect the matches above it. Crowd
+    regions and annotations without a mask are left out. Arguments as in `coco_metrics`.
     """
-    content = read_truth(annotations) if isinstance(annotations, Path) else annotations
     run = _run(content, mask_results, "segm", image_ids, category_ids)
     found: dict[int, float | None] = {}
     for of_image in run.evalImgs:  # one per category, size range and image
@@ -108,7 +104,7 @@ def _run(
     image_ids: Sequence[int] | None,
     category_ids: Sequence[int] | None,
 ) -> COCOeval:
-    """Evaluated, accumulated and summarized COCOeval; what pycocotools prints is dropped."""
+    """Run COCOeval: evaluate, accumulate and summarize; its printed output is dropped."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
@@ -119,7 +115,7 @@ def _run(
         }
         truth.createIndex()
         if results:
-            found = truth.loadRes([dict(result) for result in results])  # it writes into the results
+            found = truth.loadRes([dict(result) for result in results])  # loadRes modifies the results
         else:
             found = COCO()
             found.dataset = {**content, "annotations": []}
@@ -136,20 +132,15 @@ def _run(
 
 
 def _complete(annotation: dict[str, Any], annotation_id: int, kind: Literal["bbox", "segm"]) -> dict[str, Any]:
-    """A copy of the annotation with all that pycocotools reads."""
+    """A copy of the annotation with all keys that pycocotools reads."""
     x, y, width, height = annotation["bbox"]
     complete = {"area": width * height, "iscrowd": 0} | annotation | {"id": annotation_id}
-    if kind == "segm" and not _has_mask(annotation):
+    if kind == "segm" and not has_area(annotation.get("segmentation")):
         outline = [x, y, x + width, y, x + width, y + height, x, y + height]
         complete |= {"segmentation": [outline], "iscrowd": 1}
     elif kind == "segm" and is_polygons(annotation["segmentation"]):
         complete["segmentation"] = parts_with_area(annotation["segmentation"])
     return complete
-
-
-def _has_mask(annotation: dict[str, Any]) -> bool:
-    segmentation = annotation.get("segmentation")
-    return bool(segmentation) and has_area(segmentation)
 
 
 def _statistics(run: COCOeval, prefix: str) -> dict[str, float]:
@@ -163,7 +154,7 @@ def _per_category(run: COCOeval) -> dict[int, float]:
 
 
 def _percent(value: float) -> float:
-    """pycocotools gives -1 where there is nothing to find."""
+    """In percent; NaN for -1, pycocotools' value if there is nothing to find."""
     return 100 * float(value) if value >= 0 else math.nan
 
 
@@ -176,7 +167,7 @@ def _mask_to_box_area(boxes: COCOeval, box_results: list[dict], mask_results: li
         found += [of_image["dtIds"][i] - 1 for i in np.flatnonzero(matched)]  # results are numbered from 1
     if not found:
         return math.nan
-    # One mask a call: pycocotools 2.0 with NumPy 2 fails on lists of more than 255.
+    # One mask per call: pycocotools 2.0 with NumPy 2 fails on lists of more than 255.
     mask_areas = np.array([coco_mask.area(mask_results[i]["segmentation"]) for i in found], dtype=np.float64)
     box_areas = np.array([box_results[i]["bbox"][2] * box_results[i]["bbox"][3] for i in found])
     return float(np.mean(mask_areas / box_areas))

@@ -1,4 +1,4 @@
-"""Detection on a whole data set: every image through the network, shared among workers, in COCO's results format."""
+"""Detection on a whole data set, shared among workers, with results in COCO's format."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from core.compute.compute import Compute
 from core.compute.precision import autocast
-from core.compute.workers import ALONE, Workers
 from core.config import InferenceConfig
 from core.config.values import Precision
 from core.datasets.batch import collate
@@ -22,27 +22,24 @@ def detect_images(
     model: nn.Module,
     dataset: CocoDataset,
     inference: InferenceConfig,
+    compute: Compute,
     *,
-    device: torch.device | str,
     precision: Precision = "float32",
-    workers: Workers = ALONE,
-    loader_processes: int = 0,
     limit: int | None = None,
-    progress: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Box results and mask results of every image of the data set, of the first `limit` if that is given.
+    """Box results and mask results of all images of the data set, or of the first `limit`.
 
-    Runs in eval mode and puts every module back into the mode it came in. The network computes in
-    `network_precision`; scores, NMS and masks are float32 either way. Each of the `workers` takes a share of the images
-    and gets the results of all. `loader_processes` read images; 0: this one.
+    Runs in eval mode and restores the mode of every module. The network runs in its `network_precision`; scores, NMS
+    and masks are always float32. Each worker processes a share of the images and returns the results of all.
     """
+    workers = compute.workers
     loader = DataLoader(
         dataset,
         sampler=range(len(dataset))[:limit][workers.rank :: workers.count],
         batch_size=inference.batch_size,
         collate_fn=collate,
-        num_workers=loader_processes,
-        generator=torch.Generator(),  # else each pass would draw a number from the global generator
+        num_workers=compute.loader_processes,
+        generator=torch.Generator(),  # else each pass would draw from the global generator
     )
     thresholds = inference.model_dump(exclude={"batch_size"})
     results_of: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}  # by image id
@@ -50,9 +47,9 @@ def detect_images(
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in tqdm(loader, desc="evaluate", leave=False, disable=not progress):
-                with autocast(precision, device):
-                    detections = detect(model, batch.to(device), **thresholds)
+            for batch in tqdm(loader, desc="evaluate", leave=False, disable=not compute.progress):
+                with autocast(precision, compute.device):
+                    detections = detect(model, batch.to(compute.device), **thresholds)
                 for image_id, found in zip(batch.image_ids, detections, strict=True):
                     results_of[image_id] = coco_results(found, image_id, dataset.category_ids)
     finally:

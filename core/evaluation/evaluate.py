@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from core.compute.workers import ALONE, Workers
+from core.compute.compute import Compute
 from core.config import InferenceConfig
 from core.config.values import Precision
-from core.datasets.annotation_file import read_truth
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset
 from core.evaluation.coco_metrics import coco_metrics
 from core.evaluation.detection import detect_images
@@ -17,10 +16,10 @@ from core.evaluation.detection import detect_images
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one model on one data set, and the detections they were computed from.
+    """Metrics of a model on a data set, and the detections they were computed from.
 
-    Entry i of both results is one detection. They are two lists because pycocotools takes the area of a result that
-    has a box from the box: masks would be sorted into small, medium and large by their boxes.
+    Entry i of both results is one detection. There are two lists because pycocotools uses the box area for any result
+    with a box, and would then assign masks to small, medium and large by their boxes.
     """
 
     metrics: dict[str, float]  # the keys METRICS of coco_metrics; AP in percent, NaN: nothing to find
@@ -34,30 +33,27 @@ class Evaluation:
 def evaluate(
     model: nn.Module,
     dataset: CocoDataset,
+    file: AnnotationFile,
     inference: InferenceConfig,
+    compute: Compute,
     *,
-    device: torch.device | str,
     precision: Precision = "float32",
-    workers: Workers = ALONE,
-    loader_processes: int = 0,
     limit: int | None = None,
-    progress: bool = False,
 ) -> Evaluation:
-    """Detect on every image of the data set and compare with its annotation file.
+    """Run detection on all images of the data set and evaluate against its annotation file.
 
-    Arguments as of `detect_images`, of which it gives every one of the `workers` the evaluation of all images.
+    Other arguments as in `detect_images`; each worker returns the evaluation of all images.
 
     Raises:
-        ValueError: before the network runs, for annotations that pycocotools cannot read (see `read_truth`).
+        ValueError: before the network runs, if the data set was read from another file, or pycocotools cannot read
+            some annotations (`AnnotationFile.check_for_evaluation`).
     """
-    truth = read_truth(dataset.annotation_path)
-    box_results, mask_results = detect_images(
-        model, dataset, inference,
-        device=device, precision=precision, workers=workers, loader_processes=loader_processes, limit=limit,
-        progress=progress,
-    )  # fmt: skip
+    if dataset.annotation_path != file.path:
+        raise ValueError(f"the data set was read from {dataset.annotation_path}, expected {file.path}")
+    file.check_for_evaluation()
+    box_results, mask_results = detect_images(model, dataset, inference, compute, precision=precision, limit=limit)
     scores = coco_metrics(
-        truth,
+        file.content,
         box_results,
         mask_results,
         image_ids=dataset.image_ids[:limit],

@@ -1,4 +1,4 @@
-"""From raw predictions to final detections: score threshold, NMS, boxes and masks in the frame of the image file."""
+"""Convert raw predictions to detections: score threshold, NMS, boxes and masks in the frame of the image file."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,19 @@ from torchvision.ops import batched_nms
 from core.geometry import aligned_upsample, boxes_from_ltrb
 from core.structures import MASK_STRIDE, Batch, Detections, Predictions, Regions
 
-# Pixels of the enlarged masks held at a time: float maps of 2 MB stay in a CPU's cache, which is faster than one pass
-# over all masks, and the memory that a large image takes does not grow with its detections.
+# Pixels of enlarged masks in memory at a time: float maps of 2 MB fit into a CPU's cache, which is faster than one pass
+# over all masks, and memory for a large image does not grow with the number of detections.
 PIXEL_BUDGET = 2**19
 
 
 @dataclass(frozen=True)
 class Survivors:
-    """Detections of one image that outlive NMS, best first, before they get a mask."""
+    """Detections of one image after NMS, best first, without masks."""
 
     location_index: Int64[Tensor, " N"]
     labels: Int64[Tensor, " N"]
     scores: Float[Tensor, " N"]  # sqrt(class probability * centerness)
-    boxes: Float[Tensor, "N 4"]  # xyxy, input pixels, not clipped: they may leave the image
+    boxes: Float[Tensor, "N 4"]  # xyxy, input pixels, not clipped: may extend past the image
 
     def __getitem__(self, kept: Int64[Tensor, " M"] | Bool[Tensor, " N"]) -> "Survivors":
         return Survivors(self.location_index[kept], self.labels[kept], self.scores[kept], self.boxes[kept])
@@ -40,13 +40,13 @@ def select_detections(
     nms_threshold: float,
     max_detections: int,
 ) -> Survivors:
-    """Choose the (location, class) pairs of one image that become detections.
+    """Select the (location, class) pairs of one image that become detections.
 
-    FCOS (arXiv:1904.01355) as AdelaiDet runs it: class probability times centerness above `score_threshold`, the best
-    `max_candidates` pairs of each level, NMS within each class on the unclipped boxes, the best `max_detections`.
-    One location may answer for several classes.
+    FCOS (arXiv:1904.01355) as in AdelaiDet: class probability * centerness above `score_threshold`, the best
+    `max_candidates` pairs of each level, NMS per class on unclipped boxes, the best `max_detections`. One location may
+    give detections of several classes.
 
-    Detections that tie with the last kept score are kept too, so there may be more than `max_detections`.
+    Detections that tie with the last one kept are kept too, so there may be more than `max_detections`.
     """
     centerness = predictions.centerness_logits[image_index].float().sigmoid()
     quality = predictions.class_logits[image_index].float().sigmoid() * centerness[:, None]  # P K
@@ -68,7 +68,7 @@ def select_detections(
 def _best_of_each_level(
     quality: Float[Tensor, " N"], level_index: Int64[Tensor, " N"], count: int
 ) -> Int64[Tensor, " M"]:
-    """Indices of the `count` best candidates of each level, in the order of the candidates within a full level."""
+    """Indices of the `count` best candidates of each level; a level that has no more keeps them in order."""
     if len(quality) <= count:
         return torch.arange(len(quality), device=quality.device)
     kept = []
@@ -83,7 +83,7 @@ def _best_of_each_level(
 def rescale_boxes(
     boxes: Float[Tensor, "N 4"], image_size: tuple[int, int], original_size: tuple[int, int]
 ) -> Float[Tensor, "N 4"]:
-    """Boxes of the input image in the frame of its file, clipped to the file; sizes are (height, width)."""
+    """Rescale boxes from the input image to the image file and clip them to it; sizes are (height, width)."""
     scale_y, scale_x = (original / resized for original, resized in zip(original_size, image_size, strict=True))
     height, width = original_size
     boxes = boxes * boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
@@ -99,8 +99,8 @@ def paste_masks(
 ) -> list[dict]:
     """Enlarge masks from the grid of the padded input image to the image file, as COCO run-length encodings.
 
-    CondInst (arXiv:2003.05664) as AdelaiDet runs it: the probabilities, not the logits, are upsampled by 4, cut to
-    the unpadded image, resized to the file and compared with 0.5. A mask is not cut to its box.
+    CondInst (arXiv:2003.05664) as in AdelaiDet: probabilities, not logits, are upsampled by 4, cropped to the unpadded
+    image, resized to the file and thresholded at 0.5. Masks are not cropped to their boxes.
 
     `image_size` and `original_size` are (height, width) of the unpadded input image and of the file. About
     `pixel_budget` pixels are enlarged at a time, at least one mask; the result does not depend on it.
@@ -126,11 +126,11 @@ def paste_region_masks(
     *,
     pixel_budget: int = PIXEL_BUDGET,
 ) -> list[dict]:
-    """Put masks that fill boxes of the image file into it, as COCO run-length encodings.
+    """Paste masks that are relative to boxes into the image file, as COCO run-length encodings.
 
-    Each box is divided into m x m equal cells. Probabilities are interpolated between the middles of the cells, fall
-    to 0 beyond the outer cells (half of it at the side of the box) and are compared with 0.5 in the middle of each
-    pixel. `original_size` is the file's (height, width); memory is bounded as in `paste_masks`.
+    Each box is divided into m x m equal cells. Probabilities are interpolated between cell centers, fall to 0 outside
+    the outer cells (half of it at the side of the box) and are thresholded at 0.5 at pixel centers. `original_size` is
+    the (height, width) of the file; memory is bounded as in `paste_masks`.
     """
     height, width = original_size
     cells = probabilities.shape[-1]
@@ -147,18 +147,18 @@ def paste_region_masks(
 def _cell_weights(
     start: Float[Tensor, " N"], end: Float[Tensor, " N"], cells: int, pixels: int
 ) -> Float[Tensor, "N pixels cells"]:
-    """What each cell of an axis from `start` to `end` adds to each pixel by linear interpolation."""
+    """Weight of each cell for each pixel in linear interpolation along an axis with cells from `start` to `end`."""
     middles = torch.arange(pixels, device=start.device) + 0.5
-    position = (middles - start[:, None]) / (end - start)[:, None] * cells - 0.5  # in cells, 0: middle of the first
+    position = (middles - start[:, None]) / (end - start)[:, None] * cells - 0.5  # in cells, 0: center of the first
     distance = (position[:, :, None] - torch.arange(cells, device=start.device)).abs()
     return (1 - distance).clamp(min=0)
 
 
 def encode_masks(masks: Bool[Tensor, "N H W"]) -> list[dict]:
-    """COCO run-length encodings (`size` (H, W), `counts` bytes) of masks in the frame of the image file."""
+    """Encode masks in the frame of the image file as COCO run-length encodings (`size` (H, W), `counts` bytes)."""
     if masks.numel() == 0:
         return []
-    # pycocotools reads columns first: an (H, W, N) array in Fortran order is N W H in memory.
+    # pycocotools is column-major: an (H, W, N) array in Fortran order is N W H in memory.
     columns_first = masks.transpose(1, 2).contiguous().cpu().numpy().view(np.uint8)
     return coco_mask.encode(columns_first.T)
 
@@ -172,12 +172,12 @@ def detect(
     nms_threshold: float,
     max_detections: int,
 ) -> list[Detections]:
-    """Detect the instances of each image of a batch, best first, in the frame of its file and on the CPU.
+    """Detect the instances of each image of a batch: best first, in the frame of the image file, on the CPU.
 
-    `model` is a `CondInst` or a `MaskRcnn`, or any module with the forward and `predict_masks` of either. Of Mask
-    R-CNN's regions, which come with thresholds of their own, only `max_detections` applies.
-    Detections whose box vanishes when it is clipped to the file are dropped. A mask may be empty.
-    The caller chooses the model's mode and whether gradients are recorded (`evaluate` does both).
+    `model` is a `CondInst` or a `MaskRcnn`, or any module with the forward and `predict_masks` of either. Mask R-CNN
+    has its own thresholds, so that only `max_detections` applies to its regions.
+    Detections whose box is empty after clipping to the file are dropped. A mask may be empty.
+    The caller sets the mode of the model and disables gradients (`evaluate` does both).
     """
     predictions = model(batch.images, batch.image_sizes)
     detections = []
@@ -217,7 +217,7 @@ def _finish_regions(
     original_size: tuple[int, int],
     max_detections: int,
 ) -> Detections:
-    """Detections of one image from the best of its regions, whose masks are predicted here."""
+    """Detections of one image from its best regions, whose masks are predicted here."""
     boxes, scores, labels = (
         values[image_index][:max_detections] for values in (regions.boxes, regions.scores, regions.labels)
     )

@@ -1,4 +1,4 @@
-"""Detections and metrics as files: COCO's results format, and the archive that COCO's evaluation server takes."""
+"""Write detections and metrics to files: COCO's results format, and archives for COCO's evaluation server."""
 
 import json
 import re
@@ -17,7 +17,7 @@ def write_results(results: list[dict[str, Any]], path: Path) -> None:
 
 
 def write_metrics(metrics: dict[str, float], per_class: dict[str, float], path: Path) -> None:
-    """Write metrics and mask AP by class as JSON; what is NaN, nothing to find, becomes null."""
+    """Write metrics and mask AP by class as JSON; NaN (nothing to find) becomes null."""
     named = {"metrics": metrics, "per_class": per_class}
     content = {part: {k: None if v != v else v for k, v in values.items()} for part, values in named.items()}
     with replaced(path) as partial, partial.open("w") as file:
@@ -27,10 +27,10 @@ def write_metrics(metrics: dict[str, float], per_class: dict[str, float], path: 
 def write_submission(results: list[dict[str, Any]], folder: Path, test_set: str, name: str) -> Path:
     """Write box results or mask results for COCO's evaluation server: a JSON file in a zip of the same name.
 
-    The server asks for `detections_[testset]_[algorithm]_results`, whichever of the two kinds it is. Returns the path.
+    The server expects the name `detections_[testset]_[algorithm]_results` for both kinds. Returns the path.
 
     Raises:
-        ValueError: if `name`, the algorithm, holds anything but letters, digits and hyphens.
+        ValueError: if `name`, the algorithm, has characters other than letters, digits and hyphens.
     """
     check_submission_name(name)
     stem = f"detections_{test_set}_{name}_results"
@@ -46,13 +46,13 @@ def write_submission(results: list[dict[str, Any]], folder: Path, test_set: str,
 
 
 def check_submission_name(name: str) -> None:
-    """Raise a ValueError for the name of an algorithm that could be misread between the underscores around it."""
+    """Raise a ValueError if the name of the algorithm is ambiguous between the underscores around it."""
     if not re.fullmatch(r"[A-Za-z0-9-]+", name):
         raise ValueError(f"name of the submission is {name!r}, expected letters, digits and hyphens")
 
 
 def _write_json(results: list[dict[str, Any]], file: TextIOBase) -> None:
-    """A list, one result a line: the text of a large test set is never held as a whole."""
+    """Write a list, one result per line, without building the text of a large test set in memory."""
     file.write("[")
     for index, result in enumerate(results):
         file.write((",\n" if index else "\n") + json.dumps(result))

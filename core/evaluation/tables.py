@@ -1,11 +1,11 @@
-"""COCO's twelve numbers as text, in the order in which pycocotools prints them."""
+"""COCO's twelve metrics as text, in the order of pycocotools."""
 
 import math
 from collections.abc import Mapping
 
 from core.evaluation.coco_metrics import AP_KEYS, AR_KEYS
 
-MEANINGS = {  # what pycocotools prints beside each: IoU, area of the objects, detections of an image
+MEANINGS = {  # as pycocotools prints them: IoU, object area, detections per image
     "AP": "IoU 0.50:0.95   all objects    100 detections",
     "AP50": "IoU 0.50        all objects    100 detections",
     "AP75": "IoU 0.75        all objects    100 detections",
@@ -22,7 +22,7 @@ MEANINGS = {  # what pycocotools prints beside each: IoU, area of the objects, d
 
 
 def metrics_table(metrics: Mapping[str, float], recalls: Mapping[str, float]) -> str:
-    """Average precision and recall of boxes and masks in percent, a number a line; a dash: nothing to find.
+    """Average precision and recall of boxes and masks in percent, one metric per line; a dash means nothing to find.
 
     `metrics` and `recalls` are those of `CocoScores`.
     """
@@ -35,7 +35,7 @@ def metrics_table(metrics: Mapping[str, float], recalls: Mapping[str, float]) ->
 
 
 def class_table(box_ap: Mapping[str, float], mask_ap: Mapping[str, float]) -> str:
-    """AP of each class in percent, in the order of the classes; a dash: nothing to find."""
+    """AP of each class in percent, in the order of the classes; a dash means nothing to find."""
     width = max(len("AP by class"), *(len(name) for name in box_ap)) + 2
     rows = [f"{name:<{width}}{_cell(box_ap[name])}{_cell(mask_ap[name])}" for name in box_ap]
     return "\n".join([f"{'AP by class':<{width}}{'boxes':>8}{'masks':>8}", *rows])

@@ -1,8 +1,9 @@
-"""Files of tensors from elsewhere, read without running anything that stands in them.
+"""Read files of tensors from untrusted sources without running code from them.
 
-A pickle may name any function and have it called. Torch files are read with torch's own list of harmless names. In
-pickles of numpy arrays (detectron2's and Caffe2's `.pkl`) the few names that arrays need stand for `PickledNumbers` and
-`PickledArray`, which only keep what is said of an array. Numpy's own would believe it, and take bytes for pointers.
+A pickle may name any function and have it called. Torch files are read with torch's own list of safe names. In pickles
+of numpy arrays (detectron2's and Caffe2's `.pkl`), the few names that arrays need are replaced by `PickledNumbers` and
+`PickledArray`, which only store the description of an array. Numpy's own classes would trust it, and could interpret
+bytes as pointers.
 """
 
 import math
@@ -18,31 +19,31 @@ from torch import Tensor
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 spell bytes; any other codec is refused."""
+    """Pickles of protocol 2 encode bytes this way; other codecs are rejected."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"encoding is {encoding!r}, expected 'latin1'")
     return text.encode("latin1")
 
 
 class PickledNumbers:
-    """In the place of `numpy.dtype`: integers, floats and truth values of up to 8 bytes, and nothing else."""
+    """Replaces `numpy.dtype`: only integers, floats and booleans of up to 8 bytes."""
 
     def __new__(cls, name: str, *_: Any) -> "PickledNumbers":
         if not re.fullmatch(r"[<>|=]?[biuf][1248]", name):
-            raise pickle.UnpicklingError(f"an array is of {name!r:.20}, expected numbers of up to 8 bytes")
+            raise pickle.UnpicklingError(f"an array has dtype {name!r:.20}, expected numbers of up to 8 bytes")
         numbers = super().__new__(cls)
         numbers.dtype = np.dtype(name)
         return numbers
 
     def __setstate__(self, state: tuple) -> None:
-        """Take the byte order, the second of numpy's state; what else stands there describes fields and objects."""
+        """Read the byte order, second in numpy's state; the rest of it describes fields and objects."""
         if state[1] not in ("<", ">", "|", "="):
             raise pickle.UnpicklingError(f"a byte order is {state[1]!r:.20}, expected one of < > | =")
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class PickledArray:
-    """In the place of `numpy.ndarray`: what the pickle says of an array, not yet believed."""
+    """Replaces `numpy.ndarray`: the pickle's description of an array, not yet verified."""
 
     state: Any = None
 
@@ -50,18 +51,18 @@ class PickledArray:
         self.state = state
 
     def to_numpy(self) -> np.ndarray:
-        """The array, in this machine's byte order and in memory of its own.
+        """The array as a copy in native byte order.
 
         Raises:
-            ValueError: if there are no shape, numbers and bytes, or they do not fit together; says how.
+            ValueError: if shape, dtype or bytes are missing, or do not fit together.
         """
         match self.state:
             case (_, tuple() as shape, PickledNumbers(dtype=dtype), is_fortran, bytes() | str() as content):
                 pass
             case _:
-                raise ValueError("no shape, numbers and bytes")
+                raise ValueError("no shape, dtype and bytes")
         if not all(isinstance(side, int) and 0 <= side < 2**31 for side in shape):
-            raise ValueError(f"the shape {shape!s:.60}, expected numbers from 0")
+            raise ValueError(f"the shape {shape!s:.60}, expected integers of at least 0")
         content = content.encode("latin1") if isinstance(content, str) else content  # Python 2
         expected = math.prod(shape) * dtype.itemsize
         if len(content) != expected:
@@ -71,7 +72,7 @@ class PickledArray:
 
 
 def _reconstruct(*_: Any) -> PickledArray:
-    """An array before its state; numpy's own would take memory for whatever shape it is given."""
+    """An array before its state is set; numpy's own function would allocate memory for any shape in the file."""
     return PickledArray()
 
 
@@ -86,37 +87,37 @@ ALLOWED = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads numbers, text, containers and numpy arrays; stops at the name of anything else, before it is called."""
+    """Reads numbers, text, containers and numpy arrays; rejects any other name before it is called."""
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" not in ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, expected numpy arrays alone")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, expected only numpy arrays")
         return ALLOWED[f"{module}.{name}"]
 
 
 def read_torch_file(path: str | Path, device: str = "cpu") -> Any:
-    """Content of a file that `torch.save` wrote: tensors, numbers, text and containers of them, nothing that runs.
+    """Read a file written by `torch.save`: tensors, numbers, text and containers of them, but no code.
 
     Raises:
-        ValueError: if the file cannot be read or holds anything else; names it.
+        ValueError: if the file cannot be read or contains anything else.
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # bytes of another kind end the unpickler in any of its errors
-        asked = re.search(r"GLOBAL (\S+)", str(error))  # amid torch's advice to load the file all the same
-        reason = f"it asks for {asked[1]}" if asked else f"{type(error).__name__} ({error!s:.60})"
-        raise ValueError(f"{path} is no torch file that holds tensors and nothing that runs: {reason}") from error
+    except Exception as error:  # on other content, the unpickler can fail with any exception
+        asked = re.search(r"GLOBAL (\S+)", str(error))  # without torch's advice to load the file anyway
+        reason = f"it refers to {asked[1]}" if asked else f"{type(error).__name__} ({error!s:.60})"
+        raise ValueError(f"{path}: not a torch file that holds only tensors: {reason}") from error
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name: a state dict, alone or under `model` (or `blobs`, Caffe2); `.pkl` is a pickle of numpy arrays.
+    """Read a state dict, alone or under `model` (or `blobs`, Caffe2); `.pkl` is a pickle of numpy arrays.
 
-    Blobs of momentum, which Caffe2 saves beside the weights, are left out.
+    Momentum, which Caffe2 saves beside the weights, is left out.
 
     Raises:
-        ValueError: if the file cannot be read, or holds anything else; names what it is.
+        ValueError: if the file cannot be read, or contains anything else; names what was found.
     """
     content = _read_pickle(path) if Path(path).suffix == ".pkl" else read_torch_file(path)
     if isinstance(content, dict):
@@ -134,8 +135,8 @@ def _read_pickle(path: str | Path) -> Any:
             return ArrayUnpickler(file, encoding="latin1").load()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # bytes of another kind end the unpickler in any of its errors
-        raise ValueError(f"{path} is no pickle of numpy arrays and nothing that runs: {error}") from error
+    except Exception as error:  # on other content, the unpickler can fail with any exception
+        raise ValueError(f"{path}: not a pickle that holds only numpy arrays: {error}") from error
 
 
 def _as_tensor(value: Any, name: Any, path: str | Path) -> Tensor:

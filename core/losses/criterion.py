@@ -1,156 +1,156 @@
-"""The criterion: names, normalizes, weighs and sums the loss terms of one batch."""
+"""The criterion: selects, normalizes, weights and sums the loss terms of a batch."""
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from core.compute.workers import ALONE, Workers
+from core.config import LossConfig
 from core.geometry import centerness_from_ltrb
 from core.losses.detection import centerness_loss, focal_loss, giou_loss
 from core.losses.dice import dice_loss
-from core.losses.pairwise import labeled_edges, pairwise_loss, supervised_edges
+from core.losses.pairwise import pairwise_loss
 from core.losses.projection import projection_loss
 from core.losses.semantic import semantic_loss
-from core.neighborhood import Neighborhood
 from core.structures import Assignment, MaskTargets, Predictions, Selection
+
+# For each term of the mask loss: (mask logits, target, index of the instance of each location, among T) -> sum, count.
+# Targets and weights are in `core.config.loss`.
+LOSS_OF = {
+    "dice": dice_loss,
+    "mask_projection": projection_loss,
+    "mask_pairwise": pairwise_loss,
+    "projection": projection_loss,
+    "pairwise": pairwise_loss,
+    "box_mask": dice_loss,
+}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Output of the network for a batch: predictions at all locations, masks at the selected ones."""
+
+    predictions: Predictions
+    selection: Selection
+    mask_logits: Float[Tensor, "N h w"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets for the `Outputs` of the same batch."""
+
+    assignment: Assignment
+    masks: MaskTargets
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The terms of one batch: class, box, centerness, and those terms of the mask loss that have a weight.
+    """The loss terms of a batch: class, box, centerness, and the terms of the mask loss with a weight above 0.
 
-    `weighted` includes the pairwise term's warm-up; training minimizes their `total`.
+    `weighted` includes the warm-up; training minimizes its sum, `total`.
     """
 
     unweighted: dict[str, Float[Tensor, ""]]
     weighted: dict[str, Float[Tensor, ""]]
     pairwise_warmup: float  # 0..1
-    edges_kept: float  # share of the box pixels' edges that are supervised; NaN where no pairwise term was computed
+    edges_kept: float  # share of the box pixels' edges that are supervised; NaN if no term uses colors
 
     @property
     def total(self) -> Float[Tensor, ""]:
         return torch.stack(list(self.weighted.values())).sum()
 
 
+def criterion(
+    outputs: Outputs, targets: Targets, loss: LossConfig, *, step: int, steps: int, workers: Workers = ALONE
+) -> Losses:
+    """Compute the losses of a batch; a term of weight 0 is not computed.
+
+    The loss functions return sums and counts; only the criterion divides. Counts are averaged over the `workers`, but
+    those of the mask and semantic terms only with `mask_normalizer: all_workers` (AdelaiDet: each worker's own).
+
+    `step`, out of `steps`, counts from 0. Without positives, all terms but the class term are 0 and have a gradient.
+    Predictions in lower precision are converted to float32.
+    """
+    mask_workers = workers if loss.mask_normalizer == "all_workers" else ALONE
+    unweighted = {
+        **_detection_terms(outputs.predictions, targets.assignment, loss, workers),
+        **_mask_terms(outputs, targets.masks, loss, mask_workers),
+        **_semantic_term(outputs.predictions, targets.masks, loss, mask_workers),
+    }
+    warmup = pairwise_warmup(step, round(loss.pairwise_warmup * steps))
+    weights = {name: getattr(loss, name) * (warmup if term.warmed_up else 1) for name, term in loss.used_terms.items()}
+    weights["semantic"] = loss.semantic
+    weighted = {name: weights.get(name, 1.0) * term for name, term in unweighted.items()}
+    edges = targets.masks.similar_edges
+    return Losses(unweighted, weighted, warmup, float("nan") if edges is None else edges.share_kept)
+
+
 def pairwise_warmup(step: int, warmup_steps: int) -> float:
-    """Raise the pairwise weight linearly, from 1 / warmup_steps at step 0 to 1; AdelaiDet counts before it uses."""
+    """Pairwise weight, linear from 1 / warmup_steps at step 0 to 1, as AdelaiDet increments its counter first."""
     return min((step + 1) / warmup_steps, 1.0) if warmup_steps else 1.0
 
 
-def criterion(
-    predictions: Predictions,
-    mask_logits: Float[Tensor, "N h w"],
-    assignment: Assignment,
-    selection: Selection,
-    mask_targets: MaskTargets,
-    neighborhood: Neighborhood,
-    *,
-    dice_weight: float,
-    mask_projection_weight: float,
-    mask_pairwise_weight: float,
-    projection_weight: float,
-    pairwise_weight: float,
-    box_mask_weight: float,
-    semantic_weight: float,
-    focal_alpha: float,
-    focal_gamma: float,
-    step: int,
-    warmup_steps: int,
-    workers: Workers = ALONE,
-    mask_workers: Workers = ALONE,
-) -> Losses:
-    """Score the predictions of one batch; a mask term of weight 0 is not computed.
-
-    Class and centerness are averaged over the positives, the box loss over their centerness (FCOS). Each of the N
-    selected locations is scored by dice, mask_projection and mask_pairwise if its instance has a mask, else by
-    projection, pairwise and box_mask; a term is the sum of its locations over N, so that a location weighs the same
-    whichever way it is supervised. A pairwise term is its mean over counted edges times the share of the locations
-    that it is for. Of a batch that is all one kind these are AdelaiDet's values. Only the pairwise term of boxes is
-    warmed up: it guesses labels by color, mask_pairwise knows them.
-
-    What terms are divided by is counted over all `workers` for class, box and centerness (AdelaiDet), and over
-    `mask_workers` for the mask terms: AdelaiDet's each counts alone.
-
-    `step` counts from 0. Without positives every term is 0, but the class term, and carries a gradient.
-    Predictions of less than float32 are raised to it.
-    """
-    mask_logits = _at_least_float32(mask_logits)
-    unweighted = _detection_terms(predictions, assignment, focal_alpha, focal_gamma, workers)
-    with_mask = mask_targets.has_mask[selection.target_index]
-    masked, boxed = with_mask.nonzero().squeeze(1), (~with_mask).nonzero().squeeze(1)
-    num_selected = mask_workers.mean(mask_logits.new_tensor(len(with_mask))).clamp(min=1)
-    edges_kept = float("nan")
-
-    if dice_weight or mask_projection_weight or mask_pairwise_weight:
-        logits, target_index = _rows(mask_logits, masked), selection.target_index[masked]
-    if dice_weight:
-        per_location = dice_loss(logits.sigmoid(), mask_targets.masks[target_index])
-        unweighted["dice"] = per_location.sum() / num_selected
-    if mask_projection_weight:
-        per_location = projection_loss(logits, mask_targets.masks, target_index)
-        unweighted["mask_projection"] = per_location.sum() / num_selected
-    if mask_pairwise_weight:
-        edges = labeled_edges(mask_targets.masks, mask_targets.box_masks, neighborhood)
-        mean = pairwise_loss(logits, edges, target_index, mask_workers)
-        unweighted["mask_pairwise"] = mean * mask_workers.mean(num_selected.new_tensor(len(masked))) / num_selected
-    if projection_weight or pairwise_weight or box_mask_weight:
-        logits, target_index = _rows(mask_logits, boxed), selection.target_index[boxed]
-    if projection_weight:
-        per_location = projection_loss(logits, mask_targets.box_masks, target_index)
-        unweighted["projection"] = per_location.sum() / num_selected
-    if pairwise_weight:
-        edges = supervised_edges(
-            mask_targets.box_masks, mask_targets.similar_edges, mask_targets.image_index, neighborhood
-        )
-        edges_kept = edges.share_kept
-        mean = pairwise_loss(logits, edges, target_index, mask_workers)
-        unweighted["pairwise"] = mean * mask_workers.mean(num_selected.new_tensor(len(boxed))) / num_selected
-    if box_mask_weight:
-        per_location = dice_loss(logits.sigmoid(), mask_targets.box_masks[target_index])
-        unweighted["box_mask"] = per_location.sum() / num_selected
-
-    if semantic_weight and predictions.semantic_logits is not None:
-        unweighted["semantic"] = semantic_loss(
-            _at_least_float32(predictions.semantic_logits),
-            mask_targets.semantic_labels,
-            alpha=focal_alpha,
-            gamma=focal_gamma,
-            workers=mask_workers,
-        )
-
-    warmup = pairwise_warmup(step, warmup_steps)
-    weights = {
-        "dice": dice_weight,
-        "mask_projection": mask_projection_weight,
-        "mask_pairwise": mask_pairwise_weight,
-        "projection": projection_weight,
-        "pairwise": pairwise_weight * warmup,
-        "box_mask": box_mask_weight,
-        "semantic": semantic_weight,
-    }
-    weighted = {name: weights.get(name, 1.0) * term for name, term in unweighted.items()}
-    return Losses(unweighted, weighted, warmup, edges_kept)
-
-
 def _detection_terms(
-    predictions: Predictions, assignment: Assignment, focal_alpha: float, focal_gamma: float, workers: Workers
+    predictions: Predictions, assignment: Assignment, loss: LossConfig, workers: Workers
 ) -> dict[str, Tensor]:
+    """Average class and centerness over the positives, the box loss over their centerness (FCOS)."""
     positives = assignment.positives()
     target = assignment.ltrb[positives]
-    num_positives = workers.mean(target.new_tensor(len(target))).clamp(min=1)
     centerness = centerness_from_ltrb(target)
-    class_sum = focal_loss(
-        _at_least_float32(predictions.class_logits), assignment.labels, alpha=focal_alpha, gamma=focal_gamma
-    )
-    box_sum = giou_loss(_at_least_float32(predictions.ltrb[positives]), target, centerness)
-    centerness_sum = centerness_loss(_at_least_float32(predictions.centerness_logits[positives]), centerness)
+    class_logits = _at_least_float32(predictions.class_logits)
+    ltrb = _at_least_float32(predictions.ltrb[positives])
+    centerness_logits = _at_least_float32(predictions.centerness_logits[positives])
+    of_class = focal_loss(class_logits, assignment.labels, alpha=loss.focal_alpha, gamma=loss.focal_gamma)
     return {
-        "class": class_sum / num_positives,
-        "box": box_sum / workers.mean(centerness.sum()).clamp(min=1e-6),
-        "centerness": centerness_sum / num_positives,
+        "class": _mean(*of_class, workers),
+        "box": _mean(*giou_loss(ltrb, target, centerness), workers, at_least=1e-6),
+        "centerness": _mean(*centerness_loss(centerness_logits, centerness), workers),
     }
+
+
+def _mask_terms(outputs: Outputs, targets: MaskTargets, loss: LossConfig, workers: Workers) -> dict[str, Tensor]:
+    """Apply the terms that learn from masks to locations of instances with a mask, and the others to the rest.
+
+    A term is the sum over its locations divided by the number of all locations, so that a location has the same weight
+    however it is supervised. In a pairwise term, the mean over edges replaces the value of each location. If a batch
+    has only one kind of instance, these are AdelaiDet's values.
+    """
+    mask_logits, selection = _at_least_float32(outputs.mask_logits), outputs.selection
+    with_mask = targets.has_mask[selection.target_index]
+    num_selected = workers.mean(mask_logits.new_tensor(len(with_mask))).clamp(min=1)
+    terms = {}
+    for source, scored in (("masks", with_mask), ("boxes", ~with_mask)):
+        used = {name: term for name, term in loss.used_terms.items() if term.learns_from == source}
+        if not used:
+            continue
+        location = scored.nonzero().squeeze(1)
+        logits, target_index = _rows(mask_logits, location), selection.target_index[location]
+        for name, term in used.items():
+            total, count = LOSS_OF[name](logits, getattr(targets, term.target), target_index)
+            if term.pairwise:
+                total = _mean(total, count, workers) * workers.mean(num_selected.new_tensor(len(location)))
+            terms[name] = total / num_selected
+    return terms
+
+
+def _semantic_term(
+    predictions: Predictions, targets: MaskTargets, loss: LossConfig, workers: Workers
+) -> dict[str, Tensor]:
+    """Average over the cells that show an instance, if the network has the head."""
+    if not loss.semantic or predictions.semantic_logits is None:
+        return {}
+    logits = _at_least_float32(predictions.semantic_logits)
+    sums = semantic_loss(logits, targets.semantic_labels, alpha=loss.focal_alpha, gamma=loss.focal_gamma)
+    return {"semantic": _mean(*sums, workers)}
+
+
+def _mean(
+    total: Float[Tensor, ""], count: int | Shaped[Tensor, ""], workers: Workers, *, at_least: float = 1.0
+) -> Float[Tensor, ""]:
+    """Divide by the mean count of the workers, at least by `at_least`."""
+    return total / workers.mean(torch.as_tensor(count, device=total.device)).clamp(min=at_least)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
@@ -158,5 +158,5 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 
 def _rows(values: Float[Tensor, "N h w"], index: Int64[Tensor, " M"]) -> Float[Tensor, "M h w"]:
-    """The rows at `index`, in order; without a copy where that is all of them."""
+    """The rows at `index`, in order; without a copy if these are all rows."""
     return values if len(index) == len(values) else values[index]

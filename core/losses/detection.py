@@ -1,4 +1,7 @@
-"""FCOS's three losses: class, box and centerness of every location (arXiv:1904.01355, as trained by AdelaiDet)."""
+"""The three losses of FCOS: class, box and centerness (arXiv:1904.01355, as in AdelaiDet).
+
+Each returns a sum and the number that AdelaiDet divides it by, before any lower limit.
+"""
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,13 +14,17 @@ from core.structures import BACKGROUND
 
 def focal_loss(
     class_logits: Float[Tensor, "*n K"], labels: Int64[Tensor, " *n"], *, alpha: float, gamma: float
-) -> Float[Tensor, ""]:
-    """Sum the focal loss (arXiv:1708.02002) of all locations and classes; a BACKGROUND location is of no class."""
+) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
+    """Sum the focal loss (arXiv:1708.02002) over all locations and classes, and count the locations with a class.
+
+    BACKGROUND locations have no class: they are in the sum, but not in the count.
+    """
     num_classes = class_logits.shape[-1]
-    # One more column takes the background and is dropped.
+    # An extra column for the background, which is dropped.
     column = torch.where(labels == BACKGROUND, num_classes, labels)
     targets = functional.one_hot(column, num_classes + 1)[..., :-1].to(class_logits.dtype)
-    return sigmoid_focal_loss(class_logits, targets, alpha=alpha, gamma=gamma, reduction="sum")
+    total = sigmoid_focal_loss(class_logits, targets, alpha=alpha, gamma=gamma, reduction="sum")
+    return total, (labels != BACKGROUND).sum()
 
 
 def smoothed_iou(
@@ -25,8 +32,8 @@ def smoothed_iou(
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """IoU and GIoU of boxes given as ltrb from one location, in units of its stride.
 
-    The IoU is (I + 1) / (U + 1), also within the GIoU (arXiv:1902.09630), so that a box without extent has a gradient;
-    its enclosing term (A - U) / A is not smoothed. All as in AdelaiDet.
+    The IoU is (I + 1) / (U + 1), also inside the GIoU (arXiv:1902.09630), so that a box without extent has a gradient;
+    the enclosing term (A - U) / A of the GIoU is not smoothed. All as in AdelaiDet.
     """
     width = torch.minimum(predicted, target)[:, 0::2].sum(1)
     height = torch.minimum(predicted, target)[:, 1::2].sum(1)
@@ -44,11 +51,14 @@ def _area(ltrb: Float[Tensor, "N 4"]) -> Float[Tensor, " N"]:
 
 def giou_loss(
     predicted: Float[Tensor, "N 4"], target: Float[Tensor, "N 4"], centerness: Float[Tensor, " N"]
-) -> Float[Tensor, ""]:
-    """Sum 1 - GIoU over the positives, weighted by their centerness targets; ltrb in units of the stride."""
-    return ((1 - smoothed_iou(predicted, target)[1]) * centerness).sum()
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Sum 1 - GIoU over the positives, weighted by their centerness targets, and sum the weights; ltrb in strides."""
+    return ((1 - smoothed_iou(predicted, target)[1]) * centerness).sum(), centerness.sum()
 
 
-def centerness_loss(centerness_logits: Float[Tensor, " N"], centerness: Float[Tensor, " N"]) -> Float[Tensor, ""]:
-    """Sum the binary cross-entropy of the positives' centerness."""
-    return functional.binary_cross_entropy_with_logits(centerness_logits, centerness, reduction="sum")
+def centerness_loss(
+    centerness_logits: Float[Tensor, " N"], centerness: Float[Tensor, " N"]
+) -> tuple[Float[Tensor, ""], int]:
+    """Sum the binary cross-entropy of the centerness over the positives, and count them."""
+    total = functional.binary_cross_entropy_with_logits(centerness_logits, centerness, reduction="sum")
+    return total, len(centerness)

@@ -1,29 +1,22 @@
-"""The auxiliary semantic loss: every cell of stride 8 learns the class that it shows."""
+"""The auxiliary semantic loss: predict the class that each stride-8 cell shows."""
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from core.compute.workers import ALONE, Workers
 from core.losses.detection import focal_loss
 from core.structures import BACKGROUND
 
 
 def semantic_loss(
-    logits: Float[Tensor, "B K i j"],
-    labels: list[Int64[Tensor, "i j"] | None],
-    *,
-    alpha: float,
-    gamma: float,
-    workers: Workers = ALONE,
-) -> Float[Tensor, ""]:
-    """Average the focal loss (arXiv:1708.02002) of all cells and classes over the cells that show an instance.
+    logits: Float[Tensor, "B K i j"], labels: list[Int64[Tensor, "i j"] | None], *, alpha: float, gamma: float
+) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
+    """Sum the focal loss (arXiv:1708.02002) over all cells and classes, and count the cells that show an instance.
 
-    As in AdelaiDet's `sem` models of CondInst. `labels` go by image; an image without them, because some instance of
-    it has no mask, does not count. The cells are counted over all `workers`; the divisor is at least 1.
+    As in AdelaiDet's `sem` models of CondInst. `labels` has one entry per image; an image without labels, because some
+    instance has no mask, is excluded from both.
     """
     labeled = [i for i, of_image in enumerate(labels) if of_image is not None]
     background = torch.full((0, *logits.shape[2:]), BACKGROUND, device=logits.device)
     targets = torch.stack([labels[i] for i in labeled]) if labeled else background
-    total = focal_loss(logits[labeled].permute(0, 2, 3, 1), targets, alpha=alpha, gamma=gamma)
-    return total / workers.mean((targets != BACKGROUND).sum().to(total.dtype)).clamp(min=1)
+    return focal_loss(logits[labeled].permute(0, 2, 3, 1), targets, alpha=alpha, gamma=gamma)

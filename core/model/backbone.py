@@ -1,4 +1,4 @@
-"""The trunk: an image to the feature maps C3, C4 and C5 at strides 8, 16 and 32."""
+"""The backbone: from an image to the feature maps C3, C4 and C5 at strides 8, 16 and 32."""
 
 from typing import Literal
 
@@ -18,10 +18,10 @@ STRIDES = (8, 16, 32)
 
 
 class ResNet(nn.Module):
-    """torchvision's ResNet without its classifier, under the same names.
+    """torchvision's ResNet without its classifier, with the same parameter names.
 
-    `stride_in_1x1` halves the map in the first convolution of a bottleneck, as in the MSRA weights that detectron2
-    uses; otherwise in its 3x3 convolution, as in torchvision's weights. Basic blocks (18, 34) have one layout only.
+    With `stride_in_1x1`, bottlenecks have their stride in the first 1x1 convolution, as in the MSRA weights that
+    detectron2 uses; otherwise in the 3x3 convolution, as in torchvision. Basic blocks (18, 34) have only one layout.
     """
 
     def __init__(self, *, name: str, stride_in_1x1: bool) -> None:
@@ -37,12 +37,12 @@ class ResNet(nn.Module):
                 first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
 
     def deform(self, interval: int) -> None:
-        """Make the 3x3 convolution of every `interval`-th bottleneck of res3, res4 and res5 a deformable one."""
+        """Make the 3x3 convolution of every `interval`-th bottleneck of res3, res4 and res5 deformable."""
         for layer in (self.layer2, self.layer3, self.layer4):
             make_deformable(layer, interval)
 
     def freeze(self, stages: int) -> None:
-        """Take the gradient from the weights of the first stages: 1 the stem, 2 also res2 (`layer1`), ..."""
+        """Freeze the weights of the first stages: 1: the stem, 2: also res2 (`layer1`), ..."""
         parts = [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3], [self.layer4]]
         for part in parts[:stages]:
             for module in part:
@@ -56,10 +56,10 @@ class ResNet(nn.Module):
 
 
 class TimmBackbone(nn.Module):
-    """A timm network cut off after its map of stride 32; what lies behind it is not built.
+    """A timm network up to its map of stride 32; later layers are not built.
 
     Raises:
-        ValueError: if timm has no such network, or the network has no maps at strides 8, 16 and 32.
+        ValueError: if timm has no such network, or it has no maps at strides 8, 16 and 32.
     """
 
     def __init__(self, *, name: str) -> None:
@@ -74,11 +74,11 @@ class TimmBackbone(nn.Module):
         self.channels = tuple(self.trunk.feature_info.channels())
 
     def freeze(self, stages: int) -> None:
-        """Take the gradient from all weights before the last map of stride 2 ** stages or less."""
+        """Freeze all weights up to the last map of stride 2 ** stages or less."""
         fixed = [info["module"] for info in self.trunk.feature_info.info if info["reduction"] <= 2**stages]
         if not fixed:
             return
-        # timm lists the modules in the order of their use, some under flattened names: `stages_0` for `stages.0`.
+        # timm lists modules in order of use, some with flattened names: `stages_0` for `stages.0`.
         modules = [(f"{name}.".replace(".", "_"), module) for name, module in self.trunk.named_modules()]
         end = f"{fixed[-1]}.".replace(".", "_")
         last = max(i for i, (name, _) in enumerate(modules) if name.startswith(end))
@@ -99,14 +99,13 @@ def build_backbone(
     stride_in_1x1: bool,
     deformable_interval: int | None = None,
 ) -> ResNet | TimmBackbone:
-    """A trunk with its weights, its first `frozen_stages` fixed: 1 the stem (stride 2), 2 also res2 (stride 4), ...
+    """Build a backbone, load its weights and freeze stages: 1: the stem (stride 2), 2: also res2 (stride 4), ...
 
-    Batch norm is fixed everywhere for `norm` "frozen", else where the stage is. Convolutions become deformable
-    (see `ResNet.deform`) once they hold the weights, which know nothing of offsets.
+    Batch norm is frozen everywhere with `norm` "frozen", otherwise only in frozen stages. Convolutions become
+    deformable (see `ResNet.deform`) after the weights are loaded, because these have no offsets.
 
     Raises:
-        ValueError: for an unknown name, weights of another network, or deformable convolutions in a network without
-            bottlenecks.
+        ValueError: for an unknown name, or weights of another network.
     """
     if name.startswith("timm:"):
         backbone = TimmBackbone(name=name.removeprefix("timm:"))
@@ -117,8 +116,6 @@ def build_backbone(
     if weights is not None:
         load_weights(backbone.trunk if isinstance(backbone, TimmBackbone) else backbone, weights)
     if deformable_interval is not None:
-        if not isinstance(backbone, ResNet):
-            raise ValueError(f"backbone.deformable_interval needs resnet50 or resnet101, but backbone.name is '{name}'")
         backbone.deform(deformable_interval)
     backbone.freeze(frozen_stages)
     freeze_norms(backbone, trained_too=norm == "frozen")

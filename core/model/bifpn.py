@@ -1,17 +1,17 @@
-"""BiFPN: a pyramid whose levels are merged downwards and upwards, several times, with learned weights."""
+"""BiFPN: a feature pyramid whose levels are fused top-down and bottom-up, several times, with learned weights."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-WEIGHT_FLOOR = 1e-4  # keeps the share of a map defined where all weights are zero
+WEIGHT_FLOOR = 1e-4  # avoids division by zero if all weights are zero
 
 
 class Fusion(nn.Module):
     """Fast normalized fusion (arXiv:1911.09070, section 3.3): a weighted mean of maps, then swish, 3x3, norm.
 
-    Each map's share is its weight, if positive, of the sum of all.
+    The share of each map is its weight, clamped at 0, divided by the sum of all.
     """
 
     def __init__(self, *, channels: int, num_maps: int) -> None:
@@ -29,9 +29,10 @@ class Fusion(nn.Module):
 
 
 class Repeat(nn.Module):
-    """One pass: every level but the coarsest takes in the one above, then every level but P3 the one below.
+    """One repeat: top-down, every level but the coarsest is fused with the level above; then bottom-up, likewise.
 
-    On the way up a level sees its input, what came down to it, and the level below; the coarsest has no middle one.
+    Bottom-up, every level but P3 is fused from its input, its top-down map (which the coarsest has not) and the level
+    below.
     """
 
     def __init__(self, *, channels: int, num_levels: int) -> None:
@@ -53,10 +54,10 @@ class Repeat(nn.Module):
 
 
 class BiFeaturePyramid(nn.Module):
-    """BiFPN (arXiv:1911.09070) over C3, C4 and C5, whose channels are `in_channels`, and coarser levels made of C5.
+    """BiFPN (arXiv:1911.09070) over C3, C4 and C5, with channels `in_channels`, and coarser levels computed from C5.
 
-    P6 is C5 at the pyramid's width, halved by a maximum; P7 is P6 halved again. Levels have ceil(half) the size of
-    the one below. The norms learn their statistics. AdelaiDet synchronizes them between devices.
+    P6 is C5, projected to the channels of the pyramid and max-pooled with stride 2; P7 is P6 pooled again. Each level
+    has ceil(half) the size of the one below. Batch norms are trained; AdelaiDet synchronizes them between devices.
     """
 
     def __init__(self, *, in_channels: tuple[int, ...], channels: int, num_levels: int, repeats: int) -> None:
@@ -82,5 +83,5 @@ def projection(in_channels: int, channels: int, *, bias: bool) -> nn.Sequential:
 
 
 def halve(maps: Float[Tensor, "B C i j"]) -> Float[Tensor, "B C i2 j2"]:
-    """Maximum over 3x3 windows, two cells apart."""
+    """3x3 max pooling with stride 2."""
     return functional.max_pool2d(maps, 3, stride=2, padding=1)

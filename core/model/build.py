@@ -1,4 +1,4 @@
-"""The network that a config describes, part by part; the only file that knows both architectures and the config."""
+"""Build the network of a config from its parts; the only file that knows both architectures and the config."""
 
 from core.config import ModelConfig
 from core.model.backbone import build_backbone
@@ -14,15 +14,15 @@ from core.model.semantic_head import SemanticHead
 
 
 def build_model(model: ModelConfig, num_classes: int) -> CondInst | MaskRcnn:
-    """The network of a config, its backbone's weights loaded and the rest initialized from torch's global generator."""
-    trunk = model.backbone
+    """Build a network: backbone weights are loaded, the rest is initialized with torch's global generator."""
+    settings = model.backbone
     backbone = build_backbone(
-        name=trunk.name,
-        weights=trunk.weights,
-        norm=trunk.norm,
-        frozen_stages=trunk.frozen_stages,
-        stride_in_1x1=trunk.stride_in_1x1,
-        deformable_interval=trunk.deformable_interval,
+        name=settings.name,
+        weights=settings.weights,
+        norm=settings.norm,
+        frozen_stages=settings.frozen_stages,
+        stride_in_1x1=settings.stride_in_1x1,
+        deformable_interval=settings.deformable_interval,
     )
     sizes = {
         "in_channels": backbone.channels,
@@ -40,9 +40,9 @@ def build_model(model: ModelConfig, num_classes: int) -> CondInst | MaskRcnn:
             num_classes=num_classes,
             channels=model.pyramid_channels,
             strides=model.strides,
-            channel_order=trunk.channel_order,
-            pixel_mean=trunk.pixel_mean,
-            pixel_std=trunk.pixel_std,
+            channel_order=settings.channel_order,
+            pixel_mean=settings.pixel_mean,
+            pixel_std=settings.pixel_std,
         )
     mask_head = MaskHead(
         feature_channels=model.mask_feature_channels,
@@ -79,7 +79,7 @@ def build_model(model: ModelConfig, num_classes: int) -> CondInst | MaskRcnn:
         semantic_head=semantic_head,
         strides=model.strides,
         coordinate_scales=model.relative_coordinate_scales,
-        channel_order=trunk.channel_order,
-        pixel_mean=trunk.pixel_mean,
-        pixel_std=trunk.pixel_std,
+        channel_order=settings.channel_order,
+        pixel_mean=settings.pixel_mean,
+        pixel_std=settings.pixel_std,
     )

@@ -1,4 +1,4 @@
-"""CondInst, the network of both CondInst and BoxInst: images to raw predictions, and masks where they are wanted."""
+"""CondInst, the network of both CondInst and BoxInst: raw predictions of images, and masks at chosen locations."""
 
 from typing import Literal
 
@@ -19,10 +19,10 @@ from core.structures import Predictions
 
 
 class CondInst(nn.Module):
-    """FCOS, a mask branch, and a mask head per instance (arXiv:2003.05664); it knows of no targets or losses.
+    """FCOS, a mask branch, and a mask head per instance (arXiv:2003.05664), without targets and losses.
 
-    `pixel_mean` and `pixel_std` stand in `channel_order`, on the scale 0..255; `strides` and `coordinate_scales`
-    (input pixels) go by pyramid level. `semantic_head` is there for its loss alone.
+    `pixel_mean` and `pixel_std` are in `channel_order`, on the scale 0..255; `strides` and `coordinate_scales` (input
+    pixels) are per pyramid level. Only the auxiliary loss uses `semantic_head`.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class CondInst(nn.Module):
         self.semantic_head = semantic_head
         self.strides = list(strides)
         self.channel_order = channel_order
-        # Settings, not weights: they follow the device but stay out of the checkpoint.
+        # Settings, not weights: they move with the device but are not part of the checkpoint.
         self.register_buffer("coordinate_scales", torch.tensor(coordinate_scales).float(), persistent=False)
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).reshape(3, 1, 1), persistent=False)
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]) -> Predictions:
-        """Predictions at every location of RGB images, padded to multiples of 32; `image_sizes` are those before.
+        """Predict at every location of RGB images padded to multiples of 32; `image_sizes` are the unpadded sizes.
 
         Raises:
             ValueError: if the images are not padded to multiples of 32.
@@ -81,7 +81,7 @@ class CondInst(nn.Module):
     def predict_masks(
         self, predictions: Predictions, image_index: Int64[Tensor, " N"], location_index: Int64[Tensor, " N"]
     ) -> Float[Tensor, "N h w"]:
-        """Mask logits of the instances found at these locations, on the grid of stride 4 of the padded images."""
+        """Mask logits of the instances at these locations, on the stride-4 grid of the padded images."""
         return self.mask_head(
             predictions.mask_features,
             self.controller(predictions.box_tower, image_index, location_index),
@@ -93,7 +93,7 @@ class CondInst(nn.Module):
     def normalize(
         self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]
     ) -> Float[Tensor, "B 3 H W"]:
-        """Images as the trunk wants them (see `normalize_images`)."""
+        """Normalize images for the backbone (see `normalize_images`)."""
         return normalize_images(
             images, image_sizes, channel_order=self.channel_order, mean=self.pixel_mean, std=self.pixel_std
         )

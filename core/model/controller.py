@@ -1,4 +1,4 @@
-"""Controller: the dynamic parameters of the mask head, for the locations that get a mask and no others."""
+"""Controller: the dynamic parameters of the mask head, only for the locations that get a mask."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,8 +9,9 @@ from torch.nn import functional
 class Controller(nn.Module):
     """CondInst's controller (arXiv:2003.05664): a 3x3 convolution on the box tower, evaluated at chosen locations.
 
-    A mask is wanted at some 64 locations per image, while a dense convolution computes hundreds of channels at all
-    of them. Weight and bias are those of the dense one. Always float32: the parameters hold coordinates in pixels.
+    Masks are needed at some 64 locations per image, while a dense convolution would compute hundreds of channels at
+    all locations. Weight and bias are those of the dense convolution. Always float32, because the parameters encode
+    coordinates in pixels.
     """
 
     def __init__(self, *, channels: int, num_dynamic_params: int) -> None:
@@ -28,7 +29,7 @@ class Controller(nn.Module):
         """Dynamic parameters at `location_index` (level first, then row-major cells) of image `image_index`."""
         channels = levels[0].shape[1]
         cells = [level.permute(0, 2, 3, 1).reshape(-1, channels) for level in levels]
-        zeros = cells[0].new_zeros(1, channels)  # what the convolution's padding holds
+        zeros = cells[0].new_zeros(1, channels)  # the padding of the convolution
         sizes = [tuple(level.shape[2:]) for level in levels]
         index = patch_index(sizes, len(levels[0]), image_index, location_index)
         patches = torch.cat([*cells, zeros]).index_select(0, index.flatten()).reshape(len(index), 9 * channels)
@@ -40,9 +41,9 @@ class Controller(nn.Module):
 def patch_index(
     sizes: list[tuple[int, int]], num_images: int, image_index: Int64[Tensor, " N"], location_index: Int64[Tensor, " N"]
 ) -> Int64[Tensor, "N 9"]:
-    """Row of each cell of the 3x3 patches around locations, in a table of all cells: level, then image, then cell.
+    """Row index of each cell of the 3x3 patches around locations, in a table ordered by level, image, cell.
 
-    Neighbors beyond the map point to the row behind the last cell.
+    Neighbors outside the map point to the row after the last cell.
     """
     device = location_index.device
     height, width = torch.tensor(sizes, device=device).T

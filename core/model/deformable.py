@@ -1,4 +1,4 @@
-"""Modulated deformable convolution: a 3x3 convolution that looks where, and as strongly, as the features tell it."""
+"""Modulated deformable convolution: a convolution whose sampling offsets and weights are predicted from features."""
 
 import torch
 from jaxtyping import Float
@@ -8,10 +8,10 @@ from torchvision.ops import deform_conv2d
 
 
 class DeformableConvolution(nn.Conv2d):
-    """Deformable ConvNets v2 (arXiv:1811.11168), in the place of a convolution whose weight and settings it takes.
+    """Deformable ConvNets v2 (arXiv:1811.11168); replaces a convolution, whose weight and settings it takes over.
 
-    `offset` writes, for each tap of the window, its shift (y, x) and, through a sigmoid, its strength. As in
-    detectron2 it starts from zero: no shift, and half of the convolution's output.
+    `offset` predicts for each tap of the window its shift (y, x) and, through a sigmoid, its strength. As in
+    detectron2, it is initialized to zero: no shift, and half of the output of the convolution.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
@@ -29,7 +29,7 @@ class DeformableConvolution(nn.Conv2d):
         nn.init.zeros_(self.offset.bias)
 
     def forward(self, x: Float[Tensor, "B C i j"]) -> Float[Tensor, "B C2 i2 j2"]:
-        # Shifts in bfloat16 would be coarse, and the kernel wants one dtype for all that it reads.
+        # Shifts in bfloat16 would be too coarse, and the kernel needs the same dtype for all inputs.
         with torch.autocast(x.device.type, enabled=False):
             inputs = x.to(self.weight.dtype)
             offset, strength = self.offset(inputs).split([2 * self.taps, self.taps], dim=1)
@@ -46,12 +46,7 @@ class DeformableConvolution(nn.Conv2d):
 
 
 def make_deformable(layer: nn.Sequential, interval: int) -> None:
-    """Give every `interval`-th bottleneck of a ResNet's layer, from the first on, a deformable 3x3 convolution.
-
-    Raises:
-        ValueError: if its blocks are no bottlenecks.
-    """
+    """Make the 3x3 convolution of every `interval`-th bottleneck of a ResNet layer deformable, from the first on."""
     for block in layer[::interval]:
-        if not isinstance(block, Bottleneck):
-            raise ValueError("backbone.deformable_interval needs bottlenecks, which resnet18 and resnet34 lack")
+        assert isinstance(block, Bottleneck)  # validated by `BackboneConfig`
         block.conv2 = DeformableConvolution(block.conv2)

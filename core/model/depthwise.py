@@ -1,4 +1,4 @@
-"""Depthwise convolutions outside of autocast, where their bfloat16 kernels are slow."""
+"""Run depthwise convolutions without autocast, because their bfloat16 kernels are slow."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Float32Convolution(nn.Module):
-    """A convolution in float32 whatever autocast says; returns the dtype of its input."""
+    """A convolution in float32, also under autocast; returns the dtype of its input."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
@@ -18,10 +18,10 @@ class Float32Convolution(nn.Module):
 
 
 def keep_depthwise_in_float32(module: nn.Module) -> None:
-    """Wrap the depthwise convolutions inside `module`, at any depth.
+    """Wrap all depthwise convolutions inside `module`.
 
-    Backward, oneDNN's bfloat16 kernels for strides of 2 and for 5x5 windows take 5 to 80 times as long as its float32
-    kernels: with an EfficientNet that doubles the training step.
+    In the backward pass, oneDNN's bfloat16 kernels for stride 2 and for 5x5 windows take 5 to 80 times as long as its
+    float32 kernels, which doubles the training step of an EfficientNet.
     """
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d) and child.groups == child.in_channels > 1:

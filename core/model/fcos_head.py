@@ -1,4 +1,4 @@
-"""FCOS head: class, box and centerness of every location, from towers that all levels share."""
+"""FCOS head: class, box and centerness of every location, from towers shared by all levels."""
 
 import math
 
@@ -9,9 +9,9 @@ from torch.nn import functional
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm in float32, as autocast has it on a GPU; torch's CPU kernel for bfloat16 is several times slower.
+    """Group norm in float32, as autocast does on a GPU; torch's bfloat16 kernel for the CPU is several times slower.
 
-    On a CPU it is also slow for groups of fewer than 8 channels (AdelaiDet's groups have 8).
+    On a CPU, group norm is also slow for groups of fewer than 8 channels (AdelaiDet's groups have 8).
     """
 
     def forward(self, x: Float[Tensor, "B C i j"]) -> Float[Tensor, "B C i j"]:
@@ -26,14 +26,11 @@ def tower(channels: int, num_convs: int, num_groups: int) -> nn.Sequential:
 
 
 class FcosHead(nn.Module):
-    """FCOS (arXiv:1904.01355) as in AdelaiDet: centerness sits on the box tower, ltrb = ReLU(scale * convolution).
+    """FCOS (arXiv:1904.01355) as in AdelaiDet: centerness is predicted on the box tower, ltrb = ReLU(scale * conv).
 
-    Each level has its own scale. `class_prior` is every class's probability at the start.
-    Returns class logits, ltrb in strides and centerness logits, float32, level first, then row-major cells; and the
-    box tower's maps, which CondInst's controller reads.
-
-    Raises:
-        ValueError: if `num_groups` does not divide `channels`.
+    Each level has its own scale. `class_prior` is the initial probability of each class.
+    Returns class logits, ltrb in strides and centerness logits in float32, ordered by level, then row-major cell; and
+    the maps of the box tower, the input of CondInst's controller.
     """
 
     def __init__(
@@ -47,10 +44,6 @@ class FcosHead(nn.Module):
         class_prior: float,
     ) -> None:
         super().__init__()
-        if channels % num_groups:
-            raise ValueError(
-                f"head_groups is {num_groups} and pyramid_channels is {channels}, expected a divisor of the channels"
-            )
         self.class_tower = tower(channels, num_convs, num_groups)
         self.box_tower = tower(channels, num_convs, num_groups)
         self.class_logits = nn.Conv2d(channels, num_classes, 3, padding=1)

@@ -1,4 +1,4 @@
-"""Feature pyramid: maps of one width at strides 8, 16, 32 and, where asked for, 64 and 128."""
+"""Feature pyramid: maps with the same number of channels at strides 8, 16, 32 and optionally 64 and 128."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 class FeaturePyramid(nn.Module):
-    """FPN (arXiv:1612.03144) without norms; P6 and P7 as in RetinaNet, but P6 comes from P5 (FCOS).
+    """FPN (arXiv:1612.03144) without norms; P6 and P7 as in RetinaNet, but with P6 computed from P5 (FCOS).
 
     `in_channels` are those of C3, C4 and C5. P6 and P7 have ceil(half) the size of the level below.
     """

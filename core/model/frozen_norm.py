@@ -1,4 +1,4 @@
-"""Batch norm with fixed statistics and a fixed affine map: what detectors fine-tune pretrained trunks with."""
+"""Batch norm with fixed statistics and affine parameters, for fine-tuning pretrained backbones."""
 
 import torch
 from jaxtyping import Float
@@ -8,9 +8,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 
 class FrozenBatchNorm(FrozenBatchNorm2d):
-    """torchvision's frozen batch norm, kept in the dtype of its input; `activation` follows it.
+    """torchvision's frozen batch norm, followed by `activation`; the output has the dtype of the input.
 
-    torchvision's own forward turns bfloat16 into float32, because its buffers are float32.
+    torchvision's own forward converts bfloat16 to float32, because its buffers are float32.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, activation: nn.Module | None = None) -> None:
@@ -23,9 +23,9 @@ class FrozenBatchNorm(FrozenBatchNorm2d):
 
 
 def freeze_norms(module: nn.Module, *, trained_too: bool) -> None:
-    """Replace the batch norms inside `module`, at any depth, by frozen ones of the same values and name.
+    """Replace all batch norms inside `module` by frozen ones with the same values and names.
 
-    Without `trained_too`, only those whose weight takes no gradient.
+    Without `trained_too`, replace only those whose weight requires no gradient.
     """
     for name, child in module.named_children():
         if not isinstance(child, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""Mask branch: the features at stride 8 that all instances of an image share."""
+"""Mask branch: stride-8 features shared by all instances of an image."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,6 +26,6 @@ class MaskBranch(nn.Module):
         self.output = nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, levels: list[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B C _ _"]:
-        """Mask features from the pyramid's levels, of which only P3, P4 and P5 are read."""
+        """Mask features from the pyramid levels; only P3, P4 and P5 are used."""
         p3, p4, p5 = (refine(level) for refine, level in zip(self.refine, levels[:3], strict=True))
         return self.output(self.tower(p3 + aligned_upsample(p4, 2) + aligned_upsample(p5, 4)))

@@ -1,4 +1,4 @@
-"""Mask head: a small network per instance, whose weights the controller wrote, over the image's mask features."""
+"""Mask head: a small network per instance, with weights from the controller, applied to the image's mask features."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,7 +13,7 @@ class MaskHead(nn.Module):
     """CondInst's dynamic head (arXiv:2003.05664): 1x1 convolutions with ReLU between, one output channel.
 
     Its inputs are, in this order, the relative coordinates x and y (instance location minus cell location, divided
-    by the scale of the location's level) and the mask features. It has no weights of its own.
+    by the scale of the level of the location) and the mask features. It has no parameters of its own.
     """
 
     def __init__(self, *, feature_channels: int, channels: int, num_layers: int) -> None:
@@ -51,7 +51,7 @@ class MaskHead(nn.Module):
     ) -> Float[Tensor, "N h w"]:
         """Mask logits at stride 4; `locations` and `coordinate_scale` in input pixels."""
         dtype = dynamic_params.dtype
-        # Instances of one image stand together: they share its features, and their maps stay small enough to cache.
+        # Group instances by image: they share its features, and their maps are small enough for the cache.
         order = image_index.argsort(stable=True)
         counts = image_index.bincount(minlength=len(mask_features)).tolist()
         with torch.autocast(dynamic_params.device.type, enabled=False):
@@ -77,7 +77,7 @@ class MaskHead(nn.Module):
 
 
 def with_cells(mask_features: Float[Tensor, "B C i j"]) -> Float[Tensor, "B C+3 cells"]:
-    """Per cell: its location x and y in input pixels, the features, and a one that multiplies the bias."""
+    """For each cell: its location x and y in input pixels, the features, and a 1 that multiplies the bias."""
     batch, _, height, width = mask_features.shape
     cells, _, _ = pyramid_locations([(height, width)], [MASK_FEATURE_STRIDE], mask_features.device)
     cells = cells.T.to(mask_features.dtype).expand(batch, 2, -1)

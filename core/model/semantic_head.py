@@ -1,4 +1,4 @@
-"""Semantic head: a class for every cell of P3, read by an auxiliary loss alone."""
+"""Semantic head: a class for every cell of P3, used only by an auxiliary loss."""
 
 import math
 
@@ -13,7 +13,7 @@ NUM_CONVS = 2
 class SemanticHead(nn.Module):
     """CondInst's auxiliary semantic segmentation (the `sem` models of AdelaiDet): two convolutions on P3, then classes.
 
-    `class_prior` is every class's probability at the start.
+    `class_prior` is the initial probability of each class.
     """
 
     def __init__(self, *, in_channels: int, channels: int, num_classes: int, class_prior: float) -> None:

@@ -1,7 +1,7 @@
-"""Masks for the training instances that have none: GrabCut in their boxes, and the file that keeps such masks.
+"""Pseudo masks for training instances without a mask: GrabCut in their boxes, and the file that stores pseudo masks.
 
-The file is an ordinary COCO file: the training set's images, categories and annotations, with the true segmentation
-where it is used and a run-length encoded pseudo mask everywhere else. It is made once, and read by a resumed training.
+The file is an ordinary COCO file: images, categories and annotations of the training set, with the true segmentation
+if it is used, otherwise a run-length encoded pseudo mask. It is written once and read when a training resumes.
 """
 
 import json
@@ -18,16 +18,17 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from core.config.identity import differences
-from core.datasets.annotation_file import ImageRecord, read_annotation_file
+from core.datasets.annotation_checks import located
+from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.coco import CocoDataset
-from core.datasets.masks import has_area, segmentation_problem
+from core.datasets.masks import has_area
 from core.datasets.photo import open_rgb
 from core.files.atomic import replaced
 
 PSEUDO_MASKS = "pseudo_masks.json"
-ITERATIONS = 5  # of fitting both color models and cutting
+ITERATIONS = 5  # each fits both color models and cuts
 COLOR_CLUSTERS = 5  # Gaussians of a color model; each needs a pixel to start from
-SMALLEST_SIDE = 4  # px; a narrower box holds no color statistics
+SMALLEST_SIDE = 4  # px; a narrower box has too few pixels for color statistics
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,14 @@ def instances_without_mask(record: ImageRecord) -> list[int]:
 
 
 def box_pixels(box: Float[np.ndarray, " 4"], height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of an image file that a box (xyxy, file pixels) covers once it is rounded; at least one each."""
+    """Rows and columns of the image file in a box (xyxy, file pixels) after rounding; at least one each."""
     left, top, right, bottom = (int(side + 0.5) for side in box)
     left, top = min(left, width - 1), min(top, height - 1)
     return slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
 
 
 def filled_box(box: Float[np.ndarray, " 4"], height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """The mask of last resort: every pixel of the box."""
+    """The fallback mask: all pixels of the box."""
     mask = np.zeros((height, width), dtype=bool)
     mask[box_pixels(box, height, width)] = True
     return mask
@@ -54,24 +55,24 @@ def filled_box(box: Float[np.ndarray, " 4"], height: int, width: int) -> Bool[np
 def grabcut_mask(
     image: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, " 4"], *, seed: int
 ) -> Bool[np.ndarray, "H W"] | None:
-    """Cut the object in a box out of an image by color; None where that fails.
+    """Segment the object in a box by color; None if that fails.
 
-    GrabCut (Rother et al., SIGGRAPH 2004; OpenCV's, 5 iterations): all outside of the rounded box (xyxy, pixels of the
-    image) is background, and within it two mixtures of Gaussians over color and a graph cut part foreground and
-    background. `seed` (0..2**31-1) decides where the mixtures start.
+    GrabCut (Rother et al., SIGGRAPH 2004; OpenCV's, 5 iterations): everything outside the rounded box (xyxy, pixels of
+    the image) is background; inside, two mixtures of Gaussians over color and a graph cut separate foreground and
+    background. `seed` (0..2**31-1) determines the initial mixtures.
 
-    It fails on a box of fewer than 4 pixels a side, one that leaves no background to learn from (it covers all of the
-    image but a few pixels), and where no foreground remains.
+    It fails for boxes with a side under 4 pixels, for boxes that leave no background to learn from (all but a few
+    pixels of the image), and if no foreground remains.
     """
     height, width, _ = image.shape
     rows, columns = box_pixels(box, height, width)
     box_height, box_width = rows.stop - rows.start, columns.stop - columns.start
     if min(box_height, box_width) < SMALLEST_SIDE or height * width - box_height * box_width < COLOR_CLUSTERS:
         return None
-    cv2.setNumThreads(1)  # equal results wherever it runs
+    cv2.setNumThreads(1)  # for equal results on all machines
     cv2.setRNGSeed(seed)
     labels = np.zeros((height, width), dtype=np.uint8)
-    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))  # OpenCV's room for the mixtures
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))  # OpenCV's buffers for the mixtures
     rectangle = (columns.start, rows.start, box_width, box_height)
     cv2.grabCut(image, labels, rectangle, background, foreground, ITERATIONS, cv2.GC_INIT_WITH_RECT)
     mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
@@ -79,10 +80,10 @@ def grabcut_mask(
 
 
 def grabcut_masks(dataset: CocoDataset, *, progress: bool = False) -> dict[int, dict]:
-    """GrabCut masks of the instances without a mask, by annotation id, as COCO run-length encodings of the file.
+    """GrabCut masks for the instances without a mask, by annotation id, as COCO run-length encodings of the file.
 
-    Where GrabCut fails, the mask is the filled box; a warning counts these. Each mask is a function of the image, the
-    box and the annotation id alone.
+    If GrabCut fails, the mask is the filled box; a warning counts these. Each mask depends only on the image, the box
+    and the annotation id.
     """
     masks: dict[int, dict] = {}
     num_filled = 0
@@ -108,29 +109,32 @@ def encode_mask(mask: Bool[np.ndarray, "H W"]) -> dict:
 
 
 def write_pseudo_masks(
-    path: Path, dataset: CocoDataset, masks: dict[int, dict], *, seconds: float, identity: dict[str, Any]
+    path: Path,
+    file: AnnotationFile,
+    dataset: CocoDataset,
+    masks: dict[int, dict],
+    *,
+    seconds: float,
+    identity: dict[str, Any],
 ) -> None:
-    """Write the data set's images and instances as a COCO file with a mask for each: its own, else that of `masks`.
+    """Write the images and instances of the data set as a COCO file with a mask for each: its own, or that in `masks`.
 
-    Crowds, boxes without area and images that the data set leaves out are not in it. Its `info` keeps the `seconds`
-    that the masks took, and what they belong to (`pseudo_mask_identity`).
+    `file` is the annotation file of the data set. Crowds, boxes without area and images that the data set leaves out
+    are not written. `info` stores the `seconds` spent on the masks and their `identity` (`pseudo_mask_identity`).
     """
-    content = json.loads(dataset.annotation_path.read_bytes())
     image_ids = set(dataset.image_ids)
     used = {i: s for r in dataset.records for i, s in zip(r.annotation_ids, r.segmentations, strict=True)}
-    annotations = [annotation for annotation in content["annotations"] if annotation["id"] in used]
-    for annotation in annotations:
-        annotation["segmentation"] = used[annotation["id"]]
-        if (mask := masks.get(annotation["id"])) is not None:
-            encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
-            annotation |= {"segmentation": encoding, "area": int(coco_mask.area(mask))}
-    content |= {
-        "info": {
-            "description": f"{dataset.annotation_path.name} with pseudo masks",
-            "seconds": seconds,
-            "identity": identity,
-        },
-        "images": [image for image in content["images"] if image["id"] in image_ids],
+    annotations = []
+    for annotation in file.content["annotations"]:
+        if annotation["id"] in used:
+            changes = {"segmentation": used[annotation["id"]]}
+            if (mask := masks.get(annotation["id"])) is not None:
+                encoding = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
+                changes = {"segmentation": encoding, "area": int(coco_mask.area(mask))}
+            annotations.append(annotation | changes)
+    content = file.content | {
+        "info": {"description": f"{file.path.name} with pseudo masks", "seconds": seconds, "identity": identity},
+        "images": [image for image in file.content["images"] if image["id"] in image_ids],
         "annotations": annotations,
     }
     with replaced(path) as partial:
@@ -138,48 +142,40 @@ def write_pseudo_masks(
 
 
 def with_pseudo_masks(dataset: CocoDataset, path: Path, *, identity: dict[str, Any]) -> tuple[CocoDataset, float]:
-    """The data set with the masks of a file of `write_pseudo_masks` where it has none, and the seconds that they took.
+    """Add the masks of a file of `write_pseudo_masks` to the instances without one; returns the seconds spent as well.
 
     Raises:
-        ValueError: if the file cannot be read, its masks do not belong to `identity` (names what differs), or an
-            instance's mask is missing from it or malformed; names the file and what was found.
+        ValueError: if the file cannot be read, its masks have another `identity` (names what differs), or the mask of
+            an instance is missing or malformed; names the file and what was found.
     """
     try:
-        file = read_annotation_file(path, dataset.image_folder)
+        file = AnnotationFile.read(path, dataset.image_folder)
         file.raise_problems()
-        info = json.loads(path.read_bytes()).get("info")
+        info = file.content.get("info")
         if not isinstance(info, dict) or not isinstance(info.get("seconds"), int | float):
-            raise ValueError(f"{path}: info is {info!s:.60}, expected the seconds that the masks took")
+            raise ValueError(f"{path}: info is {info!s:.60}, expected the seconds spent on the masks")
         found = info.get("identity")
         if not isinstance(found, dict):
-            raise ValueError(f"{path}: info.identity is {found!s:.60}, expected what the masks belong to")
+            raise ValueError(f"{path}: info.identity is {found!s:.60}, expected what identifies the masks")
         if different := differences(found, identity):
             raise ValueError(f"{path}: made for another training: {', '.join(different)}")
         masks = {i: s for r in file.images for i, s in zip(r.annotation_ids, r.segmentations, strict=True)}
-        replace(file, problems=_mask_problems(dataset, masks)).raise_problems()
+        records = [_masked(record, masks) for record in dataset.records]
+        file.raise_problems([problem for record in records for problem in _mask_problems(record)])
     except ValueError as error:
         raise ValueError(f"{error}; delete {path.name} to make the pseudo masks again") from error
     masked = copy(dataset)
-    masked.records = [
-        replace(
-            record,
-            segmentations=tuple(
-                segmentation if has_area(segmentation) else masks[annotation_id]
-                for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
-            ),
-        )
-        for record in dataset.records
-    ]
+    masked.records = records
     return masked, float(info["seconds"])
 
 
-def _mask_problems(dataset: CocoDataset, masks: dict[int, Any]) -> list[str]:
-    problems = []
-    for record in dataset.records:
-        for annotation_id in (record.annotation_ids[i] for i in instances_without_mask(record)):
-            mask, where = masks.get(annotation_id), f"annotation {annotation_id} (image {record.image_id})"
-            if not has_area(mask):
-                problems.append(f"{where}: no mask, expected one")
-            elif problem := segmentation_problem(mask, record.height, record.width):
-                problems.append(f"{where}: {problem}")
-    return problems
+def _masked(record: ImageRecord, masks: dict[int, Any]) -> ImageRecord:
+    """Add masks, by annotation id, to the instances of the record without one."""
+    own = zip(record.annotation_ids, record.segmentations, strict=True)
+    return replace(record, segmentations=tuple(s if has_area(s) else masks.get(i) for i, s in own))
+
+
+def _mask_problems(record: ImageRecord) -> list[str]:
+    without = [record.annotation_ids[instance] for instance in instances_without_mask(record)]
+    missing = [located(annotation_id, record.image_id, "no mask, expected one") for annotation_id in without]
+    return missing + record.segmentation_problems()

@@ -1,4 +1,4 @@
-"""Self-training: the masks that a trained network, the teacher, predicts in the annotated boxes of its training set."""
+"""Self-training: a trained network, the teacher, predicts masks in the annotated boxes of its training set."""
 
 import logging
 from collections import Counter
@@ -11,8 +11,10 @@ from torch import nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
+from core.compute.compute import Compute
 from core.compute.precision import autocast
 from core.config import Config, DataConfig
+from core.config.loss import terms_that_learn_from
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset, view_annotations
@@ -27,38 +29,37 @@ log = logging.getLogger(__name__)
 
 
 def without_pseudo_masks(config: Config) -> Config:
-    """The config of the teacher: the student's, on the masks and boxes that are annotated.
+    """The config of the teacher: the student's, without pseudo masks.
 
-    Where no mask is annotated, the terms that learn from masks are off. They would be 0; without them the teacher is
-    the same training as one on boxes alone, which need not be run twice.
+    If no mask is annotated, the terms that learn from masks are switched off. They would be 0; without them the
+    teacher is the same training as the one on boxes only, which need not be run twice.
     """
     parts = {"supervision": config.supervision.model_copy(update={"pseudo_masks": None})}
     if config.supervision.mask_ratio == 0:
-        no_masks = {"dice": 0.0, "mask_projection": 0.0, "mask_pairwise": 0.0}
+        no_masks = dict.fromkeys(terms_that_learn_from("masks"), 0.0)
         parts["loss"] = config.loss.model_copy(update=no_masks)
     return config.model_copy(update=parts)
 
 
 @torch.inference_mode()
-def teacher_masks(
-    model: nn.Module, dataset: CocoDataset, config: Config, *, device: str, progress: bool = False
-) -> dict[int, dict]:
+def teacher_masks(model: nn.Module, dataset: CocoDataset, config: Config, compute: Compute) -> dict[int, dict]:
     """Masks that the teacher predicts for the instances without one, by annotation id.
 
-    The training images are seen as for validation: resized, not augmented. The annotated box says where to look, so no
-    detection has to be matched: of the locations that the assignment gives to an instance, the one of highest class
-    probability * centerness predicts its mask. The mask is enlarged as for a detection and cut to the box.
+    Training images are resized as for validation, not augmented. The annotated box gives the position, so no detection
+    has to be matched: among the locations assigned to an instance, the one with the highest class probability *
+    centerness predicts its mask. The mask is enlarged as for a detection and cropped to the box.
 
-    An instance without such a location, or whose mask is empty in its box, gets the filled box; a warning counts both.
+    An instance without such a location, or with an empty mask in its box, gets the filled box; a warning counts both.
     `model` is a `CondInst`, or any module with its forward and `predict_masks`; it is left in eval mode.
 
     Returns COCO run-length encodings in the frame of the image file, `counts` bytes.
     """
+    device = compute.device
     model.eval()
     masks: dict[int, dict] = {}
     reasons: Counter[str] = Counter()
     records = [record for record in dataset.records if instances_without_mask(record)]
-    with tqdm(total=len(records), desc="teacher's masks", unit="image", disable=not progress) as bar:
+    with tqdm(total=len(records), desc="teacher's masks", unit="image", disable=not compute.progress) as bar:
         for chunk in batches(records, config.inference.batch_size):
             batch = collate([unaugmented(record, dataset.image_folder, config.data) for record in chunk]).to(device)
             with autocast(config.training.precision, device):
@@ -80,7 +81,7 @@ def teacher_masks(
 
 
 def cut_to_boxes(record: ImageRecord, predicted: dict[int, dict], reasons: Counter[str]) -> dict[int, dict]:
-    """Masks by annotation id from those predicted, by instance; `reasons` counts why others are the filled box."""
+    """Crop predicted masks (by instance) to boxes; returns masks by annotation id. `reasons` counts filled boxes."""
     masks = {}
     for instance in instances_without_mask(record):
         box = encode_mask(filled_box(record.boxes[instance], record.height, record.width))
@@ -97,7 +98,7 @@ def batches(records: list[ImageRecord], size: int) -> Iterator[list[ImageRecord]
 
 
 def unaugmented(record: ImageRecord, image_folder: Path, data: DataConfig) -> Sample:
-    """A training image as validation shows it, with all its instances, however small."""
+    """A training image resized as for validation, with all its instances, however small."""
     view = fixed_view(
         record.height, record.width, 0, 0, short_side=data.val_short_side, long_side_max=data.long_side_max
     )
@@ -112,7 +113,7 @@ def unaugmented(record: ImageRecord, image_folder: Path, data: DataConfig) -> Sa
 
 
 def best_locations(predictions: Predictions, batch: Batch, config: Config) -> list[dict[int, int]]:
-    """For each image, the location of highest class probability * centerness of each instance that has any."""
+    """For each image, the location of highest class probability * centerness of each instance that has a location."""
     assignment = assign_locations(
         predictions.locations,
         predictions.level_index,

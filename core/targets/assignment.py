@@ -1,4 +1,4 @@
-"""FCOS assignment: which annotated instance each location answers for, and which locations get a mask."""
+"""FCOS assignment of annotated instances to locations, and the selection of locations that get a mask."""
 
 from typing import Literal
 
@@ -21,26 +21,26 @@ def assign_locations(
     center_radius: float,
     center: Literal["box", "rasterized_box", "mask"],
 ) -> Assignment:
-    """Let each location answer for the smallest instance that it lies in the middle of and whose size suits its level.
+    """Assign to each location the smallest instance whose center is near it and whose size fits its level.
 
     FCOS (arXiv:1904.01355), section 3.2, with center sampling as in AdelaiDet:
 
     - location and center are less than `center_radius` strides apart in x and in y (0: anywhere), and the location
-      lies strictly inside of the box;
-    - max(ltrb) in input pixels lies within the level's size boundaries, both included, so an object of exactly a
-      boundary's size is positive on two levels;
+      is strictly inside the box;
+    - max(ltrb) in input pixels is within the size boundaries of the level, both included, so that an object exactly at
+      a boundary is positive on two levels;
     - the smallest box wins, the first of equal ones.
 
-    `center` is the middle of the box, of the rasterized box (AdelaiDet's BoxInst) or of the mask (its CondInst).
-    AdelaiDet's quirk is kept: all of an image is background if its first center has x = 0. That is how it reads the
-    center of an empty mask; `masks.centers_of_mass` has the center of the box there, so that with our data an empty
-    mask is no such case, but a first mask or rasterized box that lies in pixel column 0 alone still is.
+    `center` is the center of the box, of the rasterized box (AdelaiDet's BoxInst) or of the mask (its CondInst).
+    A quirk of AdelaiDet is kept: the whole image is background if its first center has x = 0, which AdelaiDet takes for
+    an empty mask. Our empty masks have the center of the box (`masks.centers_of_mass`), so they are not affected, but a
+    first mask or rasterized box entirely in pixel column 0 still is.
     """
     counts = [len(a.boxes) for a in annotations]
     if max(counts) == 0:
         nothing = level_index.new_full((len(annotations), len(locations)), BACKGROUND)
         return Assignment(nothing, nothing, locations.new_zeros((*nothing.shape, 4)))
-    boxes = pad_sequence([a.boxes for a in annotations], batch_first=True)  # B G 4; zeros hold no location
+    boxes = pad_sequence([a.boxes for a in annotations], batch_first=True)  # B G 4; padding boxes contain no location
     labels = pad_sequence([a.labels for a in annotations], batch_first=True)
     if center == "mask":
         centers = pad_sequence([a.mask_centroids for a in annotations], batch_first=True)
@@ -59,7 +59,7 @@ def assign_locations(
     if center_radius > 0:
         radius = (strides * center_radius)[None, :, None]
         center_x, center_y = (axis[:, None] for axis in centers.unbind(2))
-        # Compared as AdelaiDet rounds them: against the center region's sides, not as a distance.
+        # Compared with the sides of the center region, not as a distance, to round as AdelaiDet does.
         suits &= (x > center_x - radius) & (x < center_x + radius)
         suits &= (y > center_y - radius) & (y < center_y + radius)
         suits &= (centers[:, 0, 0] != 0)[:, None, None]
@@ -80,10 +80,11 @@ def assign_locations(
 
 
 def rasterized_box_centers(boxes: Float[Tensor, "B G 4"], padded_size: tuple[int, int]) -> Float[Tensor, "B G 2"]:
-    """Find the center of mass of each box's pixels int(x1)..int(x2), int(y1)..int(y2) within the padded image.
+    """Center of mass of the pixels int(x1)..int(x2), int(y1)..int(y2) of each box within the padded image.
 
-    Up to a pixel off the box center. Summed row by row in float32 as AdelaiDet does: for boxes of more than some
-    200x200 px its rounding, some 1e-5 px, decides whether a location on the very side of the center region is inside.
+    Differs from the box center by up to a pixel. Summed row by row in float32 as in AdelaiDet: for boxes above some
+    200x200 px, the rounding error of about 1e-5 px decides whether a location exactly on the side of the center region
+    is inside.
     """
     height, width = padded_size
     first, last = boxes[..., :2].floor(), boxes[..., 2:].floor()
@@ -107,11 +108,11 @@ def select_positives(
     max_masks: int,
     generator: torch.Generator,
 ) -> Selection:
-    """Choose the positives that get a mask in this step.
+    """Select the positives that get a mask in this step.
 
-    `best_per_instance` (BoxInst): `max_masks` per image, shared evenly among its instances that have positives, at
-    least one each; an instance with more positives keeps those of highest class probability * centerness, best
-    first. `random` (CondInst): any `max_masks` of the batch, drawn by the CPU generator.
+    `best_per_instance` (BoxInst): `max_masks` per image, shared evenly among its instances with positives, at least
+    one each; an instance with more positives keeps those of highest class probability * centerness, best first.
+    `random` (CondInst): `max_masks` per batch, drawn with the CPU generator.
     """
     image_index, location_index = assignment.positives()
     device = image_index.device
@@ -128,7 +129,7 @@ def select_positives(
         image_of_target = torch.arange(len(annotations), device=device).repeat_interleave(counts)
         instances_per_image = torch.bincount(image_of_target[num_positives > 0], minlength=len(annotations))
         share = (max_masks // instances_per_image.clamp(min=1)).clamp(min=1)[image_of_target]
-        # Stable sorts, so that instances which keep all their positives keep them in order of location.
+        # Stable sorts: instances that keep all their positives keep them in order of location.
         crowded = (num_positives > share)[target_index]
         order = torch.where(crowded, score, 0).argsort(descending=True, stable=True)
         order = order[target_index[order].argsort(stable=True)]

@@ -1,4 +1,4 @@
-"""Box masks: what a box says of the pixels on the mask grid."""
+"""Box masks: annotated boxes rasterized on the mask grid."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,10 +8,10 @@ from core.structures import MASK_STRIDE
 
 
 def box_masks(boxes: Float[Tensor, "G 4"], h: int, w: int) -> Bool[Tensor, "G h w"]:
-    """Mark the cells of the mask grid whose center pixel lies in the rasterized box.
+    """Mark the cells of the mask grid whose center pixel is in the rasterized box.
 
-    AdelaiDet: full-resolution rows int(y1) to int(y2 + 1) - 1 and columns likewise, sampled at `[2::4, 2::4]`; with
-    whole-number sides that is one row and one column more than the box. A box between the sampled pixels is empty.
+    As in AdelaiDet: full-resolution rows int(y1) to int(y2 + 1) - 1, and columns likewise, sampled at `[2::4, 2::4]`.
+    For integer sides this is one row and one column more than the box. A box between sampled pixels has no cell.
     """
     first = boxes[:, :2].long()
     end = (boxes[:, 2:] + 1).long()

@@ -1,4 +1,4 @@
-"""Color similarity of neighboring cells of the mask grid: the evidence that two pixels share a label."""
+"""Color similarity of neighboring cells of the mask grid, as evidence that two pixels share a label."""
 
 import torch
 from jaxtyping import Bool, Float, Float64, UInt8
@@ -17,7 +17,7 @@ WHITE = (0.95047, 1.0, 1.08883)  # XYZ of D65, 2 degree observer
 
 
 def rgb_to_lab(rgb: UInt8[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
-    """Convert sRGB to CIE-LAB (D65): L in 0..100, a and b about -100..100; scikit-image's `rgb2lab` to 1e-12."""
+    """Convert sRGB to CIE-LAB (D65): L in 0..100, a and b about -100..100; equals scikit-image's `rgb2lab` to 1e-12."""
     value = torch.arange(256, dtype=torch.float64, device=rgb.device) / 255
     linear_of_value = torch.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92)
     xyz_from_rgb = torch.tensor(XYZ_FROM_RGB, dtype=torch.float64, device=rgb.device)
@@ -30,7 +30,7 @@ def rgb_to_lab(rgb: UInt8[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
 def trusted_cells(
     image_sizes: list[tuple[int, int]], ignored_bottom_rows: list[int], h: int, w: int, device: torch.device
 ) -> Bool[Tensor, "B h w"]:
-    """Mark the cells whose center pixel lies in the unpadded image and above its ignored bottom rows."""
+    """Mark the cells whose center pixel is in the unpadded image and above its ignored bottom rows."""
     heights = torch.tensor([size[0] for size in image_sizes]) - torch.tensor(ignored_bottom_rows)
     widths = torch.tensor([size[1] for size in image_sizes])
     y = torch.arange(h) * MASK_STRIDE + MASK_STRIDE // 2
@@ -45,13 +45,13 @@ def color_similarity(
     neighborhood: Neighborhood,
     temperature: float,
 ) -> Float[Tensor, "B E h w"]:
-    """Compare each cell's color with its neighbors': exp(-|difference in LAB| / temperature), in 0..1.
+    """Color similarity of each cell and its neighbors: exp(-|difference in LAB| / temperature), in 0..1.
 
     BoxInst (arXiv:2012.02310), equation 5, as in AdelaiDet: the zero-padded image is averaged over 4x4 pixels and
-    truncated to integers before LAB. Rounding instead changes 10 to 16 % of the edges over the threshold.
+    truncated to integers before LAB. Rounding would change 10 to 16 % of the edges over the threshold.
 
-    0 where the neighbor lies outside of the unpadded image or in its ignored bottom rows. Only the neighbor counts:
-    an untrusted cell keeps its edges to trusted ones.
+    The similarity is 0 if the neighbor is outside the unpadded image or in its ignored bottom rows. Only the neighbor
+    counts: an untrusted cell keeps its edges to trusted ones.
     """
     pooled = functional.avg_pool2d(images.float(), MASK_STRIDE).to(torch.uint8)  # B 3 h w
     lab = rgb_to_lab(pooled.movedim(1, -1)).float()
@@ -60,3 +60,20 @@ def color_similarity(
     squares = [(neighborhood.neighbors(channel) - channel[:, None]).square_() for channel in lab.unbind(-1)]
     similarity = (squares[0].add_(squares[1]).add_(squares[2])).sqrt_().div_(-temperature).exp_()
     return similarity * neighborhood.neighbors(trusted)
+
+
+def similar_edges(
+    images: UInt8[Tensor, "B 3 H W"],
+    image_sizes: list[tuple[int, int]],
+    ignored_bottom_rows: list[int],
+    neighborhood: Neighborhood,
+    temperature: float,
+    threshold: float,
+) -> Bool[Tensor, "B E h w"]:
+    """Mark the edges whose color similarity reaches `threshold`, inclusive.
+
+    Edges to untrusted neighbors are never marked, not even at threshold 0 (where AdelaiDet would include them).
+    """
+    similarity = color_similarity(images, image_sizes, ignored_bottom_rows, neighborhood, temperature)
+    trusted = trusted_cells(image_sizes, ignored_bottom_rows, *similarity.shape[2:], images.device)
+    return (similarity >= threshold) & neighborhood.neighbors(trusted)

@@ -1,37 +1,45 @@
-"""Everything the mask losses compare with, built from a batch."""
+"""Build the targets of the mask losses from a batch."""
 
 import torch
 
+from core.config import LossConfig
 from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE, Batch, MaskTargets
 from core.targets.box_mask import box_masks
-from core.targets.color_similarity import color_similarity, trusted_cells
+from core.targets.color_similarity import similar_edges
+from core.targets.edges import labeled_edges, supervised_edges
 
 
-def build_mask_targets(
-    batch: Batch, neighborhood: Neighborhood, color_threshold: float, color_temperature: float, *, needs_edges: bool
-) -> MaskTargets:
-    """Build the box masks, masks and similar edges of a batch, on the device of its images.
+def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
+    """Build the targets of all mask terms that `loss` uses, on the device of the batch.
 
-    An edge is similar from `color_threshold` on, inclusive; one to an untrusted neighbor never is, not even at
-    threshold 0 (where AdelaiDet's comparison would let it in). Without `needs_edges` no color is looked at and no
-    pixel has a similar edge.
+    Edges and color similarities are computed only if a term uses them.
     """
     h, w = batch.images.shape[2] // MASK_STRIDE, batch.images.shape[3] // MASK_STRIDE
     annotations, device = batch.annotations, batch.images.device
-    if needs_edges:
-        frame = (batch.image_sizes, batch.ignored_bottom_rows)
-        similarity = color_similarity(batch.images, *frame, neighborhood, color_temperature)
-        trusted = trusted_cells(*frame, h, w, device)
-        similar_edges = (similarity >= color_threshold) & neighborhood.neighbors(trusted)
-    else:
-        similar_edges = torch.zeros((len(annotations), neighborhood.num_edges, h, w), dtype=torch.bool, device=device)
-    counts = torch.tensor([len(a.boxes) for a in annotations], device=device)
+    neighborhood = Neighborhood(loss.neighborhood_size, loss.neighborhood_dilation)
+    asked_for = {term.target for term in loss.used_terms.values()}
+    in_boxes = box_masks(torch.cat([a.boxes for a in annotations]), h, w)
+    masks = torch.cat([a.masks for a in annotations])
+    labeled = labeled_edges(masks, in_boxes, neighborhood) if "labeled_edges" in asked_for else None
+    similar = None
+    if "similar_edges" in asked_for:
+        of_images = similar_edges(
+            batch.images,
+            batch.image_sizes,
+            batch.ignored_bottom_rows,
+            neighborhood,
+            loss.color_temperature,
+            loss.color_threshold,
+        )
+        counts = torch.tensor([len(a.boxes) for a in annotations], device=device)
+        image_index = torch.arange(len(annotations), device=device).repeat_interleave(counts)
+        similar = supervised_edges(in_boxes, of_images, image_index, neighborhood)
     return MaskTargets(
-        box_masks=box_masks(torch.cat([a.boxes for a in annotations]), h, w),
-        masks=torch.cat([a.masks for a in annotations]),
         has_mask=torch.cat([a.has_mask for a in annotations]),
-        image_index=torch.arange(len(annotations), device=device).repeat_interleave(counts),
-        similar_edges=similar_edges,
+        masks=masks,
+        box_masks=in_boxes,
+        labeled_edges=labeled,
+        similar_edges=similar,
         semantic_labels=[a.semantic_labels for a in annotations],
     )

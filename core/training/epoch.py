@@ -1,4 +1,4 @@
-"""One epoch: which images in which order, the steps over them, and the mean of what they cost."""
+"""One epoch: the order of the images, the training steps, and the mean losses."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from core.compute.workers import Workers
+from core.compute.compute import Compute
 from core.config import Config, TrainingConfig
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
@@ -23,7 +23,7 @@ from core.training.step import train_step
 
 
 def steps_per_epoch(num_images: int, images_per_step: int) -> int:
-    """Full steps of an epoch; a data set smaller than one gives one, in which images come again."""
+    """Number of full steps in an epoch; at least one, in which images repeat if the data set is smaller."""
     return max(num_images // images_per_step, 1)
 
 
@@ -32,19 +32,19 @@ def total_steps(training: TrainingConfig, num_images: int, num_workers: int) -> 
 
 
 def boxes_only_epochs(boxes_first: float, epochs: int) -> int:
-    """Epochs, out of `epochs`, that see boxes only: those nearest to the share `boxes_first`, which 0 is for none.
+    """Number of epochs, out of `epochs`, that train on boxes only: the share `boxes_first`, rounded; 0 means none.
 
-    Where boxes come first, at least one epoch sees boxes and at least one what follows them.
+    If `boxes_first` is above 0, each of the two phases has at least one epoch.
 
     Raises:
-        ValueError: if there are too few epochs for both.
+        ValueError: if there are too few epochs for both phases.
     """
     if not boxes_first:
         return 0
     if epochs < 2:
         raise ValueError(
-            f"supervision.boxes_first is {boxes_first:g} of a schedule of {epochs} epoch, expected a schedule of at "
-            "least 2: one sees boxes only, another the masks"
+            f"supervision.boxes_first is {boxes_first:g}, but the schedule has {epochs} epoch, expected at least 2: "
+            "one on boxes only, one on masks"
         )
     return min(max(round(boxes_first * epochs), 1), epochs - 1)
 
@@ -56,13 +56,14 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
 
 
 def epoch_batches(
-    dataset: Dataset, training: TrainingConfig, *, seed: int, epoch: int, workers: Workers, loader_processes: int
+    dataset: Dataset, training: TrainingConfig, compute: Compute, *, seed: int, epoch: int
 ) -> Iterator[Batch]:
-    """This worker's batches of an epoch, `accumulation` of them a step, all of `batch_size` images.
+    """The batches of this worker in an epoch: `accumulation` per step, each of `batch_size` images.
 
-    All workers together see every image once, but for those left over by the last full step. Of a data set smaller
-    than one step the images come again, in the same order, until the step is full.
+    All workers together see every image once, except those left over after the last full step. If the data set is
+    smaller than one step, its images repeat in the same order until the step is full.
     """
+    workers = compute.workers
     order = epoch_order(len(dataset), seed, epoch)
     size = training.batch_size
     steps = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
@@ -70,7 +71,7 @@ def epoch_batches(
     order = list(islice(cycle(order), num_batches * size))
     batches = [order[i * size : (i + 1) * size] for i in range(num_batches)]
     mine = batches[workers.rank :: workers.count]
-    return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=loader_processes))
+    return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=compute.loader_processes))
 
 
 def run_epoch(
@@ -78,29 +79,24 @@ def run_epoch(
     optimizer: torch.optim.Optimizer,
     dataset: CocoDataset,
     config: Config,
+    compute: Compute,
     *,
     epoch: int,
     steps: int,
     seed: int,
-    device: str,
-    workers: Workers,
-    loader_processes: int,
-    progress: bool,
 ) -> dict[str, float | int]:
-    """Train one epoch (from 0) and return its numbers: this worker's mean losses, the schedule after its last step."""
+    """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step."""
     model.train()
     dataset.set_epoch(epoch)
-    training = config.training
+    training, workers = config.training, compute.workers
     per_epoch = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
     first = epoch * per_epoch
     end = min(first + per_epoch, steps)
-    batches = epoch_batches(
-        dataset, training, seed=seed, epoch=epoch, workers=workers, loader_processes=loader_processes
-    )
+    batches = epoch_batches(dataset, training, compute, seed=seed, epoch=epoch)
     sums: dict[str, torch.Tensor | float] = {}
     counts: Counter[str] = Counter()
-    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not progress):
-        of_step = [next(batches).to(device) for _ in range(training.accumulation)]
+    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not compute.progress):
+        of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
         losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers)
         for losses in losses_of:
             for name, value in loss_values(losses).items():
@@ -115,7 +111,7 @@ def run_epoch(
 
 
 def loss_values(losses: Losses) -> dict[str, torch.Tensor | float]:
-    """What is averaged over an epoch: each term with and without its weight, the total, the share of edges kept."""
+    """The values averaged over an epoch: each term with and without its weight, the total, the share of edges kept."""
     kept = {} if math.isnan(losses.edges_kept) else {"edges_kept": losses.edges_kept}
     return {
         **{f"loss/{name}": value.detach().double() for name, value in losses.weighted.items()},

@@ -1,4 +1,4 @@
-"""The optimizer, and its learning rate as a pure function of the step; nothing counts steps inside a module."""
+"""The optimizer, and its learning rate as a pure function of the step, without hidden step counters."""
 
 import math
 
@@ -7,19 +7,19 @@ from torch import nn
 
 from core.config import TrainingConfig
 
-# torch's base class of batch norms: SyncBatchNorm, which takes their place on several GPUs, is no BatchNorm2d.
+# torch's base class of batch norms: SyncBatchNorm, which replaces them on several GPUs, is not a BatchNorm2d.
 NORMALIZATIONS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 def step_rate(step: int, total_steps: int, *, warmup_steps: int, drops: tuple[float, ...]) -> float:
-    """Share of the peak learning rate: linear from 0.001 over the warm-up, a tenth after each drop (detectron2)."""
+    """Share of the peak learning rate: linear warm-up from 0.001, divided by 10 at each drop (detectron2)."""
     ramp = min(step / warmup_steps, 1.0) if warmup_steps else 1.0
     passed = sum(step >= round(drop * total_steps) for drop in drops)
     return (0.001 * (1 - ramp) + ramp) * 0.1**passed
 
 
 def one_cycle_rate(step: int, total_steps: int, *, warmup_share: float) -> float:
-    """Share of the peak learning rate: a cosine up from 1/25 over the warm-up, then a cosine down to 1e-4 / 25.
+    """Share of the peak learning rate: cosine warm-up from 1/25, then cosine decay to 1e-4 / 25.
 
     Smith and Topin (arXiv:1708.07120); the end points are those of torch's OneCycleLR.
     """
@@ -39,7 +39,7 @@ def learning_rate(step: int, total_steps: int, training: TrainingConfig) -> floa
 
 
 def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
-    """SGD or AdamW over the trainable parameters; normalization layers are not decayed (detectron2)."""
+    """SGD or AdamW over the trainable parameters, without weight decay on normalization layers (detectron2)."""
     norm_parameters = {
         id(parameter)
         for module in model.modules()

@@ -1,12 +1,13 @@
-"""What a training refuses before it starts: data that cannot teach what the config asks for."""
+"""Checks before a training starts: whether the data has the annotations that the config needs."""
 
 from core.config import Config
+from core.config.loss import terms_that_learn_from
 from core.datasets import masks
 from core.datasets.coco import CocoDataset
 
 
 def check_same_categories(training_set: CocoDataset, validation_set: CocoDataset) -> None:
-    """Raise a ValueError unless both files name the same categories in the same order."""
+    """Raise a ValueError unless both files have the same classes in the same order."""
     if training_set.categories != validation_set.categories:
         raise ValueError(
             f"{validation_set.annotation_path}: categories are {validation_set.categories}, "
@@ -15,12 +16,12 @@ def check_same_categories(training_set: CocoDataset, validation_set: CocoDataset
 
 
 def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
-    """Refuse a mask loss that has no term for the instances there are.
+    """Check that the mask loss has terms for the instances in the data.
 
     Raises:
-        ValueError: if no term learns from boxes and no instance has a mask, or if instances have masks and no term
-            learns from them; if masks or a semantic head are asked for and there is no mask. For Mask R-CNN: if an
-            instance has no mask.
+        ValueError: if no instance has a mask and no term learns from boxes, or if instances have masks and no term
+            learns from masks; if the config needs masks (mask_ratio, semantic head) and there are none. For Mask
+            R-CNN: if any instance has no mask.
     """
     if config.model.architecture == "mask_rcnn":
         _check_masks_for_all(training_set, config)
@@ -30,29 +31,29 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
     if config.model.semantic_head and not has_masks:
         raise ValueError(
             f"{training_set.annotation_path}: no instance with a mask ({shares}), but model.semantic_head learns from "
-            "images all of whose instances have one"
+            "images in which every instance has one"
         )
     if config.supervision.mask_ratio and not has_masks:
         raise ValueError(
-            f"{training_set.annotation_path}: {shares}, but no instance of the images drawn has a mask that is used"
+            f"{training_set.annotation_path}: {shares}, but no instance in the selected images has a usable mask"
         )
     if not config.loss.terms_of_boxes and not has_masks:
         raise ValueError(
             f"{training_set.annotation_path}: no instance with a mask ({shares}), but the mask loss has only terms "
-            "that need one: dice, mask_projection, mask_pairwise"
+            f"that need one: {', '.join(terms_that_learn_from('masks'))}"
         )
     if not config.loss.terms_of_masks and has_masks:
         raise ValueError(
-            f"{training_set.annotation_path}: instances with masks are to be used ({shares}), but the mask loss has "
-            "only terms for instances without: projection, pairwise, box_mask"
+            f"{training_set.annotation_path}: some instances have masks ({shares}), but the mask loss has only terms "
+            f"for instances without: {', '.join(terms_that_learn_from('boxes'))}"
         )
 
 
 def _check_masks_for_all(training_set: CocoDataset, config: Config) -> None:
-    """Raise a ValueError if some instance that is used in training is box-only: Mask R-CNN learns from masks alone."""
+    """Raise a ValueError if any training instance is box-only: Mask R-CNN needs masks."""
     if config.supervision.pseudo_masks is not None:
         return
-    expected = "Mask R-CNN learns from masks alone, expected supervision.mask_ratio 1 (or pseudo_masks)"
+    expected = "Mask R-CNN needs masks, expected supervision.mask_ratio 1 (or pseudo_masks)"
     if config.supervision.boxes_first:
         raise ValueError(f"supervision.boxes_first is {config.supervision.boxes_first:g}: {expected}")
     box_only = [

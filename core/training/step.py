@@ -1,4 +1,4 @@
-"""One training step: predict, assign, choose the locations that get a mask, score, average over workers, update."""
+"""One training step: predict, assign, select locations for masks, compute losses, average over workers, update."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,9 @@ from core.compute.precision import autocast
 from core.compute.workers import ALONE, Workers
 from core.config import Config
 from core.config.values import Precision
-from core.losses.criterion import Losses, criterion
+from core.losses.criterion import Losses, Outputs, Targets, criterion
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
-from core.neighborhood import Neighborhood
 from core.structures import Batch
 from core.targets.assignment import assign_locations, select_positives
 from core.targets.mask_targets import build_mask_targets
@@ -29,15 +28,14 @@ def compute_losses(
     batch_seed: int,
     workers: Workers = ALONE,
 ) -> Losses:
-    """Named losses of one batch: predict, assign, pick the locations that get a mask, score.
+    """Losses of a batch: predict, assign, select the locations that get a mask, apply the criterion.
 
-    What is drawn at random depends on `batch_seed` alone.
+    Random draws depend only on `batch_seed`.
     """
     if isinstance(model, MaskRcnn):
         return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
     with autocast(config.training.precision, batch.images.device):
         predictions = model(batch.images, batch.image_sizes)
-    neighborhood = Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
     with torch.no_grad():
         assignment = assign_locations(
             predictions.locations,
@@ -57,40 +55,15 @@ def compute_losses(
             max_masks=config.assignment.max_masks,
             generator=torch.Generator().manual_seed(batch_seed),
         )
-        targets = build_mask_targets(
-            batch,
-            neighborhood,
-            config.loss.color_threshold,
-            config.loss.color_temperature,
-            needs_edges=config.loss.pairwise > 0,
-        )
+        mask_targets = build_mask_targets(batch, config.loss)
     with autocast(config.training.precision, batch.images.device):
         mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
-    return criterion(
-        predictions,
-        mask_logits,
-        assignment,
-        selection,
-        targets,
-        neighborhood,
-        dice_weight=config.loss.dice,
-        mask_projection_weight=config.loss.mask_projection,
-        mask_pairwise_weight=config.loss.mask_pairwise,
-        projection_weight=config.loss.projection,
-        pairwise_weight=config.loss.pairwise,
-        box_mask_weight=config.loss.box_mask,
-        semantic_weight=config.loss.semantic,
-        focal_alpha=config.loss.focal_alpha,
-        focal_gamma=config.loss.focal_gamma,
-        step=step,
-        warmup_steps=round(config.loss.pairwise_warmup * steps),
-        workers=workers,
-        mask_workers=workers if config.loss.mask_normalizer == "all_workers" else ALONE,
-    )
+    outputs, targets = Outputs(predictions, selection, mask_logits), Targets(assignment, mask_targets)
+    return criterion(outputs, targets, config.loss, step=step, steps=steps, workers=workers)
 
 
 def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: Precision, batch_seed: int) -> Losses:
-    """Named losses of one batch; torchvision samples with torch's global generators, seeded here."""
+    """Losses of a batch; torchvision samples with torch's global generators, which are seeded here."""
     device = batch.images.device
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -112,7 +85,7 @@ def train_step(
     seed: int,
     workers: Workers = ALONE,
 ) -> list[Losses]:
-    """One optimizer step on the mean gradient of these batches and those of the other workers; the losses of each.
+    """One optimizer step on the mean gradient over these batches and all workers; returns the losses of each batch.
 
     Raises:
         FloatingPointError: if a loss is not finite; names the term and the images.
@@ -123,7 +96,7 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     losses_of = []
     for i, batch in enumerate(batches):
-        count = (step * len(batches) + i) * workers.count + workers.rank  # of all batches of the training
+        count = (step * len(batches) + i) * workers.count + workers.rank  # index among all batches of the training
         losses = compute_losses(
             model, batch, config, step=step, steps=steps, batch_seed=seed * 1_000_003 + count, workers=workers
         )

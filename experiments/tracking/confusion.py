@@ -1,16 +1,17 @@
-"""Which annotated instances two arms find: both, one of them alone, or neither, on the same validation images."""
+"""Which annotated instances two arms find on the same validation images: both, only one, or neither."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from core.record import Record
 from experiments.pictures import MIN_SCORE
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job
 
-MIN_SCORES = (0.0, MIN_SCORE)  # every detection that is evaluated, and those that the pictures show
+MIN_SCORES = (0.0, MIN_SCORE)  # all detections that are evaluated, and those that the pictures show
 
-Found = dict[int, float | None]  # of `found_annotations`: score by annotation, None where it is not found
+Found = dict[int, float | None]  # from `found_annotations`: score by annotation, None if not found
 
 
 def count_found(arm: Found, reference: Found, min_score: float) -> dict[str, int]:
@@ -26,18 +27,16 @@ def count_found(arm: Found, reference: Found, min_score: float) -> dict[str, int
     }
 
 
-def confusion(
-    study: Study, jobs: Sequence[Job], records: dict[str, dict[str, Any]], store: Store
-) -> list[dict[str, Any]]:
-    """One row for each arm but the reference, seed and minimum score; seeds of which both trials finished.
+def confusion(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> list[dict[str, Any]]:
+    """One row per arm (except the reference), seed and minimum score, for seeds of which both trials finished.
 
-    Found: same class, mask IoU at least 0.5. Arms that are evaluated on other annotations than the reference arm have
-    no row, nor has a study without a reference arm.
+    Found means same class and mask IoU of at least 0.5. Arms evaluated on other annotations than the reference arm
+    have no row; neither has a study without a reference arm.
     """
     found = {
         (job.trial.arm, job.trial.seed): store.found(job.key)
         for job in jobs
-        if job.key in records and records[job.key]["status"] == "ok"
+        if job.key in records and records[job.key].status == "ok"
     }
     rows = []
     for (arm, seed), of_arm in found.items():

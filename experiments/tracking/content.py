@@ -1,20 +1,19 @@
-"""What MLflow shows of a study and its trials, as plain data under names that stay."""
+"""What MLflow shows of a study and its trials, as plain data under stable names."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from core.checkpoints.checkpoint import CHECKPOINT
-from core.config.recipe import leaves
-from experiments.store import without_nan
+from core.config.dotted import leaves
+from core.config.loss import MASK_TERMS
+from core.record import Record
 from experiments.study import Study
 from experiments.sweep import Job
 from experiments.tracking.driver import this_driver
 
-MASK_TERMS = ("dice", "mask_projection", "mask_pairwise", "projection", "pairwise", "box_mask")
-PAIRWISE_TERMS = ("mask_pairwise", "pairwise")
-LONGEST_TAG = 5000  # characters that every server takes
-PARENT = "mlflow.parentRunId"  # with those below, tags that mean something to MLflow
+LONGEST_TAG = 5000  # characters, accepted by every server
+PARENT = "mlflow.parentRunId"  # this tag and those below have a meaning in MLflow
 DESCRIPTION = "mlflow.note.content"
 GIT_COMMIT = "mlflow.source.git.commit"
 TABLES = "mlflow.loggedArtifacts"
@@ -46,51 +45,52 @@ def tags_at_start(job: Job, parent_id: str) -> dict[str, str]:
     }
 
 
-def tags_at_end(record: dict[str, Any], folder: Path) -> dict[str, str]:
-    """Tags of a trial that has a record; they may differ from those of the start, if the store gave the record."""
+def tags_at_end(record: Record, folder: Path) -> dict[str, str]:
+    """Tags of a trial that has a record; they may differ from the start if the record comes from the store."""
     return {
-        "status": record["status"],
-        "reason": record["reason"][:LONGEST_TAG],
-        "device": record["device"] or "unknown",
-        "precision": record["precision"] or "unknown",
+        "status": record.status,
+        "reason": record.reason[:LONGEST_TAG],
+        "device": record.device or "unknown",
+        "precision": record.precision or "unknown",
         "checkpoint": str(folder / CHECKPOINT),
-        GIT_COMMIT: record["git_revision"] or "none",
-        "git_dirty": str(record["git_dirty"]),
+        GIT_COMMIT: record.git_revision or "none",
+        "git_dirty": str(record.git_dirty),
     }
 
 
 def epoch_metrics(numbers: dict[str, float | None]) -> dict[str, float | None]:
-    """The numbers of one epoch, and what share of the mask loss its pairwise term is, where it has one.
+    """The numbers of one epoch, and the share of the pairwise term in the mask loss, if there is such a term.
 
-    loss/<term> is weighted, warm-up included, loss/<term>_unweighted is not; pairwise_warmup is the factor.
+    loss/<term> is weighted, including warm-up; loss/<term>_unweighted is not; pairwise_warmup is the factor.
     """
     terms = {name: numbers.get(f"loss/{name}") for name in MASK_TERMS}
     present = {name: value for name, value in terms.items() if value is not None}
-    pairwise = [value for name, value in present.items() if name in PAIRWISE_TERMS]
+    pairwise = [value for name, value in present.items() if MASK_TERMS[name].pairwise]
     total = sum(present.values())
     return numbers | ({"pairwise_share": sum(pairwise) / total} if pairwise and total > 0 else {})
 
 
-def final_metrics(record: dict[str, Any]) -> dict[str, float | None]:
-    """final/<metric>, final/seconds, final/peak_memory_mb, and class/<class name>: its mask AP in percent."""
+def final_metrics(record: Record) -> dict[str, float | None]:
+    """final/<metric>, final/seconds, final/peak_memory_mb, and class/<class name>, its mask AP in percent."""
     return {
-        **{f"final/{name}": value for name, value in record["metrics"].items()},
-        **{f"class/{_plain(name)}": value for name, value in record["per_class"].items()},
-        **{f"final/{name}": record[name] for name in ("seconds", "peak_memory_mb")},
+        **{f"final/{name}": value for name, value in record.metrics.items()},
+        **{f"class/{_plain(name)}": value for name, value in record.per_class.items()},
+        "final/seconds": record.seconds,
+        "final/peak_memory_mb": record.peak_memory_mb,
     }
 
 
-def class_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Mask AP by class, in percent, one row a class; None where nothing is annotated."""
-    return [{"class": name, "mask_AP": value} for name, value in record["per_class"].items()]
+def class_rows(record: Record) -> list[dict[str, Any]]:
+    """Mask AP in percent, one row per class; None for a class without annotations."""
+    return [{"class": name, "mask_AP": value} for name, value in record.per_class.items()]
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:
-    """JSON of rows with equal keys in the form of pandas' `split`, in which MLflow shows tables."""
+    """JSON of rows with equal keys in pandas' `split` format, which MLflow shows as a table."""
     columns = list(rows[0])
-    return json.dumps(without_nan({"columns": columns, "data": [[row[column] for column in columns] for row in rows]}))
+    return json.dumps({"columns": columns, "data": [[row[column] for column in columns] for row in rows]})
 
 
 def _plain(name: str) -> str:
-    """A class name in the letters that MLflow takes in the name of a metric."""
+    """A class name with only the characters that MLflow accepts in a metric name."""
     return "".join(letter if letter.isalnum() or letter in " _-." else "_" for letter in name)

@@ -1,4 +1,4 @@
-"""Which process drives a sweep, and whether it still lives: what a killed driver left open has to be ended."""
+"""Which process drives a sweep, and whether it is still alive: runs that a killed driver left open must be ended."""
 
 import os
 import socket
@@ -7,12 +7,12 @@ import psutil
 
 
 def this_driver() -> str:
-    """Host, process id and its time of birth: an id is given again, the three together are not."""
+    """Host, process id and start time: process ids are reused, the three together are not."""
     return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
 
 
 def has_died(driver: str) -> bool:
-    """Whether the process of this name has ended; False where that cannot be known, on another host."""
+    """Whether this driver's process has ended; False on another host, where that is unknown."""
     host, _, process = driver.partition(" ")
     if host != socket.gethostname():
         return False

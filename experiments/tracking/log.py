@@ -1,12 +1,13 @@
 """What MLflow shows of a study: a parent run per sweep, a child run per trial. The only file that imports MLflow.
 
-Only the driver's process writes, with explicit ids: MLflow's fluent functions lose runs to the Default experiment and
-crash on a fresh database when several processes start at once. A run is found again by its trial's key, so a sweep
-that was killed and started again goes on in the same runs.
+Only the driver's process writes, with explicit ids: MLflow's fluent functions put runs into the Default experiment and
+crash on a new database when several processes start at once. Runs are looked up by trial key, so a sweep that was
+killed and started again continues in the same runs.
 """
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
 
-from experiments.store import Store, without_nan
+from core.record import Record
+from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job
 from experiments.tracking.confusion import confusion
@@ -39,32 +41,32 @@ from experiments.tracking.content import (
 )
 from experiments.tracking.driver import has_died, this_driver
 
-EPOCH = "epoch"  # written in one batch with the other numbers of its epoch: tells which epochs are logged
-MOST_PARAMETERS = 100  # that MLflow takes in one call
-SAMPLING_SECONDS = 5.0  # of CPU, memory and GPU
-UNREACHABLE = (MlflowException, OSError)  # OSError: also what `requests` raises
+EPOCH = "epoch"  # logged in one batch with the other numbers of its epoch: shows which epochs are logged
+MOST_PARAMETERS = 100  # accepted by MLflow in one call
+SAMPLING_SECONDS = 5.0  # interval for CPU, memory and GPU
+UNREACHABLE = (MlflowException, OSError)  # OSError includes the exceptions of `requests`
 
 
 class Tracking:
     """Logs one study to MLflow. An observer of a sweep.
 
-    `MLFLOW_TRACKING_URI` names a server; without it everything lies in `folder` (mlflow.db, mlartifacts/). Where the
-    server stops answering, trials go on; `complete` logs what it missed.
+    `MLFLOW_TRACKING_URI` names a server; without it everything goes to `folder` (mlflow.db, mlartifacts/). If the
+    server stops responding, trials continue; `complete` logs what it missed.
 
     Raises:
-        ValueError: if MLflow cannot be reached when the sweep starts, or at its end.
+        ValueError: if MLflow cannot be reached at the start or the end of the sweep.
     """
 
     def __init__(self, study: Study, jobs: Sequence[Job], store: Store, folder: Path) -> None:
         uri = os.environ.get("MLFLOW_TRACKING_URI")
-        folder = folder.absolute()  # a relative path would be another database in another working directory
+        folder = folder.absolute()  # a relative path would depend on the working directory
         self.uri = uri or f"sqlite:///{folder / 'mlflow.db'}"
         self.study = study
         self.store = store
         self.jobs = {job.key: job for job in jobs}
         self.running: dict[str, str] = {}  # run id by key
         self.num_logged_epochs: dict[str, int] = {}
-        self.lost = False  # a call failed: no more before the end of the sweep
+        self.lost = False  # a call failed: log nothing more before the end of the sweep
         self.monitor: SystemMetricsMonitor | None = None
         with self._needed():
             self.client = MlflowClient(tracking_uri=self.uri)
@@ -73,22 +75,22 @@ class Tracking:
             self.parent_id = self._find_parent()
 
     def started(self, job: Job) -> None:
-        """Open the trial's run; one that was left unfinished goes on, one that had finished is replaced."""
+        """Open the trial's run: continue an unfinished one, replace a finished one."""
         if job.key in self.jobs:
-            self._try(self._start, self.jobs[job.key])  # another study may have asked for it under another name
+            self._try(self._start, self.jobs[job.key])  # another study may use it under another name
 
     def epoch(self, job: Job, numbers: dict[str, float]) -> None:
         if job.key in self.running:
             self._try(self._log_epochs, job.key, [numbers])
 
-    def ended(self, job: Job, record: dict[str, Any]) -> None:
+    def ended(self, job: Job, record: Record) -> None:
         if job.key in self.running:
             self._try(self._log_record, job, record)
 
-    def complete(self, records: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """Log the trials that MLflow does not know, and what the arms find against the reference arm; ids by key.
+    def complete(self, records: dict[str, Record]) -> dict[str, str]:
+        """Log what MLflow lacks: trials, and how the arms' detections compare with the reference arm's; run ids by key.
 
-        Such trials come from the store, or ended while the server did not answer.
+        Such trials come from the store, or ended while the server did not respond.
         """
         instances = confusion(self.study, [*self.jobs.values()], records, self.store)
         with self._needed():
@@ -96,8 +98,8 @@ class Tracking:
             self._log_table(self.parent_id, "confusion", instances)
         return run_ids
 
-    def close(self, records: dict[str, dict[str, Any]]) -> None:
-        """End the sweep's run, and as killed those of trials that have no record."""
+    def close(self, records: dict[str, Record]) -> None:
+        """End the sweep's run, and mark the runs of trials without a record as killed."""
         if self.monitor is not None:
             self.monitor.finish()
             self.monitor = None
@@ -106,7 +108,7 @@ class Tracking:
                 self.client.set_terminated(run_id, "KILLED")
             self.running.clear()
             missing = len(records) < len(self.jobs)
-            failed = any(record["status"] != "ok" for record in records.values())
+            failed = any(record.status != "ok" for record in records.values())
             self.client.set_terminated(self.parent_id, "KILLED" if missing else "FAILED" if failed else "FINISHED")
 
     @contextmanager
@@ -115,7 +117,7 @@ class Tracking:
             yield
         except UNREACHABLE as error:
             problem = f"MLflow at {self.uri}: {_first_line(error)}"
-            way_out = "finished trials are kept; the same command, without --fresh, goes on"
+            way_out = "finished trials are kept; run the same command without --fresh to resume"
             raise ValueError(f"{problem}; {way_out}") from error
 
     def _try(self, log: Callable[..., None], *arguments: Any) -> None:
@@ -125,7 +127,7 @@ class Tracking:
             log(*arguments)
         except UNREACHABLE as error:
             self.lost = True
-            logging.warning("MLflow at %s: %s; trials go on and are logged at the end", self.uri, _first_line(error))
+            logging.warning("MLflow at %s: %s; trials continue and are logged at the end", self.uri, _first_line(error))
 
     def _find_experiment(self, artifact_location: str | None) -> str:
         description = describe_study(self.study)
@@ -144,14 +146,14 @@ class Tracking:
         return experiment.experiment_id
 
     def _end_abandoned(self) -> None:
-        """End the runs whose driver was killed, of every study; those that this sweep takes up are opened again."""
+        """End the runs, of every study, whose driver was killed; this sweep reopens those that it continues."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         for run in self.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
             if has_died(run.data.tags.get("driver", "")):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _find_parent(self) -> str:
-        """The run of the sweep over exactly these trials."""
+        """The run of the sweep over exactly these trials; created if missing."""
         keys = "-".join(sorted(key[:8] for key in self.jobs))
         run = self._find("sweep_keys", keys)
         if run is None:
@@ -164,7 +166,7 @@ class Tracking:
         return run.info.run_id
 
     def _monitor_system(self) -> None:
-        """Sample CPU, memory, network and, with nvidia-ml-py, GPU of the driver's machine into the sweep's run."""
+        """Log CPU, memory, network and, with nvidia-ml-py, GPU of the driver's machine to the sweep's run."""
         if self.monitor is None:
             self.monitor = SystemMetricsMonitor(
                 self.parent_id, SAMPLING_SECONDS, resume_logging=True, tracking_uri=self.uri
@@ -185,20 +187,20 @@ class Tracking:
         self._open(job, run)
 
     def _run_of(self, job: Job) -> Run | None:
-        """The run of a trial; one named after an arm that was renamed since is removed, for parameters stay."""
+        """The run of a trial; deleted if its arm was renamed since, because MLflow cannot change parameters."""
         run = self._find("trial_key", job.key)
         if run is not None and run.info.run_name != job.trial.name:
             self.client.delete_run(run.info.run_id)
             return None
         return run
 
-    def _complete(self, key: str, record: dict[str, Any]) -> str:
+    def _complete(self, key: str, record: Record) -> str:
         run = self._run_of(self.jobs[key])
-        if run is None or run.info.status != ("FINISHED" if record["status"] == "ok" else "FAILED"):
+        if run is None or run.info.status != ("FINISHED" if record.status == "ok" else "FAILED"):
             run_id = self._open(self.jobs[key], run)
             self._log_record(self.jobs[key], record)
             return run_id
-        if run.data.tags.get(PARENT) != self.parent_id:  # shown under the latest sweep
+        if run.data.tags.get(PARENT) != self.parent_id:  # show it under the latest sweep
             self.client.set_tag(run.info.run_id, PARENT, self.parent_id)
         return run.info.run_id
 
@@ -225,32 +227,32 @@ class Tracking:
         inputs = [DatasetInput(data, tags=[])]
         try:
             self.client.log_inputs(run_id, datasets=inputs)
-        except MlflowException:  # the server looks for it and writes it in two steps: another sweep came between
+        except MlflowException:  # the server checks and writes in two steps: another sweep came between
             self.client.log_inputs(run_id, datasets=inputs)
 
     def _log_epochs(self, key: str, curves: Sequence[dict[str, float]]) -> None:
-        """Log the epochs that are not logged yet; a resumed training reports its first ones again."""
+        """Log the epochs that are not logged yet; a resumed training reports its earlier ones again."""
         for numbers in curves:
             epoch = int(numbers["epoch"])
             if epoch > self.num_logged_epochs[key]:
                 self.client.log_batch(self.running[key], metrics=_metrics(epoch_metrics(numbers), step=epoch))
                 self.num_logged_epochs[key] = epoch
 
-    def _log_record(self, job: Job, record: dict[str, Any]) -> None:
+    def _log_record(self, job: Job, record: Record) -> None:
         run_id, folder = self.running[job.key], self.store.folder(job.key)
-        self._log_epochs(job.key, record["curves"])
+        self._log_epochs(job.key, record.curves)
         tags = _tags(tags_at_end(record, folder))
         self.client.log_batch(run_id, metrics=_metrics(final_metrics(record), step=0), tags=tags)
-        self.client.log_dict(run_id, record["config"], "config.yaml")
-        self.client.log_dict(run_id, without_nan(record), "record.json")
+        self.client.log_dict(run_id, record.config, "config.yaml")
+        self.client.log_dict(run_id, record.content(), "record.json")
         self._log_table(run_id, "per_class", class_rows(record))
-        if record["pictures"]:
+        if record.pictures:
             self.client.log_artifacts(run_id, str(folder / "pictures"), "pictures")
-        self.client.set_terminated(run_id, "FINISHED" if record["status"] == "ok" else "FAILED")
+        self.client.set_terminated(run_id, "FINISHED" if record.status == "ok" else "FAILED")
         del self.running[job.key]
 
     def _log_table(self, run_id: str, name: str, rows: list[dict[str, Any]]) -> None:
-        """Show rows as a table; unlike MLflow's `log_table`, once more replaces it."""
+        """Log rows as a table; unlike MLflow's `log_table`, a second call replaces it."""
         if rows:
             self.client.log_text(run_id, as_table(rows), f"{name}.json")
             self.client.set_tag(run_id, TABLES, json.dumps([{"path": f"{name}.json", "type": "table"}]))
@@ -258,7 +260,8 @@ class Tracking:
 
 def _metrics(numbers: dict[str, Any], step: int) -> list[Metric]:
     now = int(time.time() * 1000)
-    return [Metric(name, value, now, step) for name, value in without_nan(numbers).items() if value is not None]
+    known = {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
+    return [Metric(name, value, now, step) for name, value in known.items()]
 
 
 def _tags(values: dict[str, str]) -> list[RunTag]:

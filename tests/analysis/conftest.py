@@ -1,6 +1,5 @@
 """Made-up results as the pipeline would write them."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.study import Study, load_study
-from tests.analysis.made_up import STUDIES, made_up_record, traced_record, trial_row
+from tests.analysis.made_up import STUDIES, made_up_record, record_of, traced_record, trial_row
 
 LOSS_TERMS_AP = {"box_mask": 12.0, "projection": 30.0, "pairwise": 1.0, "both": 50.0, "full": 60.0}
 STUDY_FILE = """
@@ -68,8 +67,8 @@ def write_records() -> Callable[..., None]:
                 "model": {"backbone": {"name": "resnet18", "weights": None}},
                 "training": {"epochs": epochs, "steps": None},
             }
-            record = {"config": config, "seed": trial.seed, "curves": curves, "device": device, "data_digest": digest}
-            (trials / f"{trial.trial_key}.json").write_text(json.dumps(record))
+            record = record_of(config, seed=trial.seed, curves=curves, device=device, data_digest=digest)
+            (trials / f"{trial.trial_key}.json").write_text(record.to_json())
 
     return write
 
@@ -85,13 +84,13 @@ def write_traced() -> Callable[..., Path]:
         rows = []
         for index, (arm, of_arm) in enumerate(aps.items()):
             for seed, ap in enumerate(of_arm):
-                record = traced_record(arm, seed, ap, projection=float(index)) | {"device": device}
-                row = trial_row(arm, seed, ap, record["reason"])
-                row |= {"trial_key": record["key"], "status": record["status"]}
-                row["mask_to_box_area"] = record["metrics"].get("mask_to_box_area")
+                record = traced_record(arm, seed, ap, projection=float(index)).changed(device=device)
+                row = trial_row(arm, seed, ap, record.reason)
+                row |= {"trial_key": record.key, "status": record.status}
+                row["mask_to_box_area"] = record.metrics.get("mask_to_box_area")
                 identity = {name: row.pop(name) for name in ("study", "arm", "seed", "trial_key")}
                 rows.append(identity | {"loss.projection": float(index)} | row)
-                (trials / f"{record['key']}.json").write_text(json.dumps(record, indent=1))
+                (trials / f"{record.key}.json").write_text(record.to_json())
         pd.DataFrame(rows).to_csv(folder / "loss_terms.csv", index=False)
         return folder / "loss_terms.csv"
 
@@ -129,10 +128,12 @@ def write_study() -> Callable[..., Path]:
                 cells = {field: "-".join(v) if isinstance(v, list) else v for field, v in varied.items()}
                 rows.append({key: row[key] for key in list(row)[:4]} | cells | {key: row[key] for key in list(row)[4:]})
                 if ap is not None or failed_records:
-                    record = made_up_record(recipe, seed, ap, varied) | {"data_digest": digest}
-                    record["per_class"] = (categories or {}).get(arm, {})
-                    record["num_train_instances"] = (num_instances or {}).get(arm)
-                    (trials / f"{row['trial_key']}.json").write_text(json.dumps(record))
+                    record = made_up_record(recipe, seed, ap, varied).changed(
+                        data_digest=digest,
+                        per_class=(categories or {}).get(arm, {}),
+                        num_train_instances=(num_instances or {}).get(arm),
+                    )
+                    (trials / f"{row['trial_key']}.json").write_text(record.to_json())
         pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
         (folder / "studies").mkdir(exist_ok=True)
         (folder / "studies" / f"{name}.yaml").write_text(header)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from analysis.reference.rebuild import trial_key
-from analysis.results import METRICS
+from core.record import METRICS, Record, trial_key
 
 STUDIES = {  # arms with what they vary, as the study files name them
     "color_threshold": {f"color_threshold={tau}": {"loss.color_threshold": tau} for tau in (0, 0.1, 0.2, 0.3, 0.4)},
@@ -69,37 +68,45 @@ def trial_row(arm: str, seed: int, mask_ap: float | None, reason: str = "") -> d
     }
 
 
-def traced_record(arm: str, seed: int, ap: float | None, projection: float) -> dict[str, Any]:
+def record_of(config: dict[str, Any], **fields: Any) -> Record:
+    """A record of a finished trial with this config; what `fields` do not say is empty."""
+    empty = {"key": "k", "status": "ok", "reason": "", "seed": 0, "data_digest": "d1", "code": "c"}
+    return Record(**empty | {"config": config, "metrics": {}, "curves": [], "pictures": []} | fields)
+
+
+def traced_record(arm: str, seed: int, ap: float | None, projection: float) -> Record:
+    """A record whose key, metrics, curves and classes fit each other."""
     metrics = {} if ap is None else dict.fromkeys(METRICS, ap) | {"box_AP": 61.0, "mask_to_box_area": 0.5}
-    record = {
-        "study": "loss_terms",
-        "arm": arm,
-        "status": "failed" if ap is None else "ok",
-        "reason": "" if ap is not None else "MemoryError: <no> memory",
-        "config": {
-            "name": "shapes",
-            "data": {"root": "data/shapes", "val_short_side": 160, "long_side_max": 160},
-            "model": {"backbone": {"name": "resnet18", "weights": None}},
-            "loss": {"projection": projection, "pairwise": 1.0},
-            "training": {"epochs": 1, "steps": None},
-        },
-        "seed": seed,
-        "data_digest": "5f3242c47d6249b6",
-        "code": "b1f63da881e76a34",
-        "git_revision": "b9135fae1b79f32262cd01b3e577e2d8171dc7c0",
-        "git_dirty": True,
-        "versions": {"torch": "2.11.0"},
-        "device": "cpu x86_64",
-        "metrics": metrics,
-        "per_class": {} if ap is None else {"star": ap + 1, "cross": ap - 1},
-        "curves": [{"epoch": 1, "epochs": 1, "loss/total": 2.125} | metrics],
-        "seconds": 12.625,
-        "mlflow_run_id": "0123456789abcdef0123456789abcdef",
+    config = {
+        "name": "shapes",
+        "data": {"root": "data/shapes", "val_short_side": 160, "long_side_max": 160},
+        "model": {"backbone": {"name": "resnet18", "weights": None}},
+        "loss": {"projection": projection, "pairwise": 1.0},
+        "training": {"epochs": 1, "steps": None},
     }
-    return {"key": trial_key(record)} | record
+    made_from = {"data_digest": "5f3242c47d6249b6", "code": "b1f63da881e76a34"}
+    return record_of(
+        config,
+        study="loss_terms",
+        arm=arm,
+        key=trial_key(config, seed, **made_from),
+        status="failed" if ap is None else "ok",
+        reason="" if ap is not None else "MemoryError: <no> memory",
+        seed=seed,
+        **made_from,
+        git_revision="b9135fae1b79f32262cd01b3e577e2d8171dc7c0",
+        git_dirty=True,
+        versions={"torch": "2.11.0"},
+        device="cpu x86_64",
+        metrics=metrics,
+        per_class={} if ap is None else {"star": ap + 1, "cross": ap - 1},
+        curves=[{"epoch": 1, "epochs": 1, "loss/total": 2.125} | metrics],
+        seconds=12.625,
+        mlflow_run_id="0123456789abcdef0123456789abcdef",
+    )
 
 
-def made_up_record(recipe: str, seed: int, ap: float | None, varied: dict[str, Any]) -> dict[str, Any]:
+def made_up_record(recipe: str, seed: int, ap: float | None, varied: dict[str, Any]) -> Record:
     """A record of three epochs whose settings are the recipe's with these dotted ones changed."""
     config: dict[str, Any] = {
         "name": recipe,
@@ -115,4 +122,4 @@ def made_up_record(recipe: str, seed: int, ap: float | None, varied: dict[str, A
         | ({"mask_AP": ap} if epoch == 3 else {})
         for epoch in (1, 2, 3)
     ]
-    return {"config": config, "seed": seed, "curves": curves, "device": "cpu", "data_digest": "d1"}
+    return record_of(config, seed=seed, curves=curves, device="cpu")

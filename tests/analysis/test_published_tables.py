@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +8,7 @@ from analysis.published import read_published
 from analysis.published_tables import COMPARISONS, comparison_files, main, published_rows, table_files
 from analysis.report import main as report
 from analysis.study_data import read_study_data
-from tests.analysis.made_up import trial_row
+from tests.analysis.made_up import record_of, trial_row
 
 
 def test_a_row_holds_all_metrics_of_a_model_with_their_status():
@@ -59,8 +58,8 @@ def write_recipes(tmp_path, coco_config):
             config = coco_config(f"{name}_{arm}", depth=depth)
             config["data"] |= data
             rows.append(trial_row(arm, 0, ap, "" if ap else "no memory") | {"study": name})
-            record = {"config": config, "seed": 0, "curves": [{"epoch": 1, "mask_AP": ap}], "device": "gpu"}
-            (tmp_path / name / "trials" / f"{arm}0.json").write_text(json.dumps(record))
+            record = record_of(config, curves=[{"epoch": 1, "mask_AP": ap}], device="gpu")
+            (tmp_path / name / "trials" / f"{arm}0.json").write_text(record.to_json())
         pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
         recipes = {arm: f"{name}_{arm}" for arm in aps}
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"recipes": recipes}, sort_keys=False))

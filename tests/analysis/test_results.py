@@ -6,12 +6,13 @@ from analysis.results import (
     has_trials,
     holes,
     is_study,
-    read_record,
     read_records,
     read_results,
     recipe_of,
     study_names,
 )
+from core.record import Record
+from tests.analysis.made_up import record_of
 
 
 def test_holes_keep_their_reason(tmp_path, write_results):
@@ -67,16 +68,6 @@ def test_records_are_found_by_the_keys_of_finished_trials(tmp_path, write_result
         read_records(results, tmp_path / "loss_terms" / "trials")
 
 
-def test_a_broken_record_is_named(tmp_path):
-    path = tmp_path / "k.json"
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"k\.json: not valid JSON"):
-        read_record(path)
-    path.write_text('{"config": {}}')
-    with pytest.raises(ValueError, match=r"k\.json: keys missing: seed, curves"):
-        read_record(path)
-
-
 def test_a_failed_trial_s_record_is_read_where_it_left_one(tmp_path, write_study):
     aps = {"dice": [50.0, None], "redesigned": [51.0, None]}
     write_study(tmp_path, "redesigned_loss", aps, failed_records=True)
@@ -85,8 +76,8 @@ def test_a_failed_trial_s_record_is_read_where_it_left_one(tmp_path, write_study
     assert set(read_records(results, tmp_path / "redesigned_loss/trials")) == {"dice0", "redesigned0", "redesigned1"}
 
 
-def recipe(name: str, root: str | None = None) -> dict:
-    return {"config": {"name": name} | ({"data": {"root": root}} if root else {})}
+def recipe(name: str, root: str | None = None) -> Record:
+    return record_of({"name": name} | ({"data": {"root": root}} if root else {}))
 
 
 def test_arms_that_are_recipes_share_the_name_of_their_data():

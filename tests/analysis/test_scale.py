@@ -2,6 +2,7 @@ import pytest
 
 from analysis.published import read_published
 from analysis.scale import beside_published, scale_sentence
+from tests.analysis.made_up import record_of
 
 PEOPLE = {
     "name": "people",
@@ -12,7 +13,7 @@ PEOPLE = {
 
 
 def sentence(*configs, device="cpu"):
-    return scale_sentence([{"config": config, "device": device} for config in configs], read_published())
+    return scale_sentence([record_of(config, device=device) for config in configs], read_published())
 
 
 def test_the_sentence_names_the_scale_and_hides_where_the_data_lies():
@@ -54,9 +55,8 @@ def test_a_trial_whose_process_died_has_no_device():
 
 
 def test_the_precision_in_which_the_network_computed_stands_with_the_device():
-    records = [
-        {"config": PEOPLE, "device": "cpu x86_64 AVX2", "precision": precision} for precision in ("float32", "bfloat16")
-    ]
+    device = "cpu x86_64 AVX2"
+    records = [record_of(PEOPLE, device=device, precision=precision) for precision in ("float32", "bfloat16")]
     text = scale_sentence(records, read_published())
     assert "device cpu x86_64 AVX2 in float32, cpu x86_64 AVX2 in bfloat16." in text
 

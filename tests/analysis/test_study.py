@@ -1,5 +1,4 @@
 import argparse
-from pathlib import Path
 
 import pytest
 
@@ -83,7 +82,6 @@ def choose(tmp_path):
         (tmp_path / "sets/shapes.yaml").write_text(of_set)
         parser = argparse.ArgumentParser()
         add_choice(parser)
-        parser.add_argument("--study-files", type=Path)
         words = ["--params", str(tmp_path / "params.yaml"), "--study-files", str(tmp_path / "studies")]
         return chosen_studies(parser.parse_args(words))
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from core.losses.pairwise import pairwise_loss, supervised_edges
+from core.losses.pairwise import pairwise_loss
 from core.neighborhood import Neighborhood
+from core.targets.edges import supervised_edges
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
 
 NEIGHBORHOOD = Neighborhood(size=3, dilation=2)
@@ -89,7 +90,8 @@ def main() -> None:
         logits, box_masks, similar_edges, image_index, target_index = draw(problem)
 
         def fast(logits=logits, boxes=box_masks, similar=similar_edges, images=image_index, targets=target_index):
-            loss = pairwise_loss(logits, supervised_edges(boxes, similar, images, NEIGHBORHOOD), targets)
+            total, count = pairwise_loss(logits, supervised_edges(boxes, similar, images, NEIGHBORHOOD), targets)
+            loss = total / count
             return loss, torch.autograd.grad(loss, logits)[0]
 
         def dense(logits=logits, boxes=box_masks, similar=similar_edges, images=image_index, targets=target_index):

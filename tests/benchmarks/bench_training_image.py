@@ -10,9 +10,9 @@ from unittest import mock
 
 import torch
 
+from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
 from core.compute.precision import network_precision
-from core.compute.workers import ALONE
 from core.config.file import build_config, read_yaml
 from core.datasets.coco import load_training_set
 from core.model.build import build_model
@@ -53,7 +53,7 @@ def timed_parts(model: torch.nn.Module, seconds: dict[str, float]) -> Iterator[N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default="data/shapes", help="the generated data set (default: %(default)s)")
+    parser.add_argument("--root", default="datasets/shapes", help="the generated data set (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=60, help="timed optimizer steps (default: %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -71,7 +71,7 @@ def main() -> None:
 
     def run(first: int, count: int, seconds: dict[str, float]) -> float:
         """Mean seconds per image over `count` steps that begin with step `first` of the schedule."""
-        batches = epoch_batches(dataset, config.training, seed=0, epoch=0, workers=ALONE, loader_processes=0)
+        batches = epoch_batches(dataset, config.training, Compute(), seed=0, epoch=0)
         started = time.perf_counter()
         for step in range(first, first + count):
             before = time.perf_counter()

@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.annotate import annotate
 from core.checkpoints.checkpoint import save_checkpoint
+from core.compute.compute import Compute
 from core.config.file import build_config
 from core.datasets.coco import load_validation_set
 from core.model.build import build_model
@@ -45,7 +46,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def run(checkpoint: Path, min_score: float) -> int:
     folder = checkpoint.parent
-    return annotate(checkpoint, folder / "photos", folder / "out", min_score=min_score, device="cpu", progress=False)
+    return annotate(checkpoint, folder / "photos", folder / "out", Compute(), min_score=min_score)
 
 
 def test_photos_become_a_coco_file_with_pictures(checkpoint: Path) -> None:
@@ -68,13 +69,13 @@ def test_instances_below_the_score_are_left_out(checkpoint: Path) -> None:
 def test_a_folder_without_images_is_named(checkpoint: Path) -> None:
     for photo in (checkpoint.parent / "photos").iterdir():
         photo.unlink()
-    with pytest.raises(ValueError, match="photos: no image in this folder"):
+    with pytest.raises(ValueError, match="photos: found no image in this folder"):
         run(checkpoint, 0.0)
 
 
 def test_a_file_that_is_no_checkpoint_is_named(checkpoint: Path) -> None:
     checkpoint.write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a torch file"):
         run(checkpoint, 0.0)
 
 

@@ -1,6 +1,5 @@
 """Edges counted for the purity are those of the pairwise loss; a few worked by hand, the rest by a plain loop."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from core.config import LossConfig
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
 from core.edge_purity import EdgeCounts, edge_purity
-from core.losses.pairwise import supervised_edges
 from core.neighborhood import Neighborhood
 from core.targets.box_mask import box_masks
 from core.targets.color_similarity import color_similarity, trusted_cells
@@ -41,9 +41,9 @@ def data_set(
         "annotations": [{"id": i, "category_id": 1} | annotation for i, annotation in enumerate(annotations)],
         "categories": [{"id": 1, "name": "thing"}],
     }
-    (folder / "instances.json").write_text(json.dumps(content))
     view = partial(fixed_view, short_side=short_side, long_side_max=1000)
-    return CocoDataset(folder / "instances.json", folder, view_of=view, ignored_bottom_rows=ignored_bottom_rows)
+    file = AnnotationFile.from_content(content, path=folder / "instances.json", image_folder=folder)
+    return CocoDataset(file, view_of=view, ignored_bottom_rows=ignored_bottom_rows)
 
 
 def smooth_noise(seed: int, height: int, width: int) -> np.ndarray:
@@ -134,9 +134,11 @@ def test_kept_edges_are_those_that_the_pairwise_loss_counts(noisy: CocoDataset, 
     counts = edge_purity(noisy, THRESHOLDS, [CLOSE, PAPER, WIDE], 2.0)[neighborhood]
     batch = collate([noisy[index] for index in range(len(noisy))])  # padded to one size
     for threshold, kept in zip(THRESHOLDS, counts.kept, strict=True):
-        targets = build_mask_targets(batch, neighborhood, threshold, 2.0, needs_edges=True)
-        edges = supervised_edges(targets.box_masks, targets.similar_edges, targets.image_index, neighborhood)
-        assert int(edges.counted[targets.has_mask].sum()) == kept
+        loss = LossConfig(
+            neighborhood_size=neighborhood.size, neighborhood_dilation=neighborhood.dilation, color_threshold=threshold
+        )
+        targets = build_mask_targets(batch, loss)
+        assert int(targets.similar_edges.counted[targets.has_mask].sum()) == kept
 
 
 def test_an_edge_exactly_at_the_threshold_is_kept(noisy: CocoDataset) -> None:

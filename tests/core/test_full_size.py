@@ -15,10 +15,11 @@ import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config, merge
 from core.config.recipe import load_recipe
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 from core.evaluation.coco_metrics import AP_KEYS, AR_KEYS, coco_metrics
 from core.model.build import build_model
 from core.model.condinst import CondInst
@@ -37,7 +38,7 @@ def root() -> Path:
 def first_images(root: Path, split: str, count: int, folder: Path) -> str:
     """A file of the first images with boxes of a split, and their annotations; its path."""
     content = json.loads((root / f"instances_{split}.json").read_text())
-    records = read_annotation_file(root / f"instances_{split}.json", root / "images").images
+    records = AnnotationFile.read(root / f"instances_{split}.json", root / "images").images
     chosen = [record.image_id for record in records if len(record.labels)][:count]
     content["images"] = [image for image in content["images"] if image["id"] in chosen]
     content["annotations"] = [each for each in content["annotations"] if each["image_id"] in chosen]
@@ -79,7 +80,7 @@ def test_a_recipe_trains_and_evaluates_at_full_size(
     monkeypatch.setattr("core.training.loop.build_model", with_boxes)
     config = shortened(recipe, root, tmp_path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    result = train(config, 0, device=device, folder=tmp_path / "run", progress=False)
+    result = train(config, 0, Compute(device), folder=tmp_path / "run")
     assert result.curves[-1]["step"] == 2
     assert 0 < result.curves[-1]["loss/total"] < float("inf")
     found = result.evaluation
@@ -113,7 +114,7 @@ def moved_annotations(truth: COCO) -> tuple[list[dict], list[dict]]:
 def test_fixed_detections_have_the_numbers_of_pycocotools(root: Path) -> None:
     path = root / "instances_val.json"
     boxes, masks = moved_annotations(COCO(str(path)))
-    scores = coco_metrics(path, boxes, masks)
+    scores = coco_metrics(AnnotationFile.read(path, root / "images").content, boxes, masks)
     for kind, prefix, results in (("bbox", "box", boxes), ("segm", "mask", masks)):
         expected = 100 * pycocotools_statistics(path, results, kind)
         expected[expected < 0] = np.nan  # nothing to find

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.batch import collate
 from core.datasets.coco import load_training_set
 from core.datasets.sources.shapes import generate
-from core.losses.pairwise import pairwise_loss, supervised_edges
+from core.losses.pairwise import pairwise_loss
 from core.model.build import build_model
 from core.neighborhood import Neighborhood
+from core.targets.edges import supervised_edges
 from core.training.loop import train
 from core.training.step import compute_losses
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
@@ -82,7 +84,8 @@ def test_pairwise_equals_the_dense_form() -> None:
         x.to(DEVICE) for x in (box_masks, similar, image_index, target_index)
     )
     fast, dense = (logits.to(DEVICE).requires_grad_() for _ in range(2))
-    loss = pairwise_loss(fast, supervised_edges(box_masks, similar, image_index, neighborhood), target_index)
+    total, count = pairwise_loss(fast, supervised_edges(box_masks, similar, image_index, neighborhood), target_index)
+    loss = total / count
     expected = dense_pairwise_loss(dense, box_masks[target_index], similar[image_index[target_index]], neighborhood)
     loss.backward()
     expected.backward()
@@ -93,7 +96,7 @@ def test_pairwise_equals_the_dense_form() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_training_runs_from_images_to_ap(config: Config, tmp_path: Path, precision: str) -> None:
     training = config.training.model_copy(update={"precision": precision})
-    trained = train(config.model_copy(update={"training": training}), 0, device=DEVICE, folder=tmp_path, progress=False)
+    trained = train(config.model_copy(update={"training": training}), 0, Compute(DEVICE), folder=tmp_path)
     assert trained.curves[-1]["loss/total"] > 0
     assert 0 <= trained.evaluation.metrics["box_AP"] <= 100
     assert trained.peak_memory_mb > 0

@@ -19,7 +19,7 @@ SMALL = ["training.batch_size=2", "training.steps=2", "data.val_short_side=64", 
 
 def run(root: Path, folder: Path, *options: str) -> int:
     changes = [word for pair in SMALL for word in ("--set", pair)]
-    given = ["--recipe", "smoke", "--data-root", str(root), "--folder", str(folder), "--loader-processes", "0"]
+    given = ["--recipe", "tiny", "--data-root", str(root), "--folder", str(folder), "--loader-processes", "0"]
     return main([*given, *changes, "--device", "cpu", "--threads", "1", *options])
 
 
@@ -30,7 +30,7 @@ def test_a_recipe_is_trained_evaluated_and_written_and_the_schedule_is_told(
         scaled = ("training.accumulation=2", "training.schedule_batch_size=2", "training.optimizer=sgd")
         assert run(root, tmp_path, *(word for change in scaled for word in ("--set", change))) == 0
     assert (
-        "2 images x 2 accumulated x 1 workers = 4 images a step (the recipe's schedule is for 2): 1 steps"
+        "2 images x 2 accumulated x 1 workers = 4 images per step (the recipe's schedule is for 2): 1 steps"
         in caplog.text
     )
     assert "AP50" in capsys.readouterr().out
@@ -85,12 +85,12 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_torchrun_writes_once_reports_once_and_ends_with_status_2(root: Path, tmp_path: Path) -> None:
-    given = ["--recipe", "smoke", "--data-root", str(root), "--folder", str(tmp_path), "--loader-processes", "0"]
+    given = ["--recipe", "tiny", "--data-root", str(root), "--folder", str(tmp_path), "--loader-processes", "0"]
     given += [word for pair in SMALL for word in ("--set", pair)] + ["--device", "cpu", "--threads", "1"]
     first = torchrun(*given)
     assert first.returncode == 0, first.stderr
     assert first.stdout.count("AP75") == 1
-    assert first.stderr.count("2 images x 1 accumulated x 2 workers = 4 images a step: 2 steps") == 1
+    assert first.stderr.count("2 images x 1 accumulated x 2 workers = 4 images per step: 2 steps") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "metrics.json", "bbox.json", "segm.json"}
     assert len(json.loads((tmp_path / "bbox.json").read_text())) > 0
 

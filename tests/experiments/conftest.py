@@ -1,17 +1,21 @@
 """Trials that take no time: a stand-in for training, and records as a finished trial leaves them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from core.checkpoints.checkpoint import save_checkpoint
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.sources.shapes import generate
+from core.record import Record
 from experiments import trial as trial_module
 from experiments.provenance import Provenance, current_code
 from experiments.study import Study, load_study
+from experiments.sweep import Job
 
 BASE = {
     "name": "tiny",
@@ -40,6 +44,16 @@ BASE = {
 ARMS = "question: q\nsource: s\nexpectation: a < b\nreference_arm: b\narms: {a: {loss.dice: 0}, b: {loss.dice: 2}}\n"
 
 
+def write_params(folder: Path, *, recipe: str = "shapes", studies: str = "[loss_terms]", rest: str = "") -> Path:
+    """A params.yaml whose set `mine` has this recipe and these studies; its data would be at datasets/mine."""
+    sets = folder / "experiments" / "sets"
+    sets.mkdir(parents=True, exist_ok=True)
+    (sets / "mine.yaml").write_text(f"recipe: {recipe}\nstudies: {studies}\n")
+    path = folder / "params.yaml"
+    path.write_text(f"set: mine\n{rest}\n")
+    return path
+
+
 @pytest.fixture
 def made_from() -> Provenance:
     return Provenance(current_code(), {"torch": "2", "torchvision": "0"}, "abc", git_dirty=False)
@@ -66,6 +80,18 @@ def config(shapes: Path) -> Config:
 
 
 @pytest.fixture
+def record_of() -> Callable[[Job], Record]:
+    """The record of a job before it runs, status `ok`."""
+
+    def describe(job: Job) -> Record:
+        return trial_module.describe_trial(
+            job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance
+        )
+
+    return describe
+
+
+@pytest.fixture
 def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace training by two epochs of made-up numbers; the list gets the seed of each call.
 
@@ -76,13 +102,11 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def train(
         config: Config,
         seed: int,
+        compute: Compute,
         *,
-        device: str,
         folder: Path,
         digest: str,
         on_epoch,
-        loader_processes: int,
-        progress: bool,
     ) -> SimpleNamespace:
         calls.append(f"{config.loss.dice:g}")
         curves = []

@@ -25,7 +25,7 @@ def test_maps_follow_the_offsets_of_the_neighborhood() -> None:
 
 
 def test_an_image_that_is_not_whole_cells_is_refused() -> None:
-    with pytest.raises(ValueError, match="image is 18 x 16 pixels, expected multiples of 4"):
+    with pytest.raises(ValueError, match="image has 18 x 16 pixels, expected multiples of 4"):
         consistency(np.zeros((16, 18, 3), dtype=np.uint8), (0.0, 0.0, 9.0, 9.0), Neighborhood(), 2.0)
 
 

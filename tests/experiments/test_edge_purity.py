@@ -16,6 +16,7 @@ from experiments.results import write_results
 from experiments.store import Store
 from experiments.study import STUDIES, load_study
 from experiments.sweep import collect, list_jobs, run_one_by_one
+from tests.experiments.conftest import write_params
 
 FILE = "question: q\nsource: s\nexpectation: e\nthresholds: [0, 0.3]\nneighborhoods: [[3, 1], [3, 2]]\n"
 
@@ -50,11 +51,11 @@ def test_the_projects_own_measurement_covers_both_thresholds_in_use() -> None:
     ("change", "message"),
     [
         (("thresholds", "thresholdz"), "unknown key 'thresholdz' .did you mean 'thresholds'"),
-        (("[0, 0.3]", "[0.3, 0.3]"), "thresholds: .*each threshold above the one before"),
+        (("[0, 0.3]", "[0.3, 0.3]"), "thresholds: .*rising order, none twice"),
         (("[0, 0.3]", "[0, 1.3]"), r"thresholds\.1: .*less than or equal to 1"),
         (("[[3, 1], [3, 2]]", "[[4, 1]]"), r"neighborhoods\.0: .*size is 4, expected an odd number"),
         (("[[3, 1], [3, 2]]", "[[3]]"), r"neighborhoods\.0: .*expected two whole numbers"),
-        (("[[3, 1], [3, 2]]", "[[3, 1], [3, 1]]"), "neighborhoods: .*the same neighborhood twice"),
+        (("[[3, 1], [3, 2]]", "[[3, 1], [3, 1]]"), "neighborhoods: .*the same entry twice"),
     ],
 )
 def test_a_wrong_measurement_names_file_and_key(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -81,10 +82,15 @@ def test_equal_runs_give_equal_bytes_and_leave_nothing_partial(run) -> None:
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
 
 
+def data_of_mine(folder: Path, shapes: Path) -> None:
+    (folder / "datasets").mkdir()
+    (folder / "datasets" / "mine").symlink_to(shapes)
+
+
 def test_the_recipe_and_data_of_the_params_are_read(run, shapes: Path, tmp_path: Path) -> None:
     view = "{data.val_short_side: 96, data.long_side_max: 96}"
-    text = f"data: {{recipe: shapes, root: {shapes}}}\nstudies: [loss_terms]\nsettings: {view}\n"
-    (tmp_path / "params.yaml").write_text(text)
+    write_params(tmp_path, rest=f"settings: {view}")
+    data_of_mine(tmp_path, shapes)
     by_params, own = (
         pd.read_csv(folder / "edge_purity.csv", dtype={"data_digest": str})
         for folder in (run("params", "--params", str(tmp_path / "params.yaml")), run("own"))
@@ -96,8 +102,8 @@ def test_the_recipe_and_data_of_the_params_are_read(run, shapes: Path, tmp_path:
 def test_the_report_finds_the_purity_that_was_measured_on_the_data_of_its_trials(
     run, shapes: Path, tmp_path: Path, fake_training: list[str], made_from: Provenance
 ) -> None:
-    params = tmp_path / "params.yaml"
-    params.write_text(f"data: {{recipe: smoke, root: {shapes}}}\nstudies: [color_threshold]\n")
+    params = write_params(tmp_path, recipe="tiny", studies="[color_threshold]")
+    data_of_mine(tmp_path, shapes)
     results = run("results", "--params", str(params))
     study = load_study("color_threshold", base_settings(load_params(params), str(params)), (0,))
     jobs, store = list_jobs(study, made_from), Store(tmp_path / "store")

@@ -36,17 +36,18 @@ MEMORY_GB = "2"  # enough for the others
 SWEEP = f"""
 import argparse, sys
 from pathlib import Path
-from experiments.params import DataSet, Params, Resources
+from experiments.params import Params, Resources
 from experiments.recipe import base_settings
 from experiments.run import run_studies
 from experiments.study import load_study
-data = DataSet(recipe="smoke", root=sys.argv[1])
 settings = {{"training": {{"steps": None, "epochs": {EPOCHS}}}}}
 memory = sys.argv[sys.argv.index("--memory") + 1] if "--memory" in sys.argv else None
 resources = Resources(parallel_trials=2, memory_per_trial_gb=memory)
-params = Params(data=data, studies=("faults",), settings=settings, resources=resources)
+params = Params(
+    set="faults", recipe="tiny", studies=("faults",), root=sys.argv[1], settings=settings, resources=resources
+)
 study = load_study("faults", base_settings(params, "params"), (0,), Path())
-flags = argparse.Namespace(fresh=False, allow_holes=False, in_process="--in-process" in sys.argv, dry_run=False)
+flags = argparse.Namespace(fresh=False, allow_holes=False, train_only=False, in_process="--in-process" in sys.argv)
 sys.exit(run_studies([study], params, flags))
 """
 
@@ -107,7 +108,7 @@ class Sweep:
             }
             for record in records
         ]
-        found = [path.read_text() for path in sorted((self.folder / ".store").glob("*/found.json"))]
+        found = [path.read_text() for path in sorted((self.folder / "store").glob("*/found.json"))]
         return (root / "faults.csv").read_bytes(), kept, found
 
     def runs(self) -> tuple[list[Run], list[Run]]:
@@ -162,7 +163,7 @@ def sweeps(shapes: Path, tmp_path: Path) -> Iterator[tuple[Sweep, Sweep]]:
 def test_a_sweep_that_is_killed_interrupted_and_hurt_ends_as_an_undisturbed_one(sweeps: tuple[Sweep, Sweep]) -> None:
     undisturbed, hurt = sweeps
     assert undisturbed.run("--in-process") == 0
-    folders = {row["arm"]: hurt.folder / ".store" / row["trial_key"] for row in undisturbed.rows()}
+    folders = {row["arm"]: hurt.folder / "store" / row["trial_key"] for row in undisturbed.rows()}
     damaged = folders["box_mask"] / "checkpoint.pt"
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"damaged")

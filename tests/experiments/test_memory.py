@@ -56,24 +56,24 @@ def test_a_trial_that_needs_too_much_is_a_hole_that_names_memory_and_what_helps(
         study.trials[0], tmp_path, key="k", data_digest="d", provenance=made_from, device="cpu", threads=1,
         memory_gb=half_a_gigabyte_more(),
     )  # fmt: skip
-    assert record["status"] == "failed"
-    assert record["reason"].startswith("out of memory at the limit of ")
+    assert record.status == "failed"
+    assert record.reason.startswith("out of memory at the limit of ")
     assert (
         "GB (resources.memory_per_trial_gb), asking for 2147483648 bytes; lower training.batch_size (4)"
-        in (record["reason"])
+        in record.reason
     )
-    assert "can't allocate memory" in record["traceback"]
+    assert "can't allocate memory" in record.traceback
 
 
 def test_reasons_are_one_line_and_name_the_device() -> None:
     cuda = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity ...\n")
     assert is_out_of_memory(cuda)
     assert out_of_memory(cuda, device="cuda", batch_size=16, limit_gb=4) == (
-        "out of memory on the GPU, asking for 2.50 GiB; lower training.batch_size (16) or the image size, or take "
-        "resources.gpus_per_trial: 1 if trials share a GPU"
+        "out of memory on the GPU, asking for 2.50 GiB; lower training.batch_size (16) or the image size, or set "
+        "resources.gpus_per_trial to 1 if trials share a GPU"
     )
     assert out_of_memory(MemoryError(), device="cpu", batch_size=8, limit_gb=None) == (
-        "out of memory; lower training.batch_size (8) or the image size, or take fewer resources.parallel_trials"
+        "out of memory; lower training.batch_size (8) or the image size, or reduce resources.parallel_trials"
     )
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
     assert not is_out_of_memory(ValueError("can't allocate memory"))

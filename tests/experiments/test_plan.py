@@ -26,7 +26,7 @@ from experiments.plan import (
 from experiments.run import main
 from experiments.store import Store
 from experiments.study import Study, load_study
-from tests.experiments.conftest import BASE
+from tests.experiments.conftest import BASE, write_params
 
 HEAD = "table,row,method,backbone,schedule,split,metric,value,status,status_meaning,source,note\n"
 ROWS = """pair,a,x,R-50,1x,COCO test-dev,mask_AP,32.5,M,recalled,s,
@@ -118,10 +118,10 @@ def test_every_row_of_the_tables_on_coco_and_voc_has_a_published_number(name: st
 def test_an_arm_is_told_with_its_difference_size_hours_and_number(study: Study, published: Path) -> None:
     told = describe_study(replace(study, seeds=(0, 1)), 20.0, published)
     first, second = told.split("\na: ")[1].split("\nb: ")
-    assert first.startswith("recipe tiny\n    4 images x 1 accumulated x 1 workers = 4 images a step: 4 steps, ")
+    assert first.startswith("recipe tiny\n    4 images x 1 accumulated x 1 workers = 4 images per step: 4 steps, ")
     assert "16 samples seen\n" in first  # 2 epochs of 8 images
     assert "published mask AP: 32.5 on COCO test-dev (M); 32.2 on COCO val2017 (V)" in first
-    assert "beside a: loss.dice=2.0\n" in second
+    assert "differs from a: loss.dice=2.0\n" in second
     assert "published mask AP: none known" in second
     assert " M parameters with 4 classes, " in first
     model = study.trials[0].config.model
@@ -138,12 +138,12 @@ def test_a_teacher_is_trained_too(study: Study) -> None:
     told = describe_study(replace(study, trials=(study.trials[0], taught)), 20.0)
     hours = [float(line.split()[-2 if line.endswith("hours") else -5]) for line in told.splitlines() if "GFLOP" in line]
     assert hours[1] == pytest.approx(2 * hours[0], rel=0.01)
-    assert "device-hours with its teacher\n" in told
+    assert "device-hours including its teacher\n" in told
 
 
 def test_epochs_of_data_that_is_not_there_have_no_length(elsewhere: Study) -> None:
-    assert schedule(elsewhere.trials[0]) == ("2 epochs: the data is not there to count their steps", None)
-    assert "with 80 classes, device-hours not known" in describe_study(elsewhere, 20.0)
+    assert schedule(elsewhere.trials[0]) == ("2 epochs: no data to count their steps", None)
+    assert "with 80 classes, device-hours unknown" in describe_study(elsewhere, 20.0)
 
 
 def test_the_trials_to_run_are_listed_and_nothing_is_written(study: Study, tmp_path: Path, capsys, made_from) -> None:
@@ -159,18 +159,18 @@ def test_the_trials_to_run_are_listed_and_nothing_is_written(study: Study, tmp_p
 def test_without_data_the_plan_is_told_all_the_same(elsewhere: Study, tmp_path: Path, capsys) -> None:
     print_plan([elsewhere], Store(tmp_path / "store"), teraflops=20.0, fresh=False)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith("cannot tell which trials are finished: data.root 'nowhere': no such folder")
+    assert lines[-1].startswith("cannot determine which trials are finished: data.root 'nowhere': no such folder")
 
 
 def test_the_command_needs_neither_data_nor_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("experiments.ray_sweep.ray.init", lambda **_: pytest.fail("Ray was started"))
-    Path("params.yaml").write_text("data: {recipe: voc_r50, root: datasets/voc}\nstudies: [voc]\n")
+    write_params(Path(), recipe="voc_r50", studies="[voc]")
     assert main(["voc", "--dry-run", "--teraflops", "40"]) == 0
     told = capsys.readouterr().out
-    assert "boxinst_r101: recipe voc_r101\n    beside boxinst_r50: model.backbone.name=resnet101, " in told
+    assert "boxinst_r101: recipe voc_r101\n    differs from boxinst_r50: model.backbone.name=resnet101, " in told
     assert "144000 steps, learning rate 0.00125, warm-up 800 steps, pairwise warm-up 8000 steps" in told
     hours = [float(line.split()[-2]) for line in told.splitlines() if "GFLOP" in line]
     flops = network_size(build_config(load_recipe("voc_r50"), "x").model, 80, 800, 1216).forward_flops
     assert math.isclose(hours[0], 288_000 * 3 * flops / 40e12 / 3600, rel_tol=0.005)
-    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml", "experiments"}

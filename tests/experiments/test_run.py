@@ -11,7 +11,7 @@ import pytest
 
 from experiments import ray_sweep
 from experiments import run as run_module
-from experiments.params import DataSet, Params, Resources
+from experiments.params import Params, Resources
 from experiments.plan import print_plan
 from experiments.progress import Progress
 from experiments.provenance import Provenance
@@ -20,8 +20,9 @@ from experiments.run import INTERRUPTED, main, run_studies
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import list_jobs
+from tests.experiments.conftest import write_params
 
-FLAGS = {"fresh": False, "allow_holes": False, "in_process": True}
+FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "train_only": False}
 
 
 class Silence:
@@ -46,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def params(**resources: float) -> Params:
-    return Params(data=DataSet(recipe="shapes", root="."), studies=("pair",), resources=Resources(**resources))
+    return Params(set="mine", recipe="shapes", studies=("pair",), root=".", resources=Resources(**resources))
 
 
 def run(*studies: Study, **flags: bool) -> int:
@@ -72,7 +73,7 @@ def test_a_study_is_run_once_and_then_collected(study: Study, here: Path, fake_t
     assert run(study) == 0
     assert (here / "results" / "pair.csv").read_bytes() == first
     assert fake_training == ["0", "2"]
-    assert "2 trials, 2 finished before, 0 to run" in capsys.readouterr().out
+    assert "2 trials, 2 already finished, 0 to run" in capsys.readouterr().out
 
 
 def test_fresh_runs_everything_again(study: Study, here: Path, fake_training: list) -> None:
@@ -96,16 +97,15 @@ def test_fresh_keeps_all_where_the_sweep_cannot_start(study: Study, here: Path, 
 
 
 def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, capsys) -> None:
-    text = "data: {recipe: shapes, root: .}\nstudies: [loss_terms]\n"
-    (here / "params.yaml").write_text(text)
+    write_params(Path())
 
     def edit(*arguments: object) -> int:
-        (here / "params.yaml").write_text(f"{text}seeds: [1]\n")
+        write_params(Path(), rest="seeds: [1]")
         return 0
 
     monkeypatch.setattr(run_module, "run_studies", edit)
     assert main(["--all"]) == 1
-    assert "edited while it ran: params.yaml: results are of before" in capsys.readouterr().err
+    assert "edited during the run: params.yaml: the results are from before the edit" in capsys.readouterr().err
     assert main(["--all"]) == 0  # written again, equal
 
 
@@ -113,7 +113,7 @@ def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_trainin
     run(replace(study, trials=study.trials[:1]))
     capsys.readouterr()
     for fresh, expected in ((False, ["finished", "to run"]), (True, ["to run", "to run"])):
-        print_plan([study], Store(here / ".store"), teraflops=20.0, fresh=fresh)
+        print_plan([study], Store(here / "store"), teraflops=20.0, fresh=fresh)
         lines = capsys.readouterr().out.splitlines()
         assert [line[:8].strip() for line in lines if "pair/" in line] == expected
     assert fake_training == ["0"]
@@ -122,7 +122,7 @@ def test_a_dry_run_tells_what_is_finished(study: Study, here: Path, fake_trainin
 def test_studies_share_the_trials_they_have_in_common(study: Study, here: Path, fake_training: list, capsys) -> None:
     assert run(study, replace(study, name="other")) == 0
     assert fake_training == ["0", "2"]
-    assert "2 trials (4 in the studies, which share some), 0 finished before, 2 to run" in capsys.readouterr().out
+    assert "2 trials (4 in the studies, which share some), 0 already finished, 2 to run" in capsys.readouterr().out
     first, second = rows(here / "results" / "pair.csv"), rows(here / "results" / "other.csv")
     assert [row["trial_key"] for row in first] == [row["trial_key"] for row in second]
 
@@ -133,8 +133,17 @@ def test_a_failed_trial_is_a_hole_and_no_success(study: Study, here: Path, fake_
     assert [row["status"] for row in rows(here / "results" / "pair.csv")] == ["failed", "ok"]
     assert run(failing(study), allow_holes=True) == 0
     assert fake_training == ["3", "2", "3"]  # the one that failed is tried again
-    allowed = params().model_copy(update={"allow_holes": True})
+    allowed = replace(params(), allow_holes=True)
     assert run_studies([failing(study)], allowed, argparse.Namespace(**FLAGS)) == 0
+
+
+def test_a_sweep_for_dvc_trains_and_leaves_results_and_failures_to_the_collection(
+    study: Study, here: Path, fake_training: list
+) -> None:
+    assert run(failing(study), train_only=True) == 0
+    assert not (here / "results").exists()
+    assert Store(here / "store").run_ids("pair") != {}
+    assert fake_training == ["3", "2"]
 
 
 def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, capsys) -> None:
@@ -143,7 +152,7 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
 
     monkeypatch.setattr(run_module, "run_one_by_one", interrupted)
     assert run(study) == INTERRUPTED
-    assert "2 of 2 trials have not ended, no results written" in capsys.readouterr().err
+    assert "2 of 2 trials have not ended; run the same command" in capsys.readouterr().err
     assert not (here / "results").exists()
 
 
@@ -166,16 +175,16 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("asked", "message"),
     [
-        ("data: {recipe: shapes, root: data}\nstudies: [loss_terms]\nseed: [0]", "unknown key 'seed' (did you mean"),
-        ("data: {recipe: shape, root: data}\nstudies: [loss_terms]", "recipe 'shape': no file"),
-        ("data: {recipe: shapes, root: nowhere}\nstudies: [loss_terms]", "data.root 'nowhere': no such folder"),
-        ("data: {recipe: shapes, root: d}\nstudies: [x]\nsettings: {loss.dise: 1}", "(did you mean 'loss.dice'?)"),
+        ({"rest": "seed: [0]"}, "unknown key 'seed' (did you mean"),
+        ({"recipe": "shape"}, "recipe 'shape': no file"),
+        ({}, "data.root 'datasets/mine': no such folder"),
+        ({"rest": "settings: {loss.dise: 1}"}, "(did you mean 'loss.dice'?)"),
     ],
 )
-def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, text: str, message: str) -> None:
-    (here / "params.yaml").write_text(text)
+def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, asked: dict, message: str) -> None:
+    write_params(Path(), **asked)
     assert main(["--study", "loss_terms"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -184,7 +193,7 @@ def test_a_wrong_input_is_one_clean_line_and_status_2(here: Path, capsys, text: 
 
 
 def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
-    (here / "params.yaml").write_text("data: {recipe: shapes, root: .}\nstudies: [loss_terms]")
+    write_params(Path())
     assert main(["--study", "loss_therms"]) == 2
     assert "(did you mean 'loss_terms'?)" in capsys.readouterr().err
 
@@ -192,12 +201,12 @@ def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
 def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
     check_resources(Resources(cpus_per_trial=4))
-    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU a trial, the largest node has 0"):
+    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU per trial, but the largest node has 0"):
         check_resources(Resources(gpus_per_trial=0.5))
     node = {"Alive": True, "Resources": {"CPU": 4.0, "memory": 10.5 * 2**30}}
     monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [node])
     check_resources(Resources(memory_per_trial_gb=10))
-    with pytest.raises(ValueError, match=r"resources ask for 11 GB of memory a trial, the largest node has 10\.5"):
+    with pytest.raises(ValueError, match=r"11 GB of memory per trial, but the largest node has 10\.5"):
         check_resources(Resources(memory_per_trial_gb=11))
 
 
@@ -207,14 +216,14 @@ def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
 ) -> None:
     kills = iter([4, 6, 7] if starts else [4, 7])  # of the kernel, when the sweep, the trial and the error began
     monkeypatch.setattr(ray_sweep, "count_kernel_kills", lambda: next(kills))
-    store, jobs = Store(here / ".store"), list_jobs(study, made_from)
+    store, jobs = Store(here / "store"), list_jobs(study, made_from)
     relay = ray_sweep.Relay(jobs, store, [], Progress(jobs, 1))
     (here / "error.txt").write_text("Failure # 1 (occurred at 12:00)\nThe actor died.\n")
     trial = SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt")
     if starts:
         relay.on_trial_start(0, [], trial)
     relay.on_trial_error(0, [], trial)
-    assert found in store.failed(jobs[0].key)["reason"]
+    assert found in store.failed(jobs[0].key).reason
 
 
 def test_every_record_names_its_run(study: Study, here: Path, fake_training: list) -> None:
@@ -231,7 +240,7 @@ def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatc
     assert "a-seed0: FAILED" in out
     first, second = rows(here / "results" / "pair.csv")
     assert (first["status"], second["status"], second["reason"]) == ("failed", "ok", "")
-    assert "broken_weights.pt is no torch file" in first["reason"]
+    assert "broken_weights.pt: not a torch file" in first["reason"]
     assert 0 <= float(second["mask_AP"]) <= 100
     assert len(list((here / "results" / "pair" / "pictures" / "b-seed0").glob("*.png"))) == 7
 

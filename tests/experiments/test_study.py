@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from core.config.file import field_paths, read_yaml
-from core.config.recipe import RECIPES, leaves, load_recipe, nested
+from core.config.recipe import RECIPES, load_recipe
 from experiments.params import Params, load_params
 from experiments.recipe import base_settings
 from experiments.study import STUDIES, Study, load_study
+from tests.experiments.conftest import write_params
 
 BASE = {"name": "base", "training": {"steps": 5}}
 HEAD = "question: q\nsource: s\nexpectation: a < b\n"
@@ -20,9 +21,8 @@ def study_of(folder: Path, text: str, seeds: tuple[int, ...] = (0,), head: str =
     return load_study("x", BASE, seeds, folder)
 
 
-def params_of(folder: Path, text: str) -> Params:
-    (folder / "params.yaml").write_text(text)
-    return load_params(folder / "params.yaml")
+def params_of(folder: Path, **asked: str) -> Params:
+    return load_params(write_params(folder, **asked))
 
 
 # A semantic head learns from masks: arms without any refuse the `sem` recipes.
@@ -89,17 +89,17 @@ def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) 
         ("arms: {a: {loss.dice: [1]}}", "arm 'a': loss.dice"),
         ("arms: {a: {loss: 3}}", "arm 'a': loss: .*found 3"),
         ("arms: {a: 3}", "arms.a: .*found 3"),
-        ("arms: {a/b: {}}", "arm 'a/b': expected letters"),
-        ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' are the same"),
+        ("arms: {a/b: {}}", "arm 'a/b': expected only letters"),
+        ("arms: {a: {}, b: {loss.dice: 1.0}}", "arms 'a' and 'b' have the same settings"),
         ("vary: {loss.color_threshold: [0.1, 0.1]}", "vary gives 'color_threshold=0.1' twice"),
         ("vary: {loss.color_threshold: []}", "vary.loss.color_threshold: .*at least 1"),
-        ("vary: {data.root: [here, there]}", "data.root is no setting of an arm"),
-        ("arms: {}", "neither arms nor vary nor recipes"),
-        ("arms: {a: {}}\nrecipes: {b: shapes}", "expected neither arms nor vary beside them"),
+        ("vary: {data.root: [here, there]}", "a study cannot set data.root"),
+        ("arms: {}", "nothing to compare: expected arms, vary or recipes"),
+        ("arms: {a: {}}\nrecipes: {b: shapes}", "expected no arms or vary beside them"),
         ("recipes: {a: shape}", "recipe 'shape': no file .*did you mean 'shapes'"),
-        ("recipes: {a: shapes, b: shapes}", "arms 'a' and 'b' are the same"),
+        ("recipes: {a: shapes, b: shapes}", "arms 'a' and 'b' have the same settings"),
         ("recipes: {a: shapes}\nsettings: {training.epoch: 2}", "arm 'a': unknown key 'training.epoch'"),
-        ("arms: {both: {}}\nreference_arm: bot", "reference_arm 'bot' is no arm .did you mean 'both'"),
+        ("arms: {both: {}}\nreference_arm: bot", "reference_arm: no arm 'bot' .did you mean 'both'"),
     ],
 )
 def test_a_wrong_study_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
@@ -120,31 +120,42 @@ def test_a_misspelled_study_or_recipe_names_the_nearest_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("asked", "message"),
     [
-        ("data: {recipe: a, rot: b}\nstudies: [x]", "unknown key 'data.rot' .did you mean 'data.root'"),
-        ("data: {recipe: a, root: b}\nstudys: [x]", "unknown key 'studys' .did you mean 'studies'"),
-        ("data: {recipe: a, root: b}\nstudies: []", "studies: .*at least 1"),
-        ("data: {recipe: a, root: b}\nstudies: [x]\nseeds: [1, 1]", "seeds: .*the same entry twice"),
-        ("data: {recipe: a, root: b}\nstudies: [x]\nresources: {parallel: 0}", "did you mean 'resources.parallel"),
-        ("- 1", "expected a mapping"),
-        ("data: [", "not valid YAML"),
+        ({"rest": "seed: [0]"}, r"params\.yaml: unknown key 'seed' .did you mean 'seeds'"),
+        ({"rest": "seeds: [1, 1]"}, r"params\.yaml: seeds: .*the same entry twice"),
+        ({"rest": "resources: {parallel: 0}"}, r"params\.yaml: .*did you mean 'resources.parallel"),
+        ({"rest": "x: ["}, r"params\.yaml: not valid YAML"),
+        ({"studies": "[]"}, r"mine\.yaml: studies: .*at least 1"),
+        ({"studies": "[x, x]"}, r"mine\.yaml: studies: .*the same entry twice"),
+        ({"studies": "[x]\nrecipes: a"}, r"mine\.yaml: unknown key 'recipes' .did you mean 'recipe'"),
+        ({"recipe": "../shapes"}, r"mine\.yaml: recipe: .*expected letters, digits"),
     ],
 )
-def test_wrong_params_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=rf"(?s)params\.yaml: .*{message}"):
-        params_of(tmp_path, text)
+def test_wrong_params_name_file_and_key(tmp_path: Path, asked: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"(?s){message}"):
+        params_of(tmp_path, **asked)
+
+
+def test_every_set_of_the_project_names_a_recipe_and_studies_that_dvc_knows() -> None:
+    root = STUDIES.parents[1]
+    stages = read_yaml(root / "dvc.yaml")["stages"]
+    names = sorted(path.stem for path in STUDIES.glob("*.yaml"))
+    assert stages["study"]["foreach"] == stages["report"]["foreach"] == names
+    for path in sorted((root / "experiments" / "sets").glob("*.yaml")):
+        content = read_yaml(path)
+        load_recipe(content["recipe"])
+        assert set(content["studies"]) <= set(names)
 
 
 def test_settings_of_the_params_change_the_recipe_and_are_checked(tmp_path: Path) -> None:
-    text = "data: {recipe: shapes, root: somewhere}\nstudies: [loss_terms]\nsettings: "
-    settings = base_settings(params_of(tmp_path, text + "{training.epochs: 2}"), "params.yaml")
+    settings = base_settings(params_of(tmp_path, rest="settings: {training.epochs: 2}"), "params.yaml")
     assert settings["training"]["epochs"] == 2
-    assert settings["data"]["root"] == "somewhere"
+    assert settings["data"]["root"] == str(tmp_path / "datasets" / "mine")
     with pytest.raises(ValueError, match=r"params\.yaml: settings: unknown key .*'training\.epochs'"):
-        base_settings(params_of(tmp_path, text + "{training.epoch: 2}"), "params.yaml")
-    with pytest.raises(ValueError, match=r"params\.yaml: settings: data\.root stands in `data`"):
-        base_settings(params_of(tmp_path, text + "{data.root: elsewhere}"), "params.yaml")
+        base_settings(params_of(tmp_path, rest="settings: {training.epoch: 2}"), "params.yaml")
+    with pytest.raises(ValueError, match=r"params\.yaml: settings: data\.root cannot be set: the data of set 'mine'"):
+        base_settings(params_of(tmp_path, rest="settings: {data.root: elsewhere}"), "params.yaml")
 
 
 def test_arms_may_be_whole_recipes_with_shared_settings_on_top(tmp_path: Path) -> None:
@@ -159,12 +170,12 @@ def test_arms_may_be_whole_recipes_with_shared_settings_on_top(tmp_path: Path) -
 
 
 def test_whole_recipes_take_the_data_folder_and_the_settings_of_the_params(tmp_path: Path) -> None:
-    text = "data: {recipe: shapes, root: photos}\nstudies: [voc]\nsettings: {training.accumulation: 8}"
-    settings_of = partial(base_settings, params_of(tmp_path, text), "params.yaml")
+    params = params_of(tmp_path, studies="[voc]", rest="settings: {training.accumulation: 8}")
+    settings_of = partial(base_settings, params, "params.yaml")
     assert settings_of()["name"] == "shapes"
     for trial in load_study("voc", settings_of(), (0,), recipe_settings=settings_of).trials:
         assert trial.config.name.startswith("voc_r")
-        assert (trial.config.data.root, trial.config.training.accumulation) == ("photos", 8)
+        assert (trial.config.data.root, trial.config.training.accumulation) == (params.root, 8)
 
 
 def test_a_recipe_extends_another(tmp_path: Path) -> None:
@@ -176,8 +187,3 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
         "loss": {"dice": 2},
         "model": {"pyramid_channels": 512},
     }
-
-
-def test_dotted_and_nested_names_mean_the_same() -> None:
-    assert nested({"loss.dice": 0, "loss": {"pairwise": 1}}) == {"loss": {"dice": 0, "pairwise": 1}}
-    assert leaves({"loss": {"dice": 0, "pairwise": 1}}) == {"loss.dice": 0, "loss.pairwise": 1}

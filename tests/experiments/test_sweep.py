@@ -2,19 +2,21 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from core.record import Record
 from core.training import loop as training
 from core.training.epoch import run_epoch
 from experiments import sweep
 from experiments.params import Resources
 from experiments.progress import Progress, as_duration, seconds_left
 from experiments.provenance import Provenance
-from experiments.results import table, write_results
+from experiments.results import write_results
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job, check_data, crashed, list_jobs, longest_first, run_one_by_one, waiting
@@ -22,7 +24,7 @@ from experiments.sweep import Job, check_data, crashed, list_jobs, longest_first
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / ".store")
+    return Store(tmp_path / "store")
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def run(jobs: list[Job], store: Store, *observers) -> None:
     run_one_by_one(waiting(jobs, store), store, Resources(), observers, progress=False)
 
 
-def records_of(jobs: list[Job], store: Store) -> dict[str, dict]:
+def records_of(jobs: list[Job], store: Store) -> dict[str, Record]:
     return {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
 
 
@@ -52,6 +54,23 @@ def test_finished_trials_do_not_run_again(jobs: list[Job], store: Store, fake_tr
     run(jobs, store)
     assert fake_training == ["0", "2"]
     assert waiting(jobs, store) == []
+
+
+def test_a_file_of_weights_counts_by_what_it_holds_not_by_where_it_lies(
+    study: Study, made_from: Provenance, tmp_path: Path
+) -> None:
+    def key(path: Path, content: bytes) -> str:
+        path.write_bytes(content)
+        trial = study.trials[0]
+        backbone = trial.config.model.backbone.model_copy(update={"weights": str(path)})
+        model = trial.config.model.model_copy(update={"backbone": backbone})
+        config = trial.config.model_copy(update={"model": model})
+        return list_jobs(replace(study, trials=(replace(trial, config=config),)), made_from)[0].key
+
+    first = key(tmp_path / "a.pkl", b"weights")
+    assert key(tmp_path / "b.pkl", b"weights") == first
+    assert key(tmp_path / "a.pkl", b"others") != first
+    assert list_jobs(study, made_from)[0].key != first
 
 
 def test_mask_rcnn_starts_first(jobs: list[Job]) -> None:
@@ -91,8 +110,8 @@ def test_self_training_takes_a_teacher_that_has_finished(
     run([student], store)
     assert epochs == [0, 1]  # the student's
     expected, found = alone.finished(student.key), store.finished(student.key)
-    assert found["metrics"] == expected["metrics"]
-    assert [numbers["loss/total"] for numbers in found["curves"]] == [n["loss/total"] for n in expected["curves"]]
+    assert found.metrics == expected.metrics
+    assert [numbers["loss/total"] for numbers in found.curves] == [n["loss/total"] for n in expected.curves]
 
 
 def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: Store, fake_training: list) -> None:
@@ -102,11 +121,11 @@ def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: S
 
 
 def test_the_table_has_a_row_for_each_trial_and_no_clock(
-    study: Study, jobs: list[Job], store: Store, fake_training: list
+    study: Study, jobs: list[Job], store: Store, tmp_path: Path, fake_training: list
 ) -> None:
     run(jobs, store)
-    text = table(study, jobs, records_of(jobs, store))
-    assert text.splitlines() == [
+    path = write_results(study, jobs, records_of(jobs, store), store, tmp_path)
+    assert path.read_text().splitlines() == [
         "study,arm,seed,trial_key,loss.dice,mask_AP,mask_AP50,mask_AP75,mask_APs,mask_APm,mask_APl,box_AP,"
         "mask_to_box_area,status,reason",
         f"pair,a,0,{jobs[0].key},0.0,0.0,,,,,,0.3333,,ok,",
@@ -115,12 +134,12 @@ def test_the_table_has_a_row_for_each_trial_and_no_clock(
 
 
 def test_a_failed_trial_is_a_row_with_its_reason(
-    study: Study, store: Store, made_from: Provenance, fake_training: list
+    study: Study, store: Store, made_from: Provenance, tmp_path: Path, fake_training: list
 ) -> None:
     study = failing(study)
     jobs = list_jobs(study, made_from)
     run(jobs, store)
-    row = table(study, jobs, records_of(jobs, store)).splitlines()[1]
+    row = write_results(study, jobs, records_of(jobs, store), store, tmp_path).read_text().splitlines()[1]
     assert row.endswith(",,,,,,,,failed,FloatingPointError: step 7: loss dice is not finite")
     assert [job.key for job in waiting(jobs, store)] == [jobs[0].key]  # it is tried again
 
@@ -141,16 +160,16 @@ def test_results_hold_records_and_pictures_and_nothing_of_before(
 
 def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) -> None:
     record = crashed(jobs[0], store, "The actor died.\n  pid 123")
-    assert record["reason"] == "the process died: The actor died."
-    assert store.failed(jobs[0].key)["status"] == "failed"
+    assert record.reason == "the process died: The actor died."
+    assert store.failed(jobs[0].key).status == "failed"
     record = crashed(jobs[0], store, "The actor died.\n  pid 123", out_of_memory=True)
-    assert record["reason"] == (
-        "the process was killed when memory ran out; take fewer resources.parallel_trials, or lower "
-        "training.batch_size (4) or the image size"
+    assert record.reason == (
+        "the process was killed when memory ran out; reduce resources.parallel_trials, training.batch_size (4) or "
+        "the image size"
     )
     record = crashed(jobs[0], store, "The actor died.\n  pid 123", kernel_kills=2)
-    assert record["reason"].startswith(
-        "the process died while the kernel killed 2 for lack of memory, probably this one too; take fewer"
+    assert record.reason.startswith(
+        "the process died while the kernel killed 2 for lack of memory, probably also this one; reduce"
     )
 
 
@@ -161,8 +180,8 @@ def test_a_process_with_other_code_than_the_driver_s_trains_nothing(
     run(jobs[:1], store)
     assert fake_training == []
     record = records_of(jobs[:1], store)[jobs[0].key]
-    assert record["status"] == "failed"
-    assert "(digest edited) are not those with which the sweep began" in record["reason"]
+    assert record.status == "failed"
+    assert "(digest edited) differ from those at the start of the sweep" in record.reason
 
 
 def test_a_gpu_that_is_not_there_is_named_before_anything_is_trained(
@@ -203,21 +222,21 @@ def test_categories_of_other_data_are_named_before_the_sweep_starts(study: Study
     supervision = trial.config.supervision.model_copy(update={"mask_ratio": 1.0, "mask_categories": ("star", "cat")})
     config = trial.config.model_copy(update={"supervision": supervision})
     jobs = list_jobs(replace(study, trials=(replace(trial, config=config),)), made_from)
-    message = r"pair: arm 'a': supervision\.mask_categories names \['cat'\], the data has \[.*'star'.*\]; name some of"
+    message = r"pair: arm 'a': supervision\.mask_categories has unknown classes \['cat'\], expected some of \[.*'star'"
     with pytest.raises(ValueError, match=message):
         check_data(jobs)
     check_data(jobs, allow_holes=True)
 
 
-def test_without_a_terminal_every_report_is_a_line(jobs: list[Job]) -> None:
+def test_without_a_terminal_every_report_is_a_line(jobs: list[Job], record_of: Callable[[Job], Record]) -> None:
     stream = io.StringIO()
     progress = Progress(jobs, parallel=2, stream=stream)
     progress.started(jobs[0])
     progress.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 60.0})
     progress.epoch(jobs[0], {"epoch": 2, "epochs": 2, "seconds": 120.0, "mask_AP": 12.34})
-    progress.ended(jobs[0], {"status": "ok", "metrics": {"mask_AP": 12.34}})
+    progress.ended(jobs[0], record_of(jobs[0]).changed(metrics={"mask_AP": 12.34}))
     assert stream.getvalue().splitlines() == [
-        "a-seed0 starts · 0 of 2 done · time left unknown",
+        "a-seed0 starting · 0 of 2 done · time left unknown",
         # 1 and 2 epochs of a minute are left, on two places: 1.5 in all, but the second trial alone takes 2
         "a-seed0 1/2 · 0 of 2 done · 2 min left",
         "a-seed0 2/2 mask AP 12.3 · 0 of 2 done · 2 min left",
@@ -238,7 +257,7 @@ def test_on_a_terminal_one_line_is_kept_up_to_date(jobs: list[Job]) -> None:
     progress.epoch(jobs[1], {"epoch": 1, "epochs": 2, "seconds": 3600.0, "mask_AP": 5.0})
     assert stream.getvalue().count("\n") == 0
     shown = stream.getvalue().split("\r\033[K")[-1]
-    assert shown == "0/2 done · a-seed0 starts · b-seed0 1/2 mask AP 5.0 · 2 h 0 min left"
+    assert shown == "0/2 done · a-seed0 starting · b-seed0 1/2 mask AP 5.0 · 2 h 0 min left"
 
 
 def test_time_left_is_the_work_over_the_places_and_at_least_the_longest_trial() -> None:

@@ -5,16 +5,17 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from core.record import Record, trial_key
 from experiments.pictures import NUM_PICTURES
 from experiments.provenance import Provenance
-from experiments.store import Store, trial_key
+from experiments.store import Store
 from experiments.study import Study, Trial
 from experiments.trial import loader_processes, run_trial
 
 METRICS = {f"{kind}_AP{suffix}" for kind in ("mask", "box") for suffix in ("", "50", "75", "s", "m", "l")}
 
 
-def run(trial: Trial, folder: Path, made_from: Provenance, **arguments) -> dict:
+def run(trial: Trial, folder: Path, made_from: Provenance, **arguments) -> Record:
     key = trial_key(trial.config, trial.seed, data_digest="d", code=made_from.code)
     return run_trial(
         trial, folder / key, key=key, data_digest="d", provenance=made_from, device="cpu", threads=1, **arguments
@@ -31,45 +32,45 @@ def test_a_real_trial_leaves_the_promised_record_and_pictures(
 ) -> None:
     epochs: list[float] = []
     record = run(study.trials[0], tmp_path, made_from, on_epoch=lambda numbers: epochs.append(numbers["epoch"]))
-    assert record["reason"] == ""
-    assert record["status"] == "ok"
+    assert record.reason == ""
+    assert record.status == "ok"
     assert epochs == [1, 2]
-    assert set(record["metrics"]) == METRICS | {"mask_to_box_area"}
-    assert set(record["per_class"]) == {"ellipse", "triangle", "star", "cross"}
-    assert [numbers["epoch"] for numbers in record["curves"]] == [1, 2]
+    assert set(record.metrics) == METRICS | {"mask_to_box_area"}
+    assert set(record.per_class) == {"ellipse", "triangle", "star", "cross"}
+    assert [numbers["epoch"] for numbers in record.curves] == [1, 2]
     assert {"loss/total", "loss/pairwise", "loss/pairwise_unweighted", "pairwise_warmup", "edges_kept"} <= set(
-        record["curves"][0]
+        record.curves[0]
     )
-    assert record["seconds"] > 0
-    assert record["peak_memory_mb"] > 100
-    assert (record["git_revision"], record["seed"]) == ("abc", 0)
-    assert record["device"].startswith("cpu ")
-    assert record["precision"] == study.trials[0].config.training.precision == "float32"
-    assert len(record["pictures"]) == min(NUM_PICTURES, 7)  # the data set has 7 validation images
-    folder = tmp_path / record["key"]
-    assert Image.open(folder / "pictures" / record["pictures"][0]).size == (288, 288)  # 96 px, enlarged three times
+    assert record.seconds > 0
+    assert record.peak_memory_mb > 100
+    assert (record.git_revision, record.seed) == ("abc", 0)
+    assert record.device.startswith("cpu ")
+    assert record.precision == study.trials[0].config.training.precision == "float32"
+    assert len(record.pictures) == min(NUM_PICTURES, 7)  # the data set has 7 validation images
+    folder = tmp_path / record.key
+    assert Image.open(folder / "pictures" / record.pictures[0]).size == (288, 288)  # 96 px, enlarged three times
     store = Store(tmp_path)
     store.write(record)
-    assert store.finished(record["key"]) is not None
+    assert store.finished(record.key) is not None
 
 
 def test_a_trial_that_raises_is_a_record_with_the_reason(
     study: Study, tmp_path: Path, made_from: Provenance, fake_training: list
 ) -> None:
     record = run(with_dice(study.trials[0], 3), tmp_path, made_from)
-    assert record["status"] == "failed"
-    assert record["reason"] == "FloatingPointError: step 7: loss dice is not finite"
-    assert "Traceback" in record["traceback"]
-    assert [numbers["epoch"] for numbers in record["curves"]] == [1]
-    assert record["metrics"] == {}
+    assert record.status == "failed"
+    assert record.reason == "FloatingPointError: step 7: loss dice is not finite"
+    assert "Traceback" in record.traceback
+    assert [numbers["epoch"] for numbers in record.curves] == [1]
+    assert record.metrics == {}
 
 
 def test_every_trial_draws_the_same_images(
     study: Study, tmp_path: Path, made_from: Provenance, fake_training: list
 ) -> None:
     first, second = (run(trial, tmp_path, made_from) for trial in study.trials)
-    assert first["pictures"] == second["pictures"]
-    assert len(first["pictures"]) >= 6
+    assert first.pictures == second.pictures
+    assert len(first.pictures) >= 6
 
 
 def test_beside_a_gpu_the_other_cores_read_images() -> None:

@@ -1,4 +1,4 @@
-"""Room on the disk, asked for before something large is written."""
+"""Check for free disk space before writing large files."""
 
 import errno
 import shutil
@@ -8,12 +8,12 @@ GIB = 2**30
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Refuse to begin what will not fit on the disk of `folder`, which exists; `needed` in bytes.
+    """Check that the disk of `folder`, which must exist, has `needed` bytes free.
 
     Raises:
-        OSError: names the folder, what is needed and what is free.
+        OSError: if it has not; names the folder, the space needed and the space free.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:
-        message = f"{folder}: not enough room, {needed / GIB:.2f} GiB needed, {free / GIB:.2f} GiB free"
+        message = f"{folder}: not enough disk space: {needed / GIB:.2f} GiB needed, {free / GIB:.2f} GiB free"
         raise OSError(errno.ENOSPC, message)

@@ -1,4 +1,4 @@
-"""One file over HTTP: taken up where it broke off, checked, and in its place only when it is whole."""
+"""Download a file over HTTP: resumable, verified, and moved to its place only when complete."""
 
 import errno
 import hashlib
@@ -16,38 +16,39 @@ from tqdm import tqdm
 from core.datasets.sources.disk_space import require_space
 
 CHUNK = 2**18  # bytes
-PARTIAL = ".partial"  # added to the name until the file is whole
-ETAG = ".etag"  # added to that: the file's version, as the server names it
-RANGE_NOT_SATISFIABLE = 416  # HTTP: the file has no byte at the place asked for
+PARTIAL = ".partial"  # suffix of the name until the file is complete
+ETAG = ".etag"  # suffix after that: holds the ETag of the server's version
+RANGE_NOT_SATISFIABLE = 416  # HTTP: the file has no byte at the requested position
 
 
 def fetch(
     url: str,
     target: Path,
     *,
-    size: int | None = None,  # bytes; None: what the server says
+    size: int | None = None,  # bytes; None: as the server says
     md5: str | None = None,  # hexadecimal; None: not checked
     progress: bool = False,
-    timeout: float = 60.0,  # seconds without an answer or a byte
+    timeout: float = 60.0,  # seconds without a response or a byte
 ) -> None:
-    """Download a file, or the rest of it where an earlier download broke off.
+    """Download a file, or the rest of it if an earlier download was interrupted.
 
-    Until it is whole and right it lies beside `target` as `.partial`. A broken connection is taken up again as long
-    as each attempt gets further; a server that knows no ranges sends the whole file anew. So does one whose file has
-    another ETag by then, which is asked for without `md5`; without an ETag, too, the file is taken for the same. What
-    already lies at `target` is checked, not fetched.
+    The file is stored beside `target` as `.partial` until it is complete and verified. Lost connections are retried as
+    long as each attempt makes progress. A server without support for ranges sends the whole file again. Without `md5`,
+    the ETag is compared too: if the file on the server has changed, it is sent again; without an ETag it is assumed
+    unchanged. A file that already exists at `target` is verified, not downloaded.
 
     Raises:
-        ValueError: for another scheme than http and https, or content of another size or checksum than expected; a
-            downloaded one is removed, one that lay at `target` stays.
-        ConnectionError: if the server cannot be reached, refuses, or broke off; what came is kept for the next call.
-        OSError: if the disk has no room for it.
+        ValueError: if the scheme is not http or https, or the content has another size or checksum than expected; then
+            the download is removed, but a file that existed at `target` is kept.
+        ConnectionError: if the server cannot be reached, refuses, or the connection is lost; the bytes received are
+            kept for the next call.
+        OSError: if the disk is full.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(f"{url}: expected a URL that begins with http:// or https://")
     if target.exists():
         if problem := content_problem(target, size, md5):
-            raise ValueError(f"{target}: {problem}; remove it to have it fetched from {url}")
+            raise ValueError(f"{target}: {problem}; remove it to download it from {url}")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + PARTIAL)
@@ -61,7 +62,7 @@ def fetch(
 
 
 def content_problem(path: Path, size: int | None, md5: str | None) -> str | None:
-    """How a file differs from the size (bytes) and checksum it should have; None if it does not."""
+    """How a file differs from the expected size (bytes) and checksum; None if it does not."""
     if size is not None and path.stat().st_size != size:
         return f"has {path.stat().st_size} bytes, expected {size}"
     if md5 is not None:
@@ -73,7 +74,7 @@ def content_problem(path: Path, size: int | None, md5: str | None) -> str | None
 
 
 def _fetch_bytes(url: str, partial: Path, size: int | None, **settings: Any) -> None:
-    """Attempts until `partial` has all its bytes, given up when one brings nothing new."""
+    """Retry until `partial` has all its bytes; give up when an attempt makes no progress."""
     while True:
         before = _num_bytes(partial)
         if size is not None and before == size:
@@ -85,8 +86,8 @@ def _fetch_bytes(url: str, partial: Path, size: int | None, **settings: Any) -> 
             return
         if now <= before:
             expected = "an unknown number of" if total is None else total
-            advice = f"what came is kept in {partial}, the next call goes on from there"
-            raise ConnectionError(f"{url}: broke off after {now} of {expected} bytes; {advice}")
+            advice = f"run the same command again to resume from {partial}"
+            raise ConnectionError(f"{url}: connection lost after {now} of {expected} bytes; {advice}")
 
 
 def _num_bytes(path: Path) -> int:
@@ -100,9 +101,9 @@ def _etag_file(partial: Path) -> Path:
 def _attempt(
     url: str, partial: Path, size: int | None, *, same_version: bool, progress: bool, timeout: float
 ) -> tuple[int | None, bool]:
-    """Receive what one connection brings, from what is there on, unless that is of another version than the server's.
+    """Make one request for the missing bytes, or for all if `partial` is of another version than the server's.
 
-    Returns the bytes of the whole file, None if nobody knows, and whether the answer came to its end.
+    Returns the size of the whole file, None if unknown, and whether the response ended normally.
     """
     held, etag_file = _num_bytes(partial), _etag_file(partial)
     if size is not None and held > size:
@@ -111,7 +112,7 @@ def _attempt(
     with _open(url, held, etag, timeout) as response:
         start = _first_byte(response)
         if start not in (0, held):
-            raise ConnectionError(f"{url}: sent bytes from {start} on, asked for those from {held} on")
+            raise ConnectionError(f"{url}: server sent bytes from {start}, expected bytes from {held}")
         length = response.headers.get("Content-Length")
         total = size if length is None else start + int(length)
         if size is not None and total != size:
@@ -122,20 +123,20 @@ def _attempt(
             tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress) as bar,
             partial.open("ab" if start else "wb") as file,
         ):
-            if not start:  # in this order: a kill in between leaves nothing under a wrong version
+            if not start:  # after truncating: a kill in between leaves no bytes under a wrong ETag
                 _keep_etag(response, etag_file)
             ended = _receive(response, file, bar)
     return total, ended
 
 
 def _first_byte(response: HTTPResponse) -> int:
-    """Where in the file an answer begins: 0 unless the server took up the range."""
+    """Position in the file where a response starts: 0 unless the server honored the range."""
     content_range = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return int(content_range[1]) if response.status == 206 and content_range else 0
 
 
 def _keep_etag(response: HTTPResponse, etag_file: Path) -> None:
-    """Keep the version that an answer names, unless it is weak: that may stand for other bytes, too."""
+    """Store the ETag of a response, unless it is weak: a weak ETag does not guarantee equal bytes."""
     etag = response.headers.get("ETag", "")
     if re.fullmatch(r'"[!#-~]*"', etag):
         etag_file.write_text(etag)
@@ -144,9 +145,9 @@ def _keep_etag(response: HTTPResponse, etag_file: Path) -> None:
 
 
 def _receive(response: HTTPResponse, file: BinaryIO, bar: tqdm) -> bool:
-    """Write what comes; whether that ended, or the connection broke.
+    """Write the response to the file; True if it ended, False if the connection was lost.
 
-    Where the server told a length or no length and no chunks, a connection that is closed too soon looks like an end.
+    With a content length, or with neither length nor chunks, a connection closed too early looks like a normal end.
     """
     while True:
         try:
@@ -160,12 +161,12 @@ def _receive(response: HTTPResponse, file: BinaryIO, bar: tqdm) -> bool:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise OSError(errno.ENOSPC, f"{file.name}: the disk is full; what came is kept") from error
+            raise OSError(errno.ENOSPC, f"{file.name}: the disk is full; free space and run again") from error
         bar.update(len(chunk))
 
 
 def _open(url: str, start: int, etag: str | None, timeout: float) -> HTTPResponse:
-    """Ask for the bytes from `start` on; from the beginning, where the file has none there or another `etag`."""
+    """Request the bytes from `start`; the whole file if it has none there, or another `etag`."""
     headers = {"User-Agent": "boxinst-ablation-suite", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -176,15 +177,15 @@ def _open(url: str, start: int, etag: str | None, timeout: float) -> HTTPRespons
     except HTTPError as error:
         if error.code == RANGE_NOT_SATISFIABLE and start:
             return _open(url, 0, None, timeout)
-        raise ConnectionError(f"{url}: the server answers {error.code} {error.reason}") from error
+        raise ConnectionError(f"{url}: server returned {error.code} {error.reason}") from error
     except URLError as error:
         raise ConnectionError(f"{url}: cannot be reached ({error.reason})") from error
     except (OSError, HTTPException) as error:
-        raise ConnectionError(f"{url}: gave no answer ({error!r})") from error
+        raise ConnectionError(f"{url}: no response ({error!r})") from error
 
 
 def _http_only() -> request.OpenerDirector:
-    """Follows redirects and the proxies of the environment; unlike urllib's own opener it reads no file:// or ftp://."""
+    """An opener with redirects and proxies from the environment but, unlike urllib's default, no file:// or ftp://."""
     opener = request.OpenerDirector()
     handlers = [
         request.ProxyHandler, request.UnknownHandler, request.HTTPHandler, request.HTTPSHandler,

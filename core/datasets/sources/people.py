@@ -1,7 +1,7 @@
-"""Photos of people from COCO val2017, small enough to train on a CPU: an excerpt made from the official archives.
+"""Photos of people from COCO val2017, small enough to train on a CPU: a subset made from the official archives.
 
-`people_images.json` lists the ids. `train` and `val`: photos with exactly one annotation of a person, and its polygons;
-`boxes_only`: photos with several, without masks. The photos are scaled to a longer side of at most 320 px.
+`people_images.json` lists the ids. `train` and `val` have photos with exactly one annotated person, with polygons;
+`boxes_only` has photos with several, without masks. Photos are scaled to a long side of at most 320 px.
 """
 
 import io
@@ -27,18 +27,18 @@ DESCRIPTION = (
     "People in COCO val2017 photos, longer side scaled to at most 320 px; annotations CC BY 4.0 (cocodataset.org), "
     "images under their own Flickr licences"
 )
-IMAGE_KEYS = ("license", "flickr_url")  # kept: whose photo it is
+IMAGE_KEYS = ("license", "flickr_url")  # kept for attribution of the photo
 
 
 def write_people(
     root: Path, annotations: Path, photos: Path, *, list_of_images: Path = LIST_OF_IMAGES, progress: bool = False
 ) -> None:
-    """Make `root/images` and the three annotation files from COCO's archives annotations_trainval2017 and val2017.
+    """Write `root/images` and the three annotation files from COCO's archives annotations_trainval2017 and val2017.
 
-    None of them may be there yet (`is_made`).
+    None of them may exist yet (`is_made`).
 
     Raises:
-        ValueError: if an archive is damaged or lacks a file, or its annotations do not fit the list.
+        ValueError: if an archive is damaged or lacks a file, or its annotations do not match the list.
     """
     splits = json.loads(list_of_images.read_bytes())
     unfinished = root / ".images.partial"
@@ -46,7 +46,7 @@ def write_people(
         with zipfile.ZipFile(annotations) as archive:
             official = json.loads(archive.read(ANNOTATIONS))
         contents = {split: people_file(official, ids, masks=split != "boxes_only") for split, ids in splits.items()}
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed process
         unfinished.mkdir(parents=True)
         with zipfile.ZipFile(photos) as archive:
             images = [image for content in contents.values() for image in content["images"]]
@@ -66,30 +66,30 @@ def write_people(
 
 
 def is_made(root: Path, list_of_images: Path = LIST_OF_IMAGES) -> bool:
-    """Whether the annotation files and all photos of the list are there.
+    """Whether the annotation files and all photos of the list exist.
 
     Raises:
-        ValueError: if some are: they may be somebody's own, and are not overwritten.
+        ValueError: if only some exist: they may be the user's own and are not overwritten.
     """
     ids = [image_id for split in json.loads(list_of_images.read_bytes()).values() for image_id in split]
     photos = [root / "images" / f"{image_id:012d}.jpg" for image_id in ids]
     missing = [path for path in [*(root / name for name in FILES.values()), *photos] if not path.is_file()]
     if missing and any((root / name).exists() for name in ["images", *FILES.values()]):
-        found = f"{root}: holds files already, but {len(missing)} are missing, such as {missing[0]}"
-        raise ValueError(f"{found}; expected all or none, move the folder away")
+        found = f"{root}: contains some of the files, but {len(missing)} are missing, such as {missing[0]}"
+        raise ValueError(f"{found}; expected all or none; move the folder away")
     return not missing
 
 
 def people_file(official: dict[str, Any], image_ids: list[int], *, masks: bool) -> dict[str, Any]:
-    """The content of an annotation file for these images, from that of the official instances file.
+    """The content of an annotation file for these images, made from the content of the official instances file.
 
-    With `masks`, an image has one annotation of a person: polygons, and COCO's area scaled. Without, it has several:
-    the boxes, crowds among them as if they were one person, and the box's area. All of it refers to the scaled photo,
-    in hundredths of a pixel; each axis is scaled by the ratio of its whole-pixel sizes. Annotations are numbered from 1
-    in the order of `image_ids`.
+    With `masks`, each image has one annotation of a person: polygons, and COCO's area, scaled. Without, it has several:
+    boxes and their areas, with a crowd counted as one person. Coordinates refer to the scaled photo, rounded to
+    hundredths of a pixel; each axis is scaled by the ratio of its whole-pixel sizes. Annotations are numbered from 1 in
+    the order of `image_ids`.
 
     Raises:
-        ValueError: if an image is missing from the official file or its annotations of people are not as said above.
+        ValueError: if an image is missing from the official file, or its annotations of people are not as above.
     """
     known = {image["id"]: image for image in official["images"]}
     of_people: dict[int, list[dict]] = {}
@@ -129,7 +129,7 @@ def people_file(official: dict[str, Any], image_ids: list[int], *, masks: bool) 
 
 
 def scaled_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height (px) of the photo with a longer side of at most 320; half a pixel rounds to the even number."""
+    """Width and height (px) after scaling the long side to at most 320; half a pixel rounds to even."""
     scale = min(1.0, LONG_SIDE / max(width, height))
     return round(width * scale), round(height * scale)
 

@@ -1,8 +1,8 @@
-"""Draws the images of the generated data set: textured shapes that occlude one another on textured ground.
+"""Draw the images of the generated data set: textured shapes that occlude each other on a textured background.
 
 Each image has its own random stream, seeded by (seed, split, index). Equal seeds give equal pixels and masks on any
-x86-64 CPU: arrays see only `+ - * /`, comparisons and square roots, which IEEE 754 fixes to the bit; sines and
-powers are of single numbers, rounded before use.
+x86-64 CPU: array operations are only `+ - * /`, comparisons and square roots, which IEEE 754 defines to the bit; sines
+and powers are computed for single numbers and rounded.
 """
 
 import math
@@ -13,18 +13,18 @@ from jaxtyping import Bool, Float, UInt8
 
 CLASSES = ("ellipse", "triangle", "star", "cross")
 SPLITS = ("train", "val")
-DIAMETERS = (40.0, 100.0)  # px, of the circle around a shape
+DIAMETERS = (40.0, 100.0)  # px, of the circumscribed circle of a shape
 MAX_INSTANCES = 4
-MIN_VISIBLE_SHARE = 0.4  # of an instance's pixels, once later instances lie in front
+MIN_VISIBLE_SHARE = 0.4  # of the pixels of an instance, after occlusion
 MIN_VISIBLE_PIXELS = 80
-COLOR_DISTANCES = (16.0, 60.0)  # CIE-LAB, between an instance and the ground
+COLOR_DISTANCES = (16.0, 60.0)  # CIE-LAB, between an instance and the background
 
 Canvas = Float[np.ndarray, "H W"]
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One shape as seen: class name and visible mask."""
+    """One shape: class name and visible mask."""
 
     name: str
     mask: Bool[np.ndarray, "H W"]
@@ -46,7 +46,7 @@ def outline(name: str, aspect: float) -> list[tuple[float, float]]:
 
 
 def signed_distance(vertices: list[tuple[float | int, float | int]], size: int) -> Canvas:
-    """Distance of each pixel center to a polygon's outline in pixels, negative inside (even-odd rule)."""
+    """Distance in pixels from each pixel center to the outline of a polygon, negative inside (even-odd rule)."""
     y, x = _pixel_centers(size)
     squared = np.full((size, size), np.inf)
     inside = np.zeros((size, size), dtype=bool)
@@ -60,10 +60,10 @@ def signed_distance(vertices: list[tuple[float | int, float | int]], size: int) 
 
 
 def draw(seed: int, split: str, index: int, size: int) -> tuple[UInt8[np.ndarray, "H W 3"], list[Instance]]:
-    """Draw image `index` of a split: RGB pixels and its instances from back to front.
+    """Draw image `index` of a split: RGB pixels, and instances from back to front.
 
     Edges are anti-aliased; a pixel belongs to the frontmost shape that covers its center. A shape that would leave
-    less than MIN_VISIBLE_SHARE or MIN_VISIBLE_PIXELS of another is placed elsewhere, or left out.
+    less than MIN_VISIBLE_SHARE or MIN_VISIBLE_PIXELS of another visible is placed elsewhere, or left out.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index]))
     ground = _random_color(rng, [], COLOR_DISTANCES)
@@ -71,7 +71,7 @@ def draw(seed: int, split: str, index: int, size: int) -> tuple[UInt8[np.ndarray
     image = _surface(rng, ground, size)
 
     names: list[str] = []
-    whole: list[Bool[np.ndarray, "H W"]] = []  # masks as if nothing lay in front
+    whole: list[Bool[np.ndarray, "H W"]] = []  # masks without occlusion
     visible: list[Bool[np.ndarray, "H W"]] = []
     for _ in range(int(rng.integers(1, MAX_INSTANCES + 1))):
         for _attempt in range(8):
@@ -89,7 +89,7 @@ def draw(seed: int, split: str, index: int, size: int) -> tuple[UInt8[np.ndarray
         colors.append(_random_color(rng, colors, COLOR_DISTANCES))
         coverage = np.clip(0.5 - distance, 0, 1)[..., None]
         image = image * (1 - coverage) + _surface(rng, colors[-1], size) * coverage
-    image += rng.integers(-2, 3, (size, size, 1))  # the camera's noise
+    image += rng.integers(-2, 3, (size, size, 1))  # camera noise
     pixels = np.clip(np.floor(image + 0.5), 0, 255).astype(np.uint8)
     return pixels, [Instance(name, mask) for name, mask in zip(names, visible, strict=True)]
 
@@ -99,7 +99,7 @@ def _is_visible(part: Bool[np.ndarray, "H W"], full: Bool[np.ndarray, "H W"]) ->
 
 
 def _place(rng: np.random.Generator, name: str, visible: list, size: int) -> list[tuple[float, float]]:
-    """Vertices in pixels, wholly inside the image; about half of the shapes touch one that is already there."""
+    """Vertices in pixels, entirely inside the image; about half of the shapes touch an earlier one."""
     low, high = DIAMETERS[0], min(DIAMETERS[1], 0.75 * size)
     radius = 0.5 * rng.uniform(low, high)
     turn, aspect = rng.random(), rng.uniform(0.6, 1.0)
@@ -116,7 +116,7 @@ def _place(rng: np.random.Generator, name: str, visible: list, size: int) -> lis
 
 
 def _surface(rng: np.random.Generator, color: tuple[int, int, int], size: int) -> Float[np.ndarray, "H W 3"]:
-    """A base color with low-contrast texture: a gradient, stripes or none, blotches and grain, in gray levels."""
+    """A base color with low-contrast texture: a gradient, optional stripes, blotches and grain, in gray levels."""
     y, x = _pixel_centers(size)
     turn = rng.random()
     across = x * _cos(turn) + y * _cos(turn - 0.25)
@@ -141,9 +141,9 @@ def _blotches(rng: np.random.Generator, size: int, cell: int) -> Canvas:
 def _random_color(
     rng: np.random.Generator, others: list[tuple[int, int, int]], distances: tuple[float, float]
 ) -> tuple[int, int, int]:
-    """A color whose LAB distance to `others[0]` lies in `distances` and to the rest is not below their lower end.
+    """A color whose LAB distance to `others[0]` is in `distances`, and to the rest at least the lower limit.
 
-    After 200 vain draws the last one is taken: a few instances may be hard to see, as in photos.
+    After 200 failed draws the last one is used: a few instances may be hard to see, as in photos.
     """
     for _attempt in range(200):
         color = tuple(int(level) for level in rng.integers(30, 226, 3))
@@ -169,7 +169,7 @@ def _lab(color: tuple[int, int, int]) -> tuple[float, float, float]:
 
 
 def _cos(turn: float) -> float:
-    """Cosine of a share of a full turn, rounded so that every C library agrees; `_cos(turn - 0.25)` is the sine."""
+    """Cosine of a fraction of a full turn, rounded so that all C libraries agree; `_cos(turn - 0.25)` is the sine."""
     return round(math.cos(2 * math.pi * turn), 9)
 
 

@@ -1,13 +1,16 @@
-"""The default data set, generated: textured shapes that occlude one another, with masks, in COCO format.
+"""Generate the default data set: textured shapes that occlude each other, with masks, in COCO format.
 
-    python -m core.datasets.sources.shapes --root data/shapes
+    python -m core.datasets.sources.shapes --root datasets/shapes
 
-Equal seeds give equal annotations and pixels; no image of one split is drawn from a random stream of the other.
+Equal seeds give equal annotations and pixels; the two splits share no random stream.
 """
 
 import argparse
 import json
 import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from core.compute.command import run_command
 from core.datasets.sources.shape_drawing import CLASSES, DIAMETERS, Instance, draw
 
 NUM_IMAGES = {"train": 480, "val": 150}
@@ -23,7 +27,7 @@ JPEG_QUALITY = 90
 
 
 def annotate(instance: Instance, annotation_id: int, image_id: int) -> dict:
-    """COCO annotation of the visible part: tight box (xywh) and compressed run-length encoding."""
+    """COCO annotation of the visible part of an instance: tight box (xywh) and compressed run-length encoding."""
     rows, columns = np.nonzero(instance.mask)
     encoding = coco_mask.encode(np.asfortranarray(instance.mask, dtype=np.uint8))
     x, y = int(columns.min()), int(rows.min())
@@ -66,15 +70,15 @@ def generate(
     size: int = IMAGE_SIZE,
     progress: bool = False,
 ) -> None:
-    """Write the data set to `root`, which appears whole or not at all and replaces a data set that was there.
+    """Write the data set to `root`, completely or not at all; an earlier generated data set there is replaced.
 
     Raises:
-        ValueError: if `root` holds anything that is no such data set, or `size` is too small.
+        ValueError: if `root` exists but is not such a data set, or `size` is too small.
     """
     if root.exists() and not all((root / f"instances_{split}.json").is_file() for split in num_images):
-        raise ValueError(f"{root}: exists and holds no generated data set, expected one to replace or a new folder")
+        raise ValueError(f"{root}: exists but is not a generated data set, expected one to replace or a new folder")
     if size < 2 * DIAMETERS[0]:
-        raise ValueError(f"size is {size} px, expected at least {2 * DIAMETERS[0]:.0f}: shapes must fit in")
+        raise ValueError(f"size is {size} px, expected at least {2 * DIAMETERS[0]:.0f}: shapes must fit")
     root = root.absolute()
     partial = root.with_name(f".{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -85,7 +89,7 @@ def generate(
     partial.rename(root)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.datasets.sources.shapes",
         description="Draw the generated data set: images, instances_train.json and instances_val.json (COCO format).",
@@ -96,18 +100,19 @@ def main() -> None:
         type=Path,
         required=True,
         default=argparse.SUPPRESS,
-        help="folder to write; replaces a data set",
+        help="output folder; an earlier generated data set is replaced",
     )
     parser.add_argument("--train", type=int, default=NUM_IMAGES["train"], help="number of training images")
     parser.add_argument("--val", type=int, default=NUM_IMAGES["val"], help="number of validation images")
     parser.add_argument("--size", type=int, default=IMAGE_SIZE, help="width and height of the images, px")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same data set")
-    args = parser.parse_args()
-    try:
-        generate(args.root, {"train": args.train, "val": args.val}, seed=args.seed, size=args.size, progress=True)
-    except ValueError as error:
-        parser.error(str(error))
+    parser.add_argument("--seed", type=int, default=0, help="random seed; equal seeds give equal data sets")
+    return run_command(partial(run, parser.parse_args(arguments)))
+
+
+def run(options: argparse.Namespace) -> None:
+    num_images = {"train": options.train, "val": options.val}
+    generate(options.root, num_images, seed=options.seed, size=options.size, progress=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

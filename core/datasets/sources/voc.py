@@ -1,8 +1,8 @@
-"""Pascal VOC 2012 with the masks of SBD, as instance files in COCO format.
+"""Convert Pascal VOC 2012 and SBD to instance files in COCO format.
 
 VOC 2012 (Everingham et al. 2012) has 1,464 training and 1,449 validation images with instance masks. SBD (Hariharan et
-al., ICCV 2011) has masks for 11,355 images of VOC 2011, made by others. `train_aug` is the usual training set of both:
-10,582 images, every image of either that is not in VOC's validation set.
+al., ICCV 2011) adds masks by other annotators for 11,355 images of VOC 2011. `train_aug` is the usual training set
+from both: 10,582 images, all images of either that are not in VOC's validation set.
 """
 
 import json
@@ -25,18 +25,18 @@ CATEGORIES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-BORDER = 255  # in VOC's masks: a band along outlines that belongs to no instance
+BORDER = 255  # VOC's void label: a band along outlines that belongs to no instance
 
-Instances = list[tuple[int, Bool[np.ndarray, "H W"]]]  # category (from 1, in the order above) and mask
+Instances = list[tuple[int, Bool[np.ndarray, "H W"]]]  # class (from 1, in the order above) and mask
 
 
 def write_voc_files(voc: Path, sbd: Path, out: Path, *, progress: bool = False) -> None:
-    """Write `out/instances_train_aug.json` and `out/instances_val.json`; a file that is there is left as it is.
+    """Write `out/instances_train_aug.json` and `out/instances_val.json`; existing files are kept.
 
-    `voc`: the folder VOC2012, `sbd`: SBD's folder `dataset`. Where an image has both, VOC's masks are used.
+    `voc` is the folder VOC2012, `sbd` is SBD's folder `dataset`. If an image has masks in both, VOC's are used.
 
     Raises:
-        ValueError: if an image or a mask is missing, unreadable, or does not fit the other.
+        ValueError: if an image or a mask is missing or unreadable, or their sizes differ.
     """
     train, val = _names(voc / "ImageSets/Segmentation/train.txt"), _names(voc / "ImageSets/Segmentation/val.txt")
     augmented = {*train, *_names(sbd / "train.txt"), *_names(sbd / "val.txt")} - set(val)
@@ -53,13 +53,13 @@ def write_voc_files(voc: Path, sbd: Path, out: Path, *, progress: bool = False) 
 
 
 def instance_file(photos: Path, readers: Iterable[tuple[str, Callable[[str], Instances]]]) -> dict[str, Any]:
-    """The content of a COCO instances file for these images, each with the function that reads its instances.
+    """The content of a COCO instances file for these images; `readers` pairs each name with a reader of its instances.
 
-    Ids are the digits of the names (2007_000027: 2007000027). Boxes, in whole pixels, are the extent of the masks,
-    which are run-length encoded.
+    Image ids are the digits of the names (2007_000027: 2007000027). Boxes are the extents of the masks in whole pixels;
+    masks are run-length encoded.
 
     Raises:
-        ValueError: if a photo cannot be read, or has another size than its masks.
+        ValueError: if a photo cannot be read, or its size differs from its masks.
     """
     images, annotations = [], []
     for name, read in readers:
@@ -88,32 +88,32 @@ def instance_file(photos: Path, readers: Iterable[tuple[str, Callable[[str], Ins
 
 
 def voc_instances(voc: Path, name: str) -> Instances:
-    """The instances of an image of VOC 2012: SegmentationObject numbers them, SegmentationClass has their category.
+    """The instances of a VOC 2012 image: SegmentationObject numbers them, SegmentationClass has their classes.
 
-    Pixels of the border belong to none.
+    Pixels of the border belong to no instance.
 
     Raises:
-        ValueError: if a file cannot be read, or the two disagree.
+        ValueError: if a file cannot be read, or the two do not match.
     """
     path = voc / f"SegmentationObject/{name}.png"
     objects, classes = _indices(path), _indices(voc / f"SegmentationClass/{name}.png")
     if objects.shape != classes.shape:
-        raise ValueError(f"{path}: has the shape {objects.shape}, the image of SegmentationClass {classes.shape}")
+        raise ValueError(f"{path}: has shape {objects.shape}, but the image in SegmentationClass has {classes.shape}")
     instances = []
     for number in np.unique(objects[(objects > 0) & (objects != BORDER)]):
         mask = objects == number
         counts = np.bincount(classes[mask], minlength=BORDER + 1)[1 : len(CATEGORIES) + 1]
         if not counts.any():
-            raise ValueError(f"{path}: instance {number} has no category, expected one of 1 to {len(CATEGORIES)}")
+            raise ValueError(f"{path}: instance {number} has no class, expected one of 1 to {len(CATEGORIES)}")
         instances.append((int(counts.argmax()) + 1, mask))
     return instances
 
 
 def sbd_instances(sbd: Path, name: str) -> Instances:
-    """The instances of an image of SBD: `inst/NAME.mat` numbers them and lists the category of each.
+    """The instances of an SBD image: `inst/NAME.mat` numbers them and lists the class of each.
 
     Raises:
-        ValueError: if the file cannot be read, or has an instance without category.
+        ValueError: if the file cannot be read, or an instance has no class.
     """
     path = sbd / f"inst/{name}.mat"
     try:
@@ -125,13 +125,13 @@ def sbd_instances(sbd: Path, name: str) -> Instances:
     for number in np.unique(objects[objects > 0]):
         category_id = int(categories[number - 1]) if number <= len(categories) else 0
         if not 1 <= category_id <= len(CATEGORIES):
-            raise ValueError(f"{path}: instance {number} has no category, expected one of 1 to {len(CATEGORIES)}")
+            raise ValueError(f"{path}: instance {number} has no class, expected one of 1 to {len(CATEGORIES)}")
         instances.append((category_id, objects == number))
     return instances
 
 
 def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
-    """Numbers of a palette image; its colors mean nothing."""
+    """Palette indices of an image; the colors are irrelevant."""
     image = _opened(path)
     if image.mode not in ("P", "L"):
         raise ValueError(f"{path}: is an image of mode {image.mode}, expected one with a palette")

@@ -5,6 +5,7 @@ from analysis.page.provenance import arm_origins, versions
 from analysis.reference.rebuild import read_trials
 from analysis.results import read_results
 from analysis.study import load_study
+from tests.analysis.made_up import record_of
 
 
 @pytest.fixture
@@ -50,15 +51,15 @@ def test_without_records_the_keys_remain(origins):
 def test_trials_of_one_arm_with_several_configs_are_told(origins):
     _, records, results, study = origins
     keys = results.loc[results["arm"] == "projection", "trial_key"].tolist()
-    records[keys[1]]["config"]["training"]["epochs"] = 2
+    records[keys[1]].config["training"]["epochs"] = 2
     assert arm_origins(results, study, records)[0].configs_differ
 
 
 def test_each_set_of_versions_is_named_once():
     records = {
-        "a": {"versions": {"torch": "2", "numpy": "1"}},
-        "b": {"versions": {"torch": "2", "numpy": "1"}},
-        "c": {},
+        "a": record_of({}, versions={"torch": "2", "numpy": "1"}),
+        "b": record_of({}, versions={"torch": "2", "numpy": "1"}),
+        "c": record_of({}),
     }
     assert versions(records) == ["numpy 1, torch 2"]
     assert versions({}) == []

@@ -8,6 +8,7 @@ from analysis.reference.cpu_noise import CpuNoise, measure_noise
 from analysis.reference.trials import StudyReference, read_reference, trials_of
 from analysis.results import read_records, read_results, study_names
 from analysis.study import load_study
+from tests.analysis.made_up import record_of
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "reference/shapes"
@@ -173,16 +174,16 @@ def with_records(tmp_path, write_results, study):
 
 def test_other_settings_are_named_and_not_judged(with_records):
     short, long = ({"name": "shapes", "training": {"epochs": epochs}} for epochs in (2, 16))
-    there = {"config": long, "data_digest": "a"}
-    comparison = with_records(20.0, {"config": short, "data_digest": "a"}, there)
+    there = record_of(long, data_digest="a")
+    comparison = with_records(20.0, record_of(short, data_digest="a"), there)
     assert (comparison.arms[0].verdict, comparison.arms[0].detail) == ("other settings", "training.epochs: 16 -> 2")
     assert (comparison.holds, comparison.judged) == (True, False)
-    assert with_records(20.0, {"config": long, "data_digest": "b"}, there).arms[0].detail == "data digest: a -> b"
-    assert with_records(20.0, {"config": long | {"new": 1}, "data_digest": "a"}, there).arms[0].verdict == "differs"
+    assert with_records(20.0, record_of(long, data_digest="b"), there).arms[0].detail == "data digest: a -> b"
+    assert with_records(20.0, record_of(long | {"new": 1}, data_digest="a"), there).arms[0].verdict == "differs"
 
 
 def test_an_arm_that_failed_on_other_data_is_not_judged(with_records):
-    here, there = ({"config": {"name": "x"}, "data_digest": digest} for digest in "ba")
+    here, there = (record_of({"name": "x"}, data_digest=digest) for digest in "ba")
     comparison = with_records(None, here, there)
     assert comparison.arms[0].verdict == "other settings"
     assert comparison.arms[0].detail == "seed 0: ran out of memory; data digest: a -> b"

@@ -30,7 +30,7 @@ def test_results_that_agree_pass_with_a_line_a_study_and_a_summary(gate, tmp_pat
     assert line == "loss_terms: agrees: 5 equal; 0 orders of two arms judged"  # one seed holds no order with certainty
     assert tolerance.startswith("Tolerance: 4.0 AP for a seed of an arm at 50 AP, ASSUMED")
     assert summary == "1 of 1 studies agree with the reference."
-    text = (tmp_path / "results/comparison/summary.md").read_text()
+    text = (tmp_path / "results/comparison_summary.md").read_text()
     assert f"- {line}\n" in text
     assert text.endswith(f"{tolerance}\n\n{summary}\n")
 
@@ -79,7 +79,7 @@ def test_malformed_input_is_named_and_keeps_no_other_study_from_being_judged(gat
     out, error = capsys.readouterr()
     assert "loss_terms: agrees" in out
     assert "results/warmup.csv: columns missing: seed" in error
-    assert "results/warmup.csv: columns missing" in (tmp_path / "results/comparison/summary.md").read_text()
+    assert "results/warmup.csv: columns missing" in (tmp_path / "results/comparison_summary.md").read_text()
 
 
 def test_a_turned_order_and_a_lost_arm_of_the_published_shapes_fail(tmp_path, monkeypatch, capsys):

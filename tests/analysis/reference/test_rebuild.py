@@ -1,12 +1,10 @@
-import copy
 import json
 from pathlib import Path
 
 import pytest
 
-from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv, trial_key
-from core.config import Config
-from experiments import store
+from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
+from core.record import Record, read_record
 
 PUBLISHED = Path(__file__).parents[3] / "reference/shapes"
 
@@ -18,13 +16,7 @@ def trial(tmp_path):
     target = tmp_path / "loss_terms/trials" / path.name
     target.parent.mkdir(parents=True)
     target.write_bytes(path.read_bytes())
-    return target, json.loads(target.read_text())
-
-
-def test_the_key_is_the_one_that_the_trial_was_stored_under():
-    config = Config(name="a recipe")
-    record = {"config": config.model_dump(mode="json"), "seed": 3, "data_digest": "d", "code": "c"}
-    assert trial_key(record) == store.trial_key(config, 3, data_digest="d", code="c")
+    return target, read_record(target)
 
 
 def test_published_records_do_not_contradict_themselves():
@@ -48,21 +40,22 @@ def test_published_records_give_the_published_csv():
         (lambda record: record["metrics"].update(box_AP=99.0), "metrics.box_AP is 99.0, but the last epoch"),
         (lambda record: record["curves"][-1].update(box_AP=99.0), "but the last epoch of the curves has 99.0"),
         (lambda record: record["per_class"].update(star=99.0), "but the mean of per_class is"),
-        (lambda record: record.pop("code"), "keys missing: code"),
+        (lambda record: record.update(code="0"), "one of them was edited"),
+        (lambda record: record.update(key="0123456789abcdef"), "key 0123456789abcdef, but its config"),
     ],
 )
 def test_an_edited_record_contradicts_itself(trial, edit, said):
     path, record = trial
-    edited = copy.deepcopy(record)
+    edited = json.loads(record.to_json())
     edit(edited)
-    lines = contradictions(path, edited)
+    lines = contradictions(path, Record(**edited))
     assert lines
     assert said in " ".join(lines)
 
 
 def test_a_failed_trial_has_a_row_without_metrics(trial):
     _, record = trial
-    record |= {"metrics": {}, "status": "failed", "reason": "MemoryError: 3, 4"}
+    record = record.changed(metrics={}, status="failed", reason="MemoryError: 3, 4")
     header = "study,arm,seed,trial_key,loss.dice,mask_AP,mask_AP50,mask_AP75,mask_APs,mask_APm,mask_APl,box_AP,"
     rebuilt = rebuild_csv(f"{header}mask_to_box_area,status,reason\n", [record])
     assert rebuilt.splitlines()[1].endswith(',,,,,,,,,failed,"MemoryError: 3, 4"')

@@ -35,7 +35,7 @@ def test_another_training_starts_from_it(
     save_checkpoint(checkpoint, {"model": network.state_dict()}, config=config, seed=0, data_digest="d")
 
     assert main([str(checkpoint), str(weights)]) == 0
-    assert capsys.readouterr().out == f"{weights}: the trunk {name}\n"
+    assert capsys.readouterr().out == f"{weights}: backbone {name}\n"
     torch.manual_seed(2)
     other = build_backbone(**backbone | {"weights": str(weights), "norm": "frozen"})
     with torch.no_grad():

@@ -64,12 +64,12 @@ def test_another_seed_or_data_set_is_told(path: Path, identity: dict[str, Any], 
 
 
 @pytest.mark.parametrize(("parts", "message"), [
-    ({"config": None}, "a checkpoint without config, expected config, seed, data_digest, state"),
-    ({"seed": None, "state": None}, "a checkpoint without seed, state, expected config"),
+    ({"config": None}, "checkpoint lacks config, expected config, seed, data_digest, state"),
+    ({"seed": None, "state": None}, "checkpoint lacks seed, state, expected config"),
     ({"config": "{"}, r"config is '\{', expected settings as JSON"),
     ({"config": 3}, "config is 3, expected settings as JSON"),
     ({"config": "[]"}, r"config is '\[\]', expected settings as JSON"),
-    ({"state": [1]}, r"state is \[1\], expected tensors and numbers by name"),
+    ({"state": [1]}, r"state is \[1\], expected a dict of tensors and numbers"),
     ({"format": 2}, "expected a checkpoint of format 1"),
 ])  # fmt: skip
 def test_a_file_that_lacks_a_part_is_told_to_both_readers(path: Path, parts: dict[str, Any], message: str) -> None:

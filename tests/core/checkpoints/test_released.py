@@ -102,13 +102,13 @@ def test_renamed_missing_and_reshaped_tensors_are_refused_by_name_golden(condins
     tensors["controller.bias"] = torch.zeros(233)  # BoxInst's; CondInst has 169
     torch.save({"model": tensors}, tmp_path / "other.pth")
     before = {name: tensor.clone() for name, tensor in condinst.state_dict().items()}
-    with pytest.raises(ValueError, match=r"other\.pth: not the tensors of this network") as refused:
+    with pytest.raises(ValueError, match=r"other\.pth: tensors do not fit this network") as refused:
         load_released_weights(condinst, tmp_path / "other.pth")
-    missing, left_over, misshapen = str(refused.value).split("; ")
+    missing, unexpected, misshapen = str(refused.value).split("; ")
     names = "backbone.bottom_up.res3.0.shortcut.weight, proposal_generator.fcos_head.scales.2.scale"
     assert missing.endswith(f": 2 missing ({names})")
-    assert left_over == "1 left over (backbone.bottom_up.res3.0.downsample.weight)"
-    assert misshapen == "1 of the wrong shape (controller.bias (233,) instead of (169,))"
+    assert unexpected == "1 unexpected (backbone.bottom_up.res3.0.downsample.weight)"
+    assert misshapen == "1 of wrong shape (controller.bias (233,) instead of (169,))"
     assert all(torch.equal(tensor, before[name]) for name, tensor in condinst.state_dict().items())
 
 
@@ -118,7 +118,7 @@ def test_two_names_for_one_place_are_refused_golden(condinst: CondInst, tmp_path
     other = name.replace("bottom_up.", "bottom_up.backbone.")  # as under a BiFPN
     tensors[other] = tensors[name] + 1
     torch.save({"model": tensors}, tmp_path / "two.pth")
-    with pytest.raises(ValueError, match=rf"two\.pth: not the .*: 1 there twice \({name} = {other}\)$"):
+    with pytest.raises(ValueError, match=rf"two\.pth: tensors do not fit .*: 1 duplicated \({name} = {other}\)$"):
         load_released_weights(condinst, tmp_path / "two.pth")
 
 
@@ -131,7 +131,7 @@ def test_tensors_of_anything_but_finite_floats_are_refused_by_name_golden(
 ) -> None:
     torch.save({"model": zeros("condinst") | {"controller.bias": tensor}}, tmp_path / "odd.pth")
     before = {name: tensor.clone() for name, tensor in condinst.state_dict().items()}
-    with pytest.raises(ValueError, match=r"odd\.pth: not the .*: 1 not of finite floats \(controller\.bias\)$"):
+    with pytest.raises(ValueError, match=r"odd\.pth: tensors do not fit .*: 1 not finite floats \(controller\.bias\)$"):
         load_released_weights(condinst, tmp_path / "odd.pth")
     assert all(torch.equal(tensor, before[name]) for name, tensor in condinst.state_dict().items())
 
@@ -146,14 +146,14 @@ def test_checkpoint_of_another_network_says_which_settings_differ_golden(
     condinst: CondInst, tmp_path: Path, network: str, difference: str
 ) -> None:
     torch.save({"model": zeros(network)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other\.pth: not the tensors of this network, ") as refused:
+    with pytest.raises(ValueError, match=r"other\.pth: tensors do not fit this network, ") as refused:
         load_released_weights(condinst, tmp_path / "other.pth")
     assert difference in str(refused.value)
 
 
 def test_checkpoint_of_other_classes_says_both_numbers_golden(tmp_path: Path) -> None:
     torch.save({"model": zeros("condinst")}, tmp_path / "coco.pth")
-    with pytest.raises(ValueError, match=r"not the tensors of this network, classes 80 instead of 20: 2 of the wrong"):
+    with pytest.raises(ValueError, match=r"tensors do not fit this network, classes 80 instead of 20: 2 of wrong"):
         load_released_weights(build_model(config_of("condinst").model, 20), tmp_path / "coco.pth")
 
 
@@ -168,7 +168,7 @@ class Intruder:
 @pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, 2))])
 def test_file_with_code_is_refused_and_the_code_not_run(condinst: CondInst, tmp_path: Path, write: Callable) -> None:
     write({"model": {}, "hook": Intruder(tmp_path / "ran")}, tmp_path / "code.pth")
-    with pytest.raises(ValueError, match=r"code\.pth is no torch file that holds tensors and nothing that runs"):
+    with pytest.raises(ValueError, match=r"code\.pth: not a torch file that holds only tensors"):
         load_released_weights(condinst, tmp_path / "code.pth")
     assert not (tmp_path / "ran").exists()
 

@@ -16,10 +16,18 @@ import torch
 from torch import Tensor, multiprocessing, nn
 
 from core.checkpoints.network import load_network
+from core.compute.compute import Compute
 from core.compute.workers import ALONE, Workers, torchrun_workers
 from core.config import Config
 from core.datasets import digest
-from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
+from core.datasets.annotation_file import AnnotationFile
+from core.datasets.coco import (
+    CocoDataset,
+    build_validation_set,
+    load_training_set,
+    read_training_file,
+    read_validation_file,
+)
 from core.datasets.sources.shapes import generate
 from core.evaluation.evaluate import evaluate
 from core.model.build import build_model
@@ -69,9 +77,7 @@ def first_steps(config: Config, workers: Workers) -> dict[str, float]:
     step, epoch = 0, 0
     while step < STEPS:
         dataset.set_epoch(epoch)
-        batches = list(
-            epoch_batches(dataset, config.training, seed=0, epoch=epoch, workers=workers, loader_processes=0)
-        )
+        batches = list(epoch_batches(dataset, config.training, Compute(workers=workers), seed=0, epoch=epoch))
         for i in range(0, len(batches), config.training.accumulation):
             of_step = batches[i : i + config.training.accumulation]
             losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=0, workers=workers)
@@ -104,7 +110,7 @@ def one_batch_each(workers: Workers, device: str, root: Path, folder: Path) -> l
     config = each_worker(root)
     dataset = load_training_set(config.data, config.supervision, 0)
     model = build(config, dataset.num_classes)
-    batch = next(epoch_batches(dataset, config.training, seed=0, epoch=0, workers=workers, loader_processes=0))
+    batch = next(epoch_batches(dataset, config.training, Compute(workers=workers), seed=0, epoch=0))
     return [terms(model, batch, config, who) for who in (workers, ALONE)]
 
 
@@ -121,14 +127,19 @@ def counted_together(workers: Workers, device: str, root: Path, folder: Path) ->
 
 
 def told_once(workers: Workers, device: str, root: Path, folder: Path) -> list[bool]:
-    return [workers.first_to("tell: no such file"), workers.first_to(f"tell: image {workers.rank}")]
+    return [workers.first_to_print("no such file"), workers.first_to_print(f"image {workers.rank}")]
+
+
+def files_of(root: Path) -> tuple[AnnotationFile, AnnotationFile]:
+    data = tiny(root).data
+    return read_training_file(data), read_validation_file(data)
 
 
 def digest_in_shares(workers: Workers, device: str, root: Path, folder: Path) -> dict[str, Any]:
     read, original = [], digest._digest_of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digest, "_digest_of", lambda path: read.append(path.name) or original(path))
-        return {"digest": digest.data_digest(tiny(root).data, workers), "read": read}
+        return {"digest": digest.data_digest(*files_of(root), workers), "read": read}
 
 
 def student(root: Path) -> Config:
@@ -150,9 +161,7 @@ def train_together(workers: Workers, device: str, root: Path, folder: Path) -> d
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "teacher_masks", counted)
-        result = train(
-            student(root), 0, device=device, folder=folder, workers=workers, on_epoch=epochs.append, progress=False
-        )
+        result = train(student(root), 0, Compute(device, workers), folder=folder, on_epoch=epochs.append)
     found = result.evaluation
     return {
         "curves": without_seconds(result),
@@ -171,7 +180,7 @@ def resume_together(workers: Workers, device: str, root: Path, folder: Path) -> 
         killed.mkdir()
         shutil.copy(folder / PSEUDO_MASKS, killed)
     workers.gather(None)  # until it is there
-    settings = {"device": device, "folder": killed, "workers": workers, "progress": False}
+    compute = Compute(device, workers)
 
     def kill(*arguments: Any, epoch: int, **others: Any) -> dict[str, Any]:
         if epoch == 1:
@@ -181,8 +190,8 @@ def resume_together(workers: Workers, device: str, root: Path, folder: Path) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "run_epoch", kill)
         with pytest.raises(KeyboardInterrupt):
-            train(student(root), 0, **settings)
-    result = train(student(root), 0, **settings)
+            train(student(root), 0, compute, folder=killed)
+    result = train(student(root), 0, compute, folder=killed)
     return {"curves": without_seconds(result), "metrics": result.evaluation.metrics}
 
 
@@ -278,7 +287,7 @@ def scored_as(count: int, batches: list[Batch], model: CondInst, config: Config)
         counts: list[list[Tensor]] = [[] for _ in group]  # by rank, in the order in which they are asked for
         for rank, batch in enumerate(group):
             terms(model, batch, config, Rehearsed(rank, count, take=lambda v, of=counts[rank]: of.append(v) or v))
-        means = [torch.stack(values).mean(0) for values in zip(*counts, strict=True)]
+        means = [torch.stack(values).float().mean(0) for values in zip(*counts, strict=True)]
         for rank, batch in enumerate(group):
             recalled = iter(means)
             scored.append(terms(model, batch, config, Rehearsed(rank, count, take=lambda v, of=recalled: next(of))))
@@ -291,7 +300,7 @@ def test_accumulation_2_with_2_workers_is_1_with_4_but_for_whom_positives_are_co
     config = each_worker(together.root, batch_size=1)
     dataset = load_training_set(config.data, config.supervision, 0)
     model = build(config, dataset.num_classes)
-    batches = list(epoch_batches(dataset, config.training, seed=0, epoch=0, workers=ALONE, loader_processes=0))[:4]
+    batches = list(epoch_batches(dataset, config.training, Compute(), seed=0, epoch=0))[:4]
     two, four = (scored_as(count, batches, model, config) for count in (2, 4))
     positives = torch.tensor([num_positives(model, batch, config) for batch in batches], dtype=torch.float64)
     with_two = positives.view(2, 2).mean(1).repeat_interleave(2).tolist()
@@ -332,7 +341,7 @@ def test_what_both_have_to_tell_is_told_by_one_and_its_own_by_each(together: Tog
 
 def test_the_digest_is_that_of_one_reader_and_each_image_is_read_once(together: Together) -> None:
     first, second = together.of(digest_in_shares)
-    assert first["digest"] == second["digest"] == digest.data_digest(tiny(together.root).data)
+    assert first["digest"] == second["digest"] == digest.data_digest(*files_of(together.root))
     names = [path.name for split in ("train", "val") for path in (together.root / split).iterdir()]
     assert sorted(first["read"] + second["read"]) == sorted(names)
     assert (len(first["read"]), len(second["read"])) == (5, 4)  # 3 and 3 of 6, 2 and 1 of 3
@@ -342,10 +351,11 @@ def test_the_evaluation_in_shares_is_that_of_the_checkpoint_alone(together: Toge
     first, second = together.of(train_together)
     assert repr(first["metrics"]) == repr(second["metrics"])  # as text: NaN equals NaN
     config = student(together.root)
-    validation_set = load_validation_set(config.data)
+    file = read_validation_file(config.data)
+    validation_set = build_validation_set(file, config.data)
     assert len(validation_set) == 3  # two for one worker, one for the other
     model = load_network(together.folder / "checkpoint.pt", config.model, validation_set.categories, device="cpu")
-    alone = evaluate(model, validation_set, config.inference, device="cpu")
+    alone = evaluate(model, validation_set, file, config.inference, Compute())
     assert len(alone.box_results) > 3
     for name in ("box_results", "mask_results"):
         assert getattr(alone, name) == first[name] == second[name]
@@ -367,8 +377,8 @@ def test_two_workers_killed_and_resumed_end_equal_to_the_bit(together: Together)
 
 def test_another_number_of_workers_does_not_go_on_from_their_checkpoint(together: Together) -> None:
     config = without_pseudo_masks(student(together.root))
-    with pytest.raises(ValueError, match="written with 2 images a step, expected 1"):
-        train(config, 0, folder=together.folder / "teacher", progress=False)
+    with pytest.raises(ValueError, match="written with 2 images per step, expected 1"):
+        train(config, 0, Compute(), folder=together.folder / "teacher")
 
 
 def test_pseudo_masks_are_made_in_shares_and_are_those_of_one_maker(together: Together) -> None:
@@ -379,7 +389,7 @@ def test_pseudo_masks_are_made_in_shares_and_are_those_of_one_maker(together: To
     assert sorted(first + second) == sorted(dataset.image_ids)
     path = together.folder / "teacher" / "checkpoint.pt"
     teacher = load_network(path, config.model, dataset.categories, device="cpu")
-    alone = teacher_masks(teacher, dataset, config, device="cpu")
+    alone = teacher_masks(teacher, dataset, config, Compute())
     written = json.loads((together.folder / PSEUDO_MASKS).read_text())["annotations"]
     assert {each["id"]: each["segmentation"]["counts"] for each in written} == {
         annotation_id: mask["counts"].decode() for annotation_id, mask in alone.items()

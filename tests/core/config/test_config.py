@@ -27,7 +27,7 @@ def test_a_value_out_of_range_is_named() -> None:
         ({"loss": {"neighborhood_size": 1}}, r"loss\.neighborhood_size: .*greater than or equal to 3, found 1"),
         (
             {"loss": {"dice": 0, "projection": 0, "pairwise": 0}},
-            "loss: .*dice.* are all 0, expected a mask term above 0",
+            "loss: .*dice.* are all 0, expected at least one mask term above 0",
         ),
         ({"model": {"class_prior": 0}}, r"model\.class_prior: .*greater than 0, found 0"),
         ({"model": {"class_prior": 1}}, r"model\.class_prior: .*less than 1, found 1"),
@@ -37,6 +37,14 @@ def test_a_value_out_of_range_is_named() -> None:
             r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'resnet42'",
         ),
         (
+            {"model": {"backbone": {"name": "resnet18", "deformable_interval": 3}}},
+            r"model\.backbone: .*deformable_interval needs resnet50 or resnet101, but name is resnet18",
+        ),
+        (
+            {"model": {"backbone": {"name": "timm:resnet18", "deformable_interval": 3}}},
+            r"model\.backbone: .*deformable_interval needs resnet50 or resnet101, but name is timm:resnet18",
+        ),
+        (
             {"model": {"backbone": {"name": "timm:"}}},
             r"model\.backbone\.name: .*resnet101 or timm:<name>, found 'timm:'",
         ),
@@ -44,7 +52,7 @@ def test_a_value_out_of_range_is_named() -> None:
         ({"data": {"short_sides": []}}, r"data\.short_sides: .*at least 1 item.*, found \[\]"),
         (
             {"assignment": {"size_boundaries": [64, 128, 128, 256]}},
-            r"assignment\.size_boundaries: .*each value above the one before, found \[64, 128, 128, 256\]",
+            r"assignment\.size_boundaries: .*expected increasing values, found \[64, 128, 128, 256\]",
         ),
         (
             {"training": {"optimizer": "adamw", "schedule_batch_size": 16}},
@@ -60,7 +68,7 @@ def test_a_value_out_of_range_is_named() -> None:
         ),
         (
             {"training": {"drops": [0.9, 0.6]}},
-            r"training\.drops: .*each value above the one before, found \[0\.9, 0\.6\]",
+            r"training\.drops: .*expected increasing values, found \[0\.9, 0\.6\]",
         ),
     ],
 )

@@ -28,7 +28,7 @@ def test_merge_replaces_leaves_and_keeps_its_inputs() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[1, 2]", "expected a mapping"), ("a: [", "not valid YAML"), ("a: 1\na: 2", "the key 'a' stands twice")],
+    [("[1, 2]", "expected a mapping"), ("a: [", "not valid YAML"), ("a: 1\na: 2", "duplicate key 'a'")],
 )
 def test_a_file_that_is_no_mapping_is_named(tmp_path, text: str, message: str) -> None:
     path = tmp_path / "bad.yaml"

@@ -49,7 +49,7 @@ def test_settings_that_differ_are_named_with_both_values() -> None:
 
 def test_settings_that_one_side_lacks_are_named() -> None:
     found, expected = {"a": {"old": None, "both": 1}}, {"a": {"new": None, "both": 1}}
-    assert differences(found, expected) == ["a.new is not there instead of None", "a.old is None instead of not there"]
+    assert differences(found, expected) == ["a.new is missing instead of None", "a.old is None instead of missing"]
 
 
 def test_pseudo_masks_of_grabcut_belong_to_the_instances_whatever_is_trained_on_them() -> None:

@@ -1,13 +1,15 @@
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
-from core.datasets.annotation_file import read_annotation_file
-from tests.core.datasets.conftest import HEIGHT, WIDTH, annotation
+from core.datasets.annotation_file import AnnotationFile
+from tests.core.datasets.conftest import HEIGHT, RECTANGLE, WIDTH, annotation
 
 
 def read(root):
-    return read_annotation_file(root / "instances_train.json", root / "train")
+    return AnnotationFile.read(root / "instances_train.json", root / "train")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,8 @@ def read(root):
         ({"bbox": [8, 8, -4, 4]}, "bbox is [8, 8, -4, 4], expected a width and a height above 0"),
         ({"bbox": [40, 0, 4, 4]}, "bbox is [40, 0, 4, 4], outside the image of 40 x 24 pixels"),
         ({"bbox": [-9, 0, 9, 4]}, "bbox is [-9, 0, 9, 4], outside the image of 40 x 24 pixels"),
+        ({"bbox": [0, 24, 4, 4]}, "bbox is [0, 24, 4, 4], outside the image of 40 x 24 pixels"),
+        ({"bbox": [0, -9, 4, 9]}, "bbox is [0, -9, 4, 9], outside the image of 40 x 24 pixels"),
     ],
 )
 def test_an_annotation_that_makes_no_sense_is_named_with_file_and_id(write, fields, message):
@@ -58,8 +62,8 @@ def test_duplicate_ids_are_named(write):
     categories = [{"id": 3, "name": "dog"}, {"id": 3, "name": "cat"}]
     file = read(write([annotation(5), annotation(5)], categories=categories))
     assert file.problems == [
-        "categories: id 3 stands 2 times, expected once",
-        "annotations: id 5 stands 2 times, expected once",
+        "categories: id 3 appears 2 times, expected once",
+        "annotations: id 5 appears 2 times, expected once",
     ]
 
 
@@ -104,6 +108,86 @@ def test_a_file_in_another_format_is_refused(write, content, message):
     with pytest.raises(ValueError, match=message) as error:
         read(root)
     assert str(root / "instances_train.json") in str(error.value)
+
+
+def test_content_from_memory_is_the_file_that_would_hold_it(write):
+    root = write([annotation(1, segmentation=RECTANGLE), annotation(2, category_id=5)])
+    path, folder = root / "instances_train.json", root / "train"
+    found = AnnotationFile.from_content(json.loads(path.read_text()), path=path, image_folder=folder)
+    assert repr(found) == repr(read(root))  # the test writes files as `json.dumps` does: fingerprints are equal, too
+    assert found.content == json.loads(path.read_text())
+    with pytest.raises(ValueError, match=r"a list in memory: expected a list of objects under 'categories'"):
+        AnnotationFile.from_content({}, path=Path("a list in memory"), image_folder=folder)
+
+
+def test_the_fingerprint_is_that_of_the_bytes(write):
+    root = write([annotation()])
+    path = root / "instances_train.json"
+    assert read(root).fingerprint == hashlib.sha256(path.read_bytes()).digest()
+    before = read(root).fingerprint
+    path.write_text(path.read_text() + "\n")  # the same content
+    assert read(root).fingerprint != before
+
+
+def test_a_list_of_images_needs_no_annotations_and_gets_none(write):
+    root = write([annotation(bbox="none")])
+    path = root / "instances_train.json"
+    assert AnnotationFile.read(path, root / "train", annotated=False).problems == []
+    content = json.loads(path.read_text())
+    del content["annotations"]
+    path.write_text(json.dumps(content))
+    file = AnnotationFile.read(path, root / "train", annotated=False)
+    assert (file.content["annotations"], file.categories, len(file.images)) == ([], ["dog", "cat"], 1)
+    with pytest.raises(ValueError, match="a list of objects under 'annotations', as in COCO's instances files"):
+        read(root)
+    path.write_text(json.dumps({"images": []}))
+    with pytest.raises(ValueError, match="a list of objects under 'categories', as in COCO's image_info files"):
+        AnnotationFile.read(path, root / "train", annotated=False)
+
+
+def test_missing_images_are_listed(write):
+    root = write([annotation()], image_ids=(7, 8, 9))
+    for name in ("7.png", "9.png"):
+        (root / "train" / name).unlink()
+    assert read(root).missing_images == ["7.png", "9.png"]
+    assert len(read(root).images) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [5, 6]}}, "covers 11 pixels, expected 960"),
+        ({"segmentation": {"size": [9, 9], "counts": [81]}}, r"has size \[9, 9\], expected \[24, 40\]"),
+        (
+            {"segmentation": {"size": [HEIGHT, WIDTH], "counts": "\u00e4"}},
+            "has counts '\u00e4', expected a list of integers",
+        ),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [1000, -40]}}, "has a run of -40 pixels"),
+        ({"segmentation": "mask"}, "segmentation is mask, expected polygons"),
+        ({"area": None}, "area is None, expected a number of at least 0"),
+        ({"area": float("nan")}, "area is nan, expected a number of at least 0"),
+    ],
+)
+def test_a_crowd_that_pycocotools_cannot_read_is_named_by_the_check_for_evaluation(write, fields, message):
+    file = read(write([annotation(1), annotation(2, **{"iscrowd": 1} | fields)]))
+    assert file.problems == []  # a training does not look at it
+    with pytest.raises(
+        ValueError, match=rf"instances_train\.json: 1 problem.*\n  annotation 2 \(image 7\): .*{message}"
+    ):
+        file.check_for_evaluation()
+
+
+def test_what_a_file_leaves_out_does_not_hinder_the_evaluation(write):
+    boxes_only = annotation(2)
+    del boxes_only["area"], boxes_only["iscrowd"]
+    crowd = annotation(3, iscrowd=1, segmentation={"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]})
+    read(write([annotation(1, segmentation=RECTANGLE), boxes_only, crowd])).check_for_evaluation()
+
+
+def test_the_check_for_evaluation_names_what_is_wrong_with_the_file_first(write):
+    file = read(write([annotation(1, image_id=99, area=None)]))
+    with pytest.raises(ValueError, match=r"1 problem\(s\)\n  annotation 1 \(image 99\): no such image"):
+        file.check_for_evaluation()
 
 
 def test_missing_files_and_folders_are_named(write, tmp_path):

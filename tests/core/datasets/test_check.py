@@ -1,16 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.check import main, pair_problems, split_problems, summary
 from core.datasets.sources.shapes import generate
 from tests.core.datasets.conftest import RECTANGLE, annotation
 
 
 def read(root):
-    return read_annotation_file(root / "instances_train.json", root / "train")
+    return AnnotationFile.read(root / "instances_train.json", root / "train")
 
 
 def test_the_summary_counts_what_a_split_holds(write):
@@ -28,7 +29,7 @@ def test_the_summary_counts_what_a_split_holds(write):
     assert "  empty       1 images without an instance" in lines
     assert "  instances   2: 1 with a mask, 1 box only" in lines
     assert "  left out    1 crowds, 1 boxes of width or height 0" in lines
-    assert "  clipped     0 boxes that reach past their image (many? a box is x, y, width, height)" in lines
+    assert "  clipped     0 boxes that extend past their image (if many: boxes must be x, y, width, height)" in lines
     assert "  box sides   2 under 32 px, 0 under 96 px, 0 larger" in lines
     assert lines[-2:] == ["    0: 3 dog (1)", "    1: 9 cat (1)"]
 
@@ -40,7 +41,7 @@ def test_a_summary_of_nothing_is_no_error(write):
 def test_broken_images_and_all_broken_masks_are_problems(write):
     root = write([annotation(1, segmentation="none"), annotation(2, 8, bbox=[0, 0, -1, 3])], image_ids=(7, 8))
     (root / "train" / "8.png").write_bytes((root / "train" / "8.png").read_bytes()[:200])  # a broken download
-    problems = split_problems(read(root), root / "train")
+    problems = split_problems(read(root))
     assert len(problems) == 3
     assert problems[0].startswith("annotation 2 (image 8): bbox is")
     assert problems[1].startswith("annotation 1 (image 7): segmentation is none")
@@ -49,21 +50,20 @@ def test_broken_images_and_all_broken_masks_are_problems(write):
 
 def test_splits_must_agree_on_categories_and_share_no_image(write):
     train = read(write([annotation()]))
-    val = read(write([annotation()], categories=[{"id": 3, "name": "wolf"}]))
-    assert pair_problems(train, train, same_folder=False) == []
-    assert "1 images are in both splits, such as 7.png" in pair_problems(train, train, same_folder=True)[0]
-    assert "categories are {3: 'wolf'}, expected those of" in pair_problems(train, val, same_folder=False)[0]
+    assert pair_problems(train, replace(train, image_folder=train.image_folder.parent)) == []
+    (shared,) = pair_problems(train, train)
+    assert "1 images are in both splits, such as 7.png" in shared
+    val = replace(train, images=[], category_ids=[3], categories=["wolf"])
+    (other,) = pair_problems(train, val)
+    assert "categories are {3: 'wolf'}, expected those of" in other
 
 
 @pytest.fixture
-def check(monkeypatch, capsys):
+def check(capsys):
     """Runs the command on a folder; its exit status and what it printed."""
 
     def run(root):
-        monkeypatch.setattr("sys.argv", ["check", "--root", str(root)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, capsys.readouterr().out
+        return main(["--root", str(root)]), capsys.readouterr().out
 
     return run
 
@@ -86,7 +86,7 @@ def test_the_command_exits_with_zero_on_a_sound_data_set(shapes, check):
     status, printed = check(shapes)
     assert status == 0
     assert "no problems" in printed
-    assert "turned" not in printed
+    assert "rotated" not in printed
 
 
 def test_what_the_evaluation_would_refuse_is_a_problem(shapes, check):
@@ -107,4 +107,4 @@ def test_images_that_viewers_turn_without_another_size_are_counted(shapes, check
         Image.open(turned).save(turned, exif=exif)
     status, printed = check(shapes)
     assert status == 0
-    assert f"turned      1 images that viewers turn by EXIF, such as {path.name}" in printed
+    assert f"rotated     1 images that viewers rotate or mirror by EXIF, such as {path.name}" in printed

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import coco
 from core.datasets.batch import collate
-from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
+from core.datasets.coco import CocoDataset, load_training_set, load_validation_set, read_training_file
 from core.datasets.transforms import View
 from core.structures import BACKGROUND
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation
@@ -143,6 +143,11 @@ def test_boxes_that_vanish_in_training_leave_an_empty_image(write):
     assert len(load_validation_set(config(root, val_short_side=HEIGHT // 2))[0].annotations.labels) == 1
 
 
+def test_a_box_of_one_pixel_is_a_training_target(write):
+    root = write([annotation(1, bbox=[4, 8, 2, 6]), annotation(2, bbox=[4, 8, 1.9, 6])])
+    assert training_set(root, short_sides=(HEIGHT // 2,))[0].annotations.boxes.tolist() == [[2, 4, 3, 7]]
+
+
 def test_a_zoomed_crop_clips_boxes_and_keeps_the_size(write):
     root = write([annotation(segmentation=RECTANGLE)])
     data_set = training_set(root, scale_range=(1.5, 2.5))
@@ -163,10 +168,12 @@ def test_a_zoomed_crop_clips_boxes_and_keeps_the_size(write):
 
 def test_a_batch_pads_images_with_zeros_and_masks_with_false(write):
     root = write([annotation(1, 7, segmentation=RECTANGLE), annotation(2, 8)], image_ids=(7, 8))
-    batch = collate([training_set(root)[0], training_set(root, short_sides=(30,))[1]])
+    rows = {"ignored_bottom_rows": 4}
+    batch = collate([training_set(root, **rows)[0], training_set(root, short_sides=(30,), **rows)[1]])
     assert batch.images.shape == (2, 3, 32, 64)  # 24 x 40 and 30 x 50, up to multiples of 32
     assert batch.image_sizes == [(24, 40), (30, 50)]
     assert batch.image_ids == [7, 8]
+    assert batch.ignored_bottom_rows == [4, 5]
     assert not batch.images[0, :, 24:].any()
     assert not batch.images[0, :, :, 40:].any()
     assert [tuple(a.masks.shape) for a in batch.annotations] == [(1, 8, 16), (1, 8, 16)]
@@ -216,6 +223,14 @@ def test_a_small_data_set_is_read_from_its_files_once(write, monkeypatch):
         read_again[0]
 
 
+def test_images_are_kept_as_long_as_they_fit(write, monkeypatch):
+    data_set = training_set(write([annotation(i, i) for i in (7, 8, 9)], image_ids=(7, 8, 9)))
+    monkeypatch.setattr(coco, "PIXELS_KEPT", 2 * WIDTH * HEIGHT + 1)
+    for index in (1, 0, 2, 2):
+        data_set[index]
+    assert sorted(data_set.decoded) == [0, 1]
+
+
 def test_exif_orientation_counts_only_where_the_annotated_size_asks_for_it(write):
     root = write([annotation()])
     exif = Image.Exif()
@@ -261,7 +276,7 @@ def test_boxes_that_reach_far_past_the_image_are_clipped_with_one_warning(write,
     root = write([annotation(1), annotation(2, bbox=corners), annotation(3, bbox=[30, 8, WIDTH - 30 + 1, 4])])
     assert training_set(root)[0].annotations.boxes[1].tolist() == [30, 8, WIDTH, HEIGHT]
     assert len(caplog.messages) == 1
-    assert "1 box(es) reach past their image and are clipped; are the boxes x, y, width" in caplog.messages[0]
+    assert "1 box(es) extend past their image and are clipped; check that boxes are x, y, width" in caplog.messages[0]
 
 
 def test_a_training_set_without_any_box_is_an_error(write):
@@ -295,8 +310,9 @@ def test_polygons_and_encodings_agree_in_random_views(write):
 
 def test_a_validation_set_keeps_every_image_and_all_masks(write):
     root = write([annotation(segmentation=RECTANGLE, bbox=BOX)], image_ids=(7, 8))
-    data_set = load_validation_set(config(root))
+    data_set = load_validation_set(config(root, ignored_bottom_rows=5))
     assert data_set.image_ids == [7, 8]
+    assert data_set[1].ignored_bottom_rows == 5
     assert data_set[0].annotations.has_mask.tolist() == [True]
     assert data_set.annotation_path == root / "instances_train.json"
 
@@ -314,6 +330,32 @@ def test_of_fewer_images_some_come_again_in_an_epoch_in_other_views_and_all_equa
         flipped |= {(sample.image_id, sample.annotations.boxes[0, 0].item()) for sample in samples}
     assert sorted(drawn.count(image_id) for image_id in data_set.image_ids) == [10, 10]
     assert len(flipped) == 4  # both images, as they are and mirrored
+
+
+def test_a_view_is_asked_for_by_epoch_and_index_whichever_image_comes(write):
+    asked_for = []
+
+    def view_of(height: int, width: int, epoch: int, index: int) -> View:
+        asked_for.append((epoch, index))
+        return View((height, width), (0, 0, height, width), flipped=False, color_factors=None)
+
+    file = read_training_file(config(write([annotation(i, i) for i in (7, 8, 9)], image_ids=(7, 8, 9))))
+    data_set = CocoDataset(file, view_of=view_of, choose=lambda records, categories: records[:2])
+    data_set.set_epoch(1)
+    assert [sample.image_id for sample in data_set] == [8, 7, 8]  # epoch 0 showed 7, 8, 7
+    assert asked_for == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_the_seed_decides_the_views_and_which_images_have_masks(write):
+    ids = tuple(range(1, 9))
+    root = write([annotation(i, i, segmentation=RECTANGLE) for i in ids], ids)
+    settings = config(root, flip_probability=0.5, scale_range=(0.5, 2.0)), SupervisionConfig(mask_ratio=0.5)
+    first, same, other = (load_training_set(*settings, seed=seed) for seed in (0, 0, 1))
+    pixels = [[sample.image for sample in data_set] for data_set in (first, same, other)]
+    assert all(torch.equal(a, b) for a, b in zip(pixels[0], pixels[1], strict=True))
+    assert not any(a.shape == b.shape and torch.equal(a, b) for a, b in zip(pixels[0], pixels[2], strict=True))
+    masked = [[r.image_id for r in data_set.records if r.segmentations[0]] for data_set in (first, same, other)]
+    assert masked[0] == masked[1] != masked[2]
 
 
 def test_semantic_labels_are_made_on_request_where_every_instance_has_a_mask(write):
@@ -337,8 +379,7 @@ def test_a_view_without_instances_is_background_through_and_through(write):
     root = write([annotation(segmentation=RECTANGLE)])
     far = View((240, 400), (0, 0, 24, 40), flipped=False, color_factors=None)  # enlarged: the box is out of the window
     data_set = CocoDataset(
-        root / "instances_train.json", root / "train", view_of=lambda *_: far, drop_vanished_boxes=True,
-        semantic_labels=True,
+        read_training_file(config(root)), view_of=lambda *_: far, drop_vanished_boxes=True, semantic_labels=True,
     )  # fmt: skip
     labels = data_set[0].annotations.semantic_labels
     assert labels.shape == (3, 5)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from core.config import DataConfig
+from core.datasets.coco import read_training_file, read_validation_file
 from core.datasets.digest import data_digest
 from tests.core.datasets.conftest import HEIGHT, WIDTH, annotation
 
@@ -17,25 +18,29 @@ def config(root: Path, **fields) -> DataConfig:
     return DataConfig(root=str(root), **files | fields)
 
 
+def digest_of(data: DataConfig) -> str:
+    return data_digest(read_training_file(data), read_validation_file(data))
+
+
 def test_the_digest_changes_with_annotations_and_pixels_and_with_nothing_else(write, tmp_path):
     root = write([annotation()])
-    digest = data_digest(config(root))
+    digest = digest_of(config(root))
     assert len(digest) == 16
     (root / "train" / "unnamed.png").write_bytes(b"no annotation names this file")
-    assert data_digest(config(root, flip_probability=0.5)) == digest
+    assert digest_of(config(root, flip_probability=0.5)) == digest
     image = root / "train" / "7.png"
     content = image.read_bytes()
     Image.new("RGB", (WIDTH, HEIGHT)).save(image)
-    assert data_digest(config(root)) != digest
+    assert digest_of(config(root)) != digest
     image.write_bytes(content)
-    assert data_digest(config(root)) == digest
+    assert digest_of(config(root)) == digest
     path = root / "instances_train.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"info": {"note": "other"}}))
-    assert data_digest(config(root)) != digest
+    assert digest_of(config(root)) != digest
 
 
 def test_a_missing_image_is_named_with_its_file(write):
     root = write([annotation()])
     (root / "train" / "7.png").unlink()
     with pytest.raises(ValueError, match=r"(?s)instances_train\.json: .*image 7: no file .*7\.png"):
-        data_digest(config(root))
+        digest_of(config(root))

@@ -46,6 +46,11 @@ def test_subsets_are_nested_for_one_seed():
         assert smaller < larger
 
 
+def test_a_share_is_the_nearest_number_of_images_and_half_of_one_is_one():
+    # of 5 images: 0.49, 0.5, 1.45, 2.5 and 4.6
+    assert [len(share_of_images(range(5), ratio, seed=0)) for ratio in (0.098, 0.1, 0.29, 0.5, 0.92)] == [0, 1, 1, 3, 5]
+
+
 def test_seeds_choose_other_images():
     assert share_of_images(IDS, 0.25, seed=0) != share_of_images(IDS, 0.25, seed=1)
 
@@ -55,7 +60,7 @@ def test_the_order_of_the_images_does_not_matter():
 
 
 def test_a_share_above_one_is_refused():
-    with pytest.raises(ValueError, match=r"share of images is 1.5, expected one between 0 and 1"):
+    with pytest.raises(ValueError, match=r"share of images is 1.5, expected a number between 0 and 1"):
         share_of_images(IDS, 1.5, seed=0)
 
 
@@ -87,7 +92,9 @@ def test_only_the_named_categories_keep_their_masks():
 
 
 def test_an_unknown_category_is_named():
-    with pytest.raises(ValueError, match=r"mask_categories: no category \['bird'\], expected some of \['cat', 'dog'\]"):
+    with pytest.raises(
+        ValueError, match=r"mask_categories: unknown classes \['bird'\], expected some of \['cat', 'dog'\]"
+    ):
         chosen(mask_ratio=1, mask_categories=("bird", "cat"))
 
 
@@ -102,7 +109,7 @@ def test_where_boxes_come_first_all_images_show_boxes_and_then_those_with_masks_
 
 
 def test_a_share_too_small_for_one_image_is_refused():
-    with pytest.raises(ValueError, match=r"supervision.image_ratio is 0.01: not one of 40 images"):
+    with pytest.raises(ValueError, match=r"supervision.image_ratio is 0.01: 0 of 40 images"):
         chosen(image_ratio=0.01)
-    with pytest.raises(ValueError, match=r"supervision.mask_ratio is 0.01: not one of 40 images"):
+    with pytest.raises(ValueError, match=r"supervision.mask_ratio is 0.01: 0 of 40 images"):
         chosen(mask_ratio=0.01, boxes_first=0.5)

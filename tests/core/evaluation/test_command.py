@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from core.checkpoints.checkpoint import save_checkpoint
 from core.config.file import build_config, merge
 from core.config.recipe import load_recipe
+from core.evaluation import detection
 from core.evaluation.__main__ import main
 from core.model.build import build_model
 from tests.core.released_networks import NUM_CLASSES, synthetic_tensors
@@ -44,15 +45,15 @@ def write_images(root: Path, *, folder: str, count: int, num_classes: int = 2) -
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Data of the recipe `smoke`, its annotation file and images where the recipe expects them."""
+    """Data of the recipe `tiny`, its annotation file and images where the recipe expects them."""
     content = write_images(tmp_path / "data", folder="val", count=4)
     (tmp_path / "data" / "instances_val.json").write_text(json.dumps(content))
     return tmp_path / "data"
 
 
 def write_checkpoint(path: Path, names: tuple[str, ...] = NAMES, model: dict | None = None) -> Path:
-    """An untrained network of the recipe `smoke` that finds an object of two strides at half of all places."""
-    settings = merge(load_recipe("smoke"), {"model": {"class_prior": 0.5} | (model or {})})
+    """An untrained network of the recipe `tiny` that finds an object of two strides at half of all places."""
+    settings = merge(load_recipe("tiny"), {"model": {"class_prior": 0.5} | (model or {})})
     config = build_config(settings, "test")
     torch.manual_seed(0)
     network = build_model(config.model, len(names))
@@ -71,7 +72,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def command(root: Path, checkpoint: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
     """Runs the command with further options; exit code, output, errors."""
 
-    def run(*options: str, recipe: str = "smoke", checkpoint: Path = checkpoint) -> tuple[int, str, str]:
+    def run(*options: str, recipe: str = "tiny", checkpoint: Path = checkpoint) -> tuple[int, str, str]:
         given = ["--recipe", recipe, "--checkpoint", str(checkpoint), "--data-root", str(root), "--device", "cpu"]
         code = main([*given, "--loader-processes", "0", *options])
         printed = capsys.readouterr()
@@ -84,7 +85,7 @@ def test_checkpoint_of_ours_gives_numbers_and_files_that_pycocotools_loads(comma
     code, out, _ = command("--output", str(tmp_path / "out"), "--per-class")
     assert code == 0
     header, numbers, classes, *written = out.strip().split("\n\n")
-    assert header.startswith(f"smoke, {tmp_path}/checkpoint.pt: 4 images, 40 detections, ")
+    assert header.startswith(f"tiny, {tmp_path}/checkpoint.pt: 4 images, 40 detections, ")
     assert len(numbers.splitlines()) == 13
     assert [line.split()[0] for line in classes.splitlines()[1:]] == list(NAMES)
     assert written == [f"wrote {tmp_path}/out/{kind}.json" for kind in ("bbox", "segm")]
@@ -102,6 +103,14 @@ def test_limit_and_settings_change_what_is_done(command, tmp_path: Path) -> None
     assert f" 3 images, {found.total()} detections, " in out
     assert set(found) == {1, 2, 3}
     assert max(found.values()) == 4
+
+
+def test_the_network_computes_in_the_precision_of_the_recipe(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for = set()
+    monkeypatch.setattr(detection, "autocast", lambda *given: asked_for.add(given) or contextlib.nullcontext())
+    for precision in ("float32", "bfloat16"):
+        assert command("--set", f"training.precision={precision}", "--limit", "1")[0] == 0
+    assert asked_for == {("float32", "cpu"), ("bfloat16", "cpu")}
 
 
 def test_other_annotations_and_images_than_the_recipe_names(command, tmp_path: Path) -> None:
@@ -134,9 +143,11 @@ def test_network_of_other_classes_than_the_data_has_says_both_numbers(command, t
     three = write_checkpoint(tmp_path / "three.pt", ("circle", "star", "cross"))
     code, out, err = command(checkpoint=three)
     assert (code, out) == (2, "")
-    assert err == f"error: {three}: a network of 3 classes, but the data has 2 (circle, star)"
+    assert err == f"error: {three}: network has 3 classes, but the data has 2 (circle, star)"
     swapped = write_checkpoint(tmp_path / "swapped.pt", ("star", "circle"))
-    assert "trained on other classes than the data has: 'star' in place of 'circle'" in command(checkpoint=swapped)[2]
+    assert (
+        "trained on other classes than the data has: found 'star', expected 'circle'" in command(checkpoint=swapped)[2]
+    )
 
 
 def test_checkpoint_of_ours_of_another_network_says_which_settings_differ(command, tmp_path: Path) -> None:
@@ -144,7 +155,7 @@ def test_checkpoint_of_ours_of_another_network_says_which_settings_differ(comman
     code, _, err = command(checkpoint=other)
     assert code == 2
     assert err == (
-        f"error: {other}: not the network of the recipe: model.head_convs is 2 instead of 1, "
+        f"error: {other}: network differs from the recipe's: model.head_convs is 2 instead of 1, "
         "model.mask_feature_channels is 8 instead of 16"
     )
     assert command("--set", "model.mask_feature_channels=8", "--set", "model.head_convs=2", checkpoint=other)[0] == 0
@@ -172,7 +183,7 @@ def test_missing_test_images_and_a_broken_list_are_named(command, root: Path) ->
     (root / "test2017" / "1.png").unlink()
     assert command(*options)[2] == f"error: {root}/test2017: 1 of the 2 images of {path} are missing: 1.png"
     path.write_text("[]")
-    assert command(*options)[2].startswith(f"error: {path}: expected the sections 'images' and 'categories'")
+    assert command(*options)[2].startswith(f"error: {path}: expected a list of objects under 'categories'")
     assert not (root / "out").exists()
 
 
@@ -199,7 +210,7 @@ def test_unknown_recipe_and_unreadable_checkpoint_are_named(command, tmp_path: P
     assert "recipe 'smok': no file" in command(recipe="smok")[2]
     assert "nowhere.pth: cannot be read (No such file" in command(checkpoint=tmp_path / "nowhere.pth")[2]
     (tmp_path / "text.pth").write_text("no checkpoint")
-    assert "text.pth is no torch file" in command(checkpoint=tmp_path / "text.pth")[2]
+    assert "text.pth: not a torch file" in command(checkpoint=tmp_path / "text.pth")[2]
     torch.save({"format": 99}, tmp_path / "newer.pt")
     assert "newer.pt: expected a checkpoint of format" in command(checkpoint=tmp_path / "newer.pt")[2]
 
@@ -224,7 +235,7 @@ def test_checkpoint_in_adelaidets_format_is_evaluated_and_refused_where_it_does_
     assert main(["--recipe", "condinst_coco_r50_1x", *given]) == 2
     assert "model.mask_feature_channels 16 (BoxInst) instead of 8 (CondInst)" in capsys.readouterr().err
     assert main(["--recipe", "coco_r50_1x", *given, "--set", "model.architecture=mask_rcnn"]) == 2
-    assert "AdelaiDet's, but model.architecture is mask_rcnn, expected condinst" in capsys.readouterr().err
+    assert "an AdelaiDet checkpoint, but model.architecture is mask_rcnn, expected condinst" in capsys.readouterr().err
     path.write_text(json.dumps(content | {"categories": [{"id": 1, "name": "shape"}]}))
     assert main(["--recipe", "coco_r50_1x", *given]) == 2
-    assert "MS_R_50_1x.pth: a network of 80 classes, but the data has 1 (shape)" in capsys.readouterr().err
+    assert "MS_R_50_1x.pth: network has 80 classes, but the data has 1 (shape)" in capsys.readouterr().err

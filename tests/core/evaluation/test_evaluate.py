@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,9 +19,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
+from core.compute.compute import Compute
 from core.config import BackboneConfig, InferenceConfig, ModelConfig
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset
 from core.datasets.transforms import fixed_view
+from core.evaluation import detection
 from core.evaluation.coco_metrics import AP_KEYS, AR_KEYS, METRICS, RECALLS
 from core.evaluation.detection import coco_results, detect_images
 from core.evaluation.evaluate import evaluate
@@ -61,8 +66,9 @@ def write_data(root: Path, boxes: dict[int, list[tuple[int, ...]]] = BOXES, *, m
     return path
 
 
-def open_data(path: Path, short_side: int = HEIGHT) -> CocoDataset:
-    return CocoDataset(path, path.parent, view_of=partial(fixed_view, short_side=short_side, long_side_max=1000))
+def open_data(path: Path, short_side: int = HEIGHT) -> tuple[CocoDataset, AnnotationFile]:
+    file = AnnotationFile.read(path, path.parent)
+    return CocoDataset(file, view_of=partial(fixed_view, short_side=short_side, long_side_max=1000)), file
 
 
 class Oracle(nn.Module):
@@ -112,9 +118,7 @@ class Oracle(nn.Module):
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_right_boxes_and_masks_have_ap_100(tmp_path: Path, batch_size: int) -> None:
-    evaluation = evaluate(
-        Oracle(), open_data(write_data(tmp_path)), InferenceConfig(batch_size=batch_size), device="cpu"
-    )
+    evaluation = evaluate(Oracle(), *open_data(write_data(tmp_path)), InferenceConfig(batch_size=batch_size), Compute())
     assert tuple(evaluation.metrics) == METRICS
     assert tuple(evaluation.recalls) == RECALLS
     assert evaluation.metrics["box_AP"] == evaluation.recalls["box_AR100"] == pytest.approx(100)
@@ -127,24 +131,24 @@ def test_right_boxes_and_masks_have_ap_100(tmp_path: Path, batch_size: int) -> N
 
 
 def test_resized_images_are_compared_in_the_frame_of_their_file(tmp_path: Path) -> None:
-    dataset = open_data(write_data(tmp_path), short_side=2 * HEIGHT)
+    dataset, file = open_data(write_data(tmp_path), short_side=2 * HEIGHT)
     assert dataset[0].image.shape == (3, 2 * HEIGHT, 2 * WIDTH)
-    evaluation = evaluate(Oracle(), dataset, InferenceConfig(), device="cpu")
+    evaluation = evaluate(Oracle(), dataset, file, InferenceConfig(), Compute())
     assert evaluation.metrics["box_AP"] == pytest.approx(100)
     assert evaluation.metrics["mask_AP50"] == pytest.approx(100)
     assert evaluation.mask_results[0]["segmentation"]["size"] == [HEIGHT, WIDTH]
 
 
 def test_area_ratio_tells_half_masks_from_filled_boxes(tmp_path: Path) -> None:
-    dataset = open_data(write_data(tmp_path))
-    full = evaluate(Oracle(), dataset, InferenceConfig(), device="cpu").metrics
-    half = evaluate(Oracle(height_share=0.5), dataset, InferenceConfig(), device="cpu").metrics
+    dataset, file = open_data(write_data(tmp_path))
+    full = evaluate(Oracle(), dataset, file, InferenceConfig(), Compute()).metrics
+    half = evaluate(Oracle(height_share=0.5), dataset, file, InferenceConfig(), Compute()).metrics
     assert half["box_AP"] == full["box_AP"]
     assert half["mask_to_box_area"] == pytest.approx(full["mask_to_box_area"] / 2, abs=0.05)
 
 
 def test_nothing_detected_has_ap_0(tmp_path: Path) -> None:
-    evaluation = evaluate(Oracle(blind=True), open_data(write_data(tmp_path)), InferenceConfig(), device="cpu")
+    evaluation = evaluate(Oracle(blind=True), *open_data(write_data(tmp_path)), InferenceConfig(), Compute())
     assert evaluation.metrics["box_AP"] == evaluation.metrics["mask_AP"] == 0
     assert math.isnan(evaluation.metrics["mask_to_box_area"])
     assert evaluation.per_class == {"class 3": 0, "class 8": 0}
@@ -152,14 +156,14 @@ def test_nothing_detected_has_ap_0(tmp_path: Path) -> None:
 
 
 def test_images_without_objects_have_nothing_to_find(tmp_path: Path) -> None:
-    dataset = open_data(write_data(tmp_path, {30: []}))
-    evaluation = evaluate(Oracle(), dataset, InferenceConfig(), device="cpu")
+    dataset, file = open_data(write_data(tmp_path, {30: []}))
+    evaluation = evaluate(Oracle(), dataset, file, InferenceConfig(), Compute())
     assert all(math.isnan(value) for value in evaluation.metrics.values())
 
 
 def test_boxes_only_file_has_box_ap_alone(tmp_path: Path) -> None:
-    dataset = open_data(write_data(tmp_path, masks=False))
-    evaluation = evaluate(Oracle(), dataset, InferenceConfig(), device="cpu")
+    dataset, file = open_data(write_data(tmp_path, masks=False))
+    evaluation = evaluate(Oracle(), dataset, file, InferenceConfig(), Compute())
     assert evaluation.metrics["box_AP"] == pytest.approx(100)
     assert math.isnan(evaluation.metrics["mask_AP"])
     assert all(math.isnan(value) for value in evaluation.per_class.values())
@@ -169,7 +173,7 @@ def test_modes_and_random_numbers_are_left_as_they_were(tmp_path: Path) -> None:
     network = Oracle()
     assert network.training
     state = torch.get_rng_state()
-    evaluate(network, open_data(write_data(tmp_path)), InferenceConfig(), device="cpu")
+    evaluate(network, *open_data(write_data(tmp_path)), InferenceConfig(), Compute())
     assert network.training
     assert network.norm.training
     assert not network.frozen.training
@@ -178,16 +182,16 @@ def test_modes_and_random_numbers_are_left_as_they_were(tmp_path: Path) -> None:
 
 def test_modes_come_back_after_an_error(tmp_path: Path) -> None:
     network = Oracle()
-    dataset = open_data(write_data(tmp_path))
+    dataset, file = open_data(write_data(tmp_path))
     (tmp_path / "20.png").unlink()
     with pytest.raises(ValueError, match=r"20\.png"):
-        evaluate(network, dataset, InferenceConfig(), device="cpu")
+        evaluate(network, dataset, file, InferenceConfig(), Compute())
     assert network.training
 
 
 def test_written_results_give_the_same_ap_in_pycocotools(tmp_path: Path) -> None:
     annotations = write_data(tmp_path)
-    evaluation = evaluate(Oracle(height_share=0.8), open_data(annotations), InferenceConfig(), device="cpu")
+    evaluation = evaluate(Oracle(height_share=0.8), *open_data(annotations), InferenceConfig(), Compute())
     for kind, prefix, results in (
         ("bbox", "box", evaluation.box_results),
         ("segm", "mask", evaluation.mask_results),
@@ -209,11 +213,11 @@ def test_written_results_give_the_same_ap_in_pycocotools(tmp_path: Path) -> None
 
 
 def test_first_images_alone_are_detected_and_compared(tmp_path: Path) -> None:
-    dataset = open_data(write_data(tmp_path))
-    evaluation = evaluate(Oracle(), dataset, InferenceConfig(), device="cpu", limit=1)
+    dataset, file = open_data(write_data(tmp_path))
+    evaluation = evaluate(Oracle(), dataset, file, InferenceConfig(), Compute(), limit=1)
     assert [result["image_id"] for result in evaluation.box_results] == [10, 10]
     assert evaluation.metrics["box_AP"] == pytest.approx(100)  # what image 20 shows is not asked for
-    boxes, masks = detect_images(Oracle(), dataset, InferenceConfig(), device="cpu", limit=2)
+    boxes, masks = detect_images(Oracle(), dataset, InferenceConfig(), Compute(), limit=2)
     assert [result["image_id"] for result in boxes] == [result["image_id"] for result in masks] == [10, 10, 20]
 
 
@@ -226,7 +230,39 @@ def test_malformed_crowd_is_refused_before_the_network_runs(tmp_path: Path) -> N
     with pytest.raises(
         ValueError, match=r"instances\.json: 1 problem.*\n  annotation 9 \(image 20\): .* covers 7 pixels"
     ):
-        evaluate(nn.Module(), open_data(path), InferenceConfig(), device="cpu")
+        evaluate(nn.Module(), *open_data(path), InferenceConfig(), Compute())
+
+
+def test_the_network_computes_in_the_precision_and_the_batches_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Oracle):
+        def forward(self, images: Tensor, image_sizes: list[tuple[int, int]]) -> Predictions:
+            sizes.append(len(images))
+            return super().forward(images, image_sizes)
+
+    sizes, asked_for = [], []
+    monkeypatch.setattr(detection, "autocast", lambda *given: asked_for.append(given) or nullcontext())
+    evaluate(
+        Counting(), *open_data(write_data(tmp_path)), InferenceConfig(batch_size=2), Compute(), precision="bfloat16"
+    )
+    assert sizes == [2, 1]
+    assert asked_for == [("bfloat16", "cpu")] * 2
+
+
+def test_a_data_set_is_not_compared_with_the_file_of_another(tmp_path: Path) -> None:
+    dataset, file = open_data(write_data(tmp_path))
+    other = replace(file, path=tmp_path / "instances_train.json")
+    with pytest.raises(ValueError, match=r"data set was read from .*instances\.json, expected .*instances_train\.json"):
+        evaluate(nn.Module(), dataset, other, InferenceConfig(), Compute())
+
+
+def test_an_evaluation_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    dataset, file = open_data(write_data(tmp_path))
+    before = json.dumps(file.content)
+    first, second = (evaluate(Oracle(), dataset, file, InferenceConfig(), Compute()) for _ in range(2))
+    assert json.dumps(file.content) == before
+    assert first == second
 
 
 def test_results_hold_the_ids_of_the_file_and_xywh_boxes() -> None:
@@ -255,8 +291,8 @@ def test_untrained_network_is_evaluated_from_image_to_metrics(
         class_prior=0.5,  # so that junk is detected
     )
     model = build_model(settings, num_classes=2)
-    dataset = open_data(write_data(tmp_path))
-    evaluation = evaluate(model, dataset, InferenceConfig(batch_size=2), device="cpu", precision=precision)
+    dataset, file = open_data(write_data(tmp_path))
+    evaluation = evaluate(model, dataset, file, InferenceConfig(batch_size=2), Compute(), precision=precision)
     assert len(evaluation.mask_results) == len(evaluation.box_results) > 3
     assert tuple(evaluation.metrics) == METRICS
     assert 0 <= evaluation.metrics["mask_AP"] <= 100

@@ -87,6 +87,13 @@ def test_threshold_is_on_the_product_and_the_score_is_its_root() -> None:
     torch.testing.assert_close(found.scores, torch.tensor([0.25, 0.06]).sqrt())
 
 
+def test_a_product_equal_to_the_threshold_is_no_detection() -> None:
+    # 0.5 exactly: of the logit 0, and a centerness of 1 (its logit is infinite)
+    predictions = predictions_of(torch.tensor([[0.5], [0.6], [0.01], [0.01]]), torch.full((4, 4), 0.1))
+    found = select_detections(predictions, 0, **(SETTINGS | {"score_threshold": 0.5}))
+    assert found.location_index.tolist() == [1]
+
+
 def test_boxes_are_measured_in_strides_from_the_location_and_may_leave_the_image() -> None:
     # stride 8, cell 1 at (12, 4); ltrb (2, 1, 3, 4) strides = (16, 8, 24, 32) px
     probabilities = torch.tensor([[0.01], [0.9], [0.01], [0.01]])
@@ -113,8 +120,9 @@ def test_candidates_are_limited_on_each_level_by_itself() -> None:
     # level 0 has 4 locations, level 1 has 2; no boxes overlap. The two best of level 0, both of level 1.
     probabilities = torch.tensor([[0.9], [0.6], [0.8], [0.7], [0.3], [0.2]])
     predictions = predictions_of(probabilities, torch.full((6, 4), 0.1), level_sizes=((1, 4), (1, 2)))
-    found = select_detections(predictions, 0, **(SETTINGS | {"max_candidates": 2}))
-    assert found.location_index.tolist() == [0, 2, 4, 5]
+    for limit, expected in ((1, [0, 4]), (2, [0, 2, 4, 5]), (3, [0, 2, 3, 4, 5]), (4, [0, 2, 3, 1, 4, 5])):
+        found = select_detections(predictions, 0, **(SETTINGS | {"max_candidates": limit}))
+        assert found.location_index.tolist() == expected
 
 
 def test_ties_with_the_last_kept_score_are_kept() -> None:
@@ -172,6 +180,29 @@ def test_pasting_interpolates_probabilities_twice(image_width: int, original_wid
     assert 0 < sum(expected) < original_width
     masks = paste_masks(torch.tensor(logits).expand(1, 5, 4), (20, image_width), (20, original_width))
     assert (decode(masks)[0] == np.array(expected)).all()
+
+
+@pytest.mark.parametrize("original_width", [16, 32])
+def test_a_pixel_of_probability_one_half_is_outside_of_the_mask(original_width: int) -> None:
+    # AdelaiDet compares with > 0.5. A mask of nothing but 0.5 is empty, whether it is enlarged once or twice.
+    undecided = torch.zeros(1, 4, 4)
+    assert not decode(paste_masks(undecided, (16, 16), (original_width, original_width))).any()
+
+
+def test_the_pixel_half_way_from_a_full_cell_to_an_empty_one_is_outside_of_the_mask() -> None:
+    # Cells 0 and 1 hold 1, cells 2 and 3 hold 0 (exactly: exp(200) is more than float32 holds). They stand for the
+    # pixels 2, 6, 10, 14: pixel 7 has 0.75, pixel 8 has 0.5, pixel 9 has 0.25.
+    logits = torch.tensor([200.0, 200.0, -200.0, -200.0]).expand(1, 4, 4)
+    (mask,) = decode(paste_masks(logits, (16, 16), (16, 16)))
+    assert (mask == (np.arange(16) < 8)).all()
+    (turned,) = decode(paste_masks(logits.mT, (16, 16), (16, 16)))
+    assert (turned == mask.T).all()
+
+
+def test_a_pixel_whose_middle_lies_on_the_side_of_a_region_is_outside_of_its_mask() -> None:
+    # Full cells fall to one half of their probability at the side of the box: 0.5 at x = 2.5 and at x = 6.5.
+    (mask,) = decode(paste_region_masks(torch.ones(1, 4, 4), torch.tensor([[2.5, 0.0, 6.5, 4.0]]), (4, 8)))
+    assert np.flatnonzero(mask.any(0)).tolist() == [3, 4, 5]
 
 
 def test_padding_does_not_reach_the_mask() -> None:

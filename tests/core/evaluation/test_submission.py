@@ -1,12 +1,13 @@
 """Results as files: whole or not at all, and as COCO's evaluation server wants them."""
 
 import json
+import math
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from core.evaluation.submission import write_results, write_submission
+from core.evaluation.submission import write_metrics, write_results, write_submission
 
 RESULTS = [
     {"image_id": 1, "category_id": 3, "score": 0.1 + 0.2, "bbox": [1.0, 2.5, 3.0, 4.0]},
@@ -39,6 +40,12 @@ def test_submission_is_a_zip_with_one_file_of_the_name_that_the_server_asks_for(
     with ZipFile(path) as archive:
         assert archive.namelist() == ["detections_test-dev2017_boxinst-r50_results.json"]
         assert json.loads(archive.read(archive.namelist()[0])) == RESULTS
+
+
+def test_metrics_of_nothing_to_find_are_null(tmp_path: Path) -> None:
+    write_metrics({"mask_AP": math.nan, "box_AP": 1 / 3}, {"cat": math.nan}, tmp_path / "metrics.json")
+    expected = {"metrics": {"mask_AP": None, "box_AP": 1 / 3}, "per_class": {"cat": None}}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == expected
 
 
 @pytest.mark.parametrize("name", ["", "a_b", "../a", "a b"])

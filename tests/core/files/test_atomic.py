@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.files.atomic import replaced
+from core.files.atomic import replaced, write_text
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -58,3 +58,11 @@ def test_nothing_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replaced(tmp_path / "a.json"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_is_written_into_a_folder_that_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "tables" / "x.md"
+    write_text(path, "τ")
+    write_text(path, "θ")
+    assert path.read_bytes() == "θ".encode()
+    assert list(path.parent.iterdir()) == [path]

@@ -11,7 +11,9 @@ from core.train import main
 
 
 def test_a_missing_file_of_detectron2_is_named_with_its_origin() -> None:
-    with pytest.raises(ValueError, match=r"no file 'w/R-101\.pkl'; .*download weights --root w.* fetches it") as error:
+    with pytest.raises(
+        ValueError, match=r"no file 'w/R-101\.pkl'; .*download weights --root w.* downloads it"
+    ) as error:
         require_weights("w/R-101.pkl")
     assert f"{SERVER}/MSRA/R-101.pkl" in str(error.value)
 

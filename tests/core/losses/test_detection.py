@@ -12,18 +12,21 @@ from core.targets.assignment import assign_locations
 
 def test_focal_loss_of_a_hand_worked_location() -> None:
     # Logit 0 is probability 1/2: true class 0.25 * 0.5^2 * ln 2, the other class 0.75 * 0.5^2 * ln 2.
-    loss = focal_loss(torch.zeros(1, 2), torch.tensor([1]), alpha=0.25, gamma=2.0)
+    loss, count = focal_loss(torch.zeros(1, 2), torch.tensor([1]), alpha=0.25, gamma=2.0)
+    assert count == 1
     assert loss.item() == pytest.approx((0.25 + 0.75) * 0.25 * math.log(2))
 
 
 def test_a_background_location_is_of_no_class() -> None:
-    loss = focal_loss(torch.zeros(1, 2), torch.tensor([BACKGROUND]), alpha=0.25, gamma=2.0)
+    loss, count = focal_loss(torch.zeros(1, 2), torch.tensor([BACKGROUND]), alpha=0.25, gamma=2.0)
+    assert count == 0
     assert loss.item() == pytest.approx(2 * 0.75 * 0.25 * math.log(2))
 
 
 def test_focal_loss_without_focus_is_half_the_cross_entropy() -> None:
     logits, labels = torch.randn(2, 5, 3), torch.tensor([[0, 1, 2, 2, 1], [0, 0, 0, 1, 2]])
-    loss = focal_loss(logits, labels, alpha=0.5, gamma=0.0)
+    loss, count = focal_loss(logits, labels, alpha=0.5, gamma=0.0)
+    assert count == 10
     targets = functional.one_hot(labels, 3).float()
     expected = 0.5 * functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -36,21 +39,23 @@ def test_iou_and_giou_of_hand_worked_boxes() -> None:
     iou, giou = smoothed_iou(predicted, target)
     assert iou.tolist() == pytest.approx([5 / 9, 5 / 13])
     assert giou.tolist() == pytest.approx([5 / 9, 5 / 13 - 4 / 16])
-    loss = giou_loss(predicted, target, torch.tensor([1.0, 0.5]))
+    loss, weights = giou_loss(predicted, target, torch.tensor([1.0, 0.5]))
+    assert weights == 1.5
     assert loss.item() == pytest.approx(4 / 9 + 0.5 * (8 / 13 + 0.25))
 
 
 def test_a_box_of_no_extent_has_a_finite_gradient() -> None:
     predicted = torch.zeros(1, 4, requires_grad=True)
-    giou_loss(predicted, torch.ones(1, 4), torch.ones(1)).backward()
+    giou_loss(predicted, torch.ones(1, 4), torch.ones(1))[0].backward()
     assert predicted.grad.isfinite().all()
 
 
 def test_no_positives_cost_nothing_and_carry_a_gradient() -> None:
     predicted, logits = torch.zeros(0, 4, requires_grad=True), torch.zeros(0, requires_grad=True)
-    loss = giou_loss(predicted, torch.zeros(0, 4), torch.zeros(0)) + centerness_loss(logits, torch.zeros(0))
-    loss.backward()
-    assert loss.item() == 0
+    by_box, weights = giou_loss(predicted, torch.zeros(0, 4), torch.zeros(0))
+    by_centerness, count = centerness_loss(logits, torch.zeros(0))
+    (by_box + by_centerness).backward()
+    assert by_box.item() == by_centerness.item() == weights.item() == count == 0
     assert predicted.grad.shape == (0, 4)
     assert logits.grad.shape == (0,)
 
@@ -88,9 +93,12 @@ def test_detection_losses_equal_golden_values_and_gradients(golden) -> None:
 
     class_logits = values["logits"].requires_grad_()
     ltrb, centerness_logits = values["reg"].requires_grad_(), values["ctr"].requires_grad_()
-    by_class = focal_loss(class_logits, assignment.labels, alpha=0.25, gamma=2.0) / len(target)
-    by_box = giou_loss(ltrb[positives], target, centerness) / centerness.sum()
-    by_centerness = centerness_loss(centerness_logits[positives].squeeze(1), centerness) / len(target)
+    total, count = focal_loss(class_logits, assignment.labels, alpha=0.25, gamma=2.0)
+    by_class = total / count
+    total, weights = giou_loss(ltrb[positives], target, centerness)
+    by_box = total / weights
+    total, count = centerness_loss(centerness_logits[positives].squeeze(1), centerness)
+    by_centerness = total / count
     assert by_class.item() == pytest.approx(values["loss_fcos_cls"].item(), abs=1e-6, rel=1e-6)
     assert by_box.item() == pytest.approx(values["loss_fcos_loc"].item(), abs=1e-6, rel=1e-6)
     assert by_centerness.item() == pytest.approx(values["loss_fcos_ctr"].item(), abs=1e-6, rel=1e-6)

@@ -6,8 +6,9 @@ from itertools import product
 import pytest
 import torch
 
-from core.losses.pairwise import labeled_edges, pairwise_loss, supervised_edges
 from core.neighborhood import Neighborhood
+from core.targets.edges import labeled_edges, supervised_edges
+from tests.core.losses.test_pairwise import mean_loss
 
 CLOSE = Neighborhood(size=3, dilation=1)
 
@@ -28,7 +29,7 @@ def test_a_4x4_mask_costs_the_hand_worked_value() -> None:
     same_off = 0.2 * 0.2 + 0.8 * 0.8  # 0.68
     different = 0.9 * 0.8 + 0.1 * 0.2  # 0.74
     expected = -(2 * math.log(same_on) + 12 * math.log(same_off) + 18 * math.log(different)) / 32
-    loss = pairwise_loss(torch.logit(probabilities), edges, torch.tensor([0]))
+    loss = mean_loss(torch.logit(probabilities), edges, torch.tensor([0]))
     assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -54,10 +55,10 @@ def test_the_loss_is_that_of_a_plain_loop_and_its_gradient_the_numerical_one(nea
     logits = 3 * torch.randn(3, 7, 9, generator=generator, dtype=torch.float64)
     index = torch.tensor([2, 0, 1])
     edges = labeled_edges(masks, boxes, near)
-    loss = pairwise_loss(logits, edges, index)
+    loss = mean_loss(logits, edges, index)
     assert loss.item() == pytest.approx(dense_labeled_loss(logits, masks[index], boxes[index], near), rel=1e-9)
     logits.requires_grad_()
-    torch.autograd.gradcheck(lambda x: pairwise_loss(x, edges, index), logits, fast_mode=True)
+    torch.autograd.gradcheck(lambda x: mean_loss(x, edges, index), logits, fast_mode=True)
 
 
 def test_the_true_mask_costs_nothing_and_its_opposite_neither() -> None:
@@ -67,8 +68,8 @@ def test_the_true_mask_costs_nothing_and_its_opposite_neither() -> None:
     edges = labeled_edges(mask, torch.ones_like(mask), CLOSE)
     logits = torch.where(mask, 100.0, -100.0)
     for turned in (logits, -logits):
-        assert pairwise_loss(turned, edges, torch.tensor([0])).item() == 0
-    assert pairwise_loss(torch.full((1, 6, 6), 100.0), edges, torch.tensor([0])).item() > 1
+        assert mean_loss(turned, edges, torch.tensor([0])).item() == 0
+    assert mean_loss(torch.full((1, 6, 6), 100.0), edges, torch.tensor([0])).item() > 1
 
 
 def test_a_mask_of_one_label_everywhere_is_the_loss_of_similar_edges() -> None:
@@ -78,7 +79,7 @@ def test_a_mask_of_one_label_everywhere_is_the_loss_of_similar_edges() -> None:
     similar = supervised_edges(boxes, everything, torch.tensor([0]), CLOSE)
     labeled = labeled_edges(boxes, boxes, CLOSE)
     index = torch.tensor([0])
-    assert pairwise_loss(logits, labeled, index).item() == pairwise_loss(logits, similar, index).item()
+    assert mean_loss(logits, labeled, index).item() == mean_loss(logits, similar, index).item()
 
 
 def test_no_instances_give_no_edges() -> None:
@@ -86,5 +87,5 @@ def test_no_instances_give_no_edges() -> None:
     edges = labeled_edges(nothing, nothing, CLOSE)
     assert len(edges.first) == len(edges.same) == 0
     logits = torch.zeros(0, 5, 4, requires_grad=True)
-    pairwise_loss(logits, edges, torch.zeros(0, dtype=torch.int64)).backward()
+    mean_loss(logits, edges, torch.zeros(0, dtype=torch.int64)).backward()
     assert logits.grad.shape == (0, 5, 4)

@@ -1,16 +1,22 @@
 import math
-from itertools import product
 
 import pytest
 import torch
 
-from core.losses import pairwise
-from core.losses.pairwise import SupervisedEdges, negative_log_same, pairwise_loss, supervised_edges
+from core.losses.pairwise import _runs, negative_log_same, pairwise_loss
 from core.neighborhood import Neighborhood
+from core.structures import SupervisedEdges
+from core.targets.edges import supervised_edges
 from tests.core.losses.dense_pairwise import dense_edges, dense_pairwise_loss
 
 CLOSE = Neighborhood(size=3, dilation=1)
 NEIGHBORHOODS = [CLOSE, Neighborhood(3, 2), Neighborhood(3, 3), Neighborhood(5, 1), Neighborhood(5, 2)]
+
+
+def mean_loss(logits: torch.Tensor, edges: SupervisedEdges, target_index: torch.Tensor) -> torch.Tensor:
+    """Over the counted edges, as the criterion takes it."""
+    total, count = pairwise_loss(logits, edges, target_index)
+    return total / count.clamp(min=1)
 
 
 def logit(probability: float) -> float:
@@ -37,65 +43,19 @@ def test_one_edge_costs_the_hand_worked_value() -> None:
     logits = torch.tensor([[[logit(0.8), logit(0.4)]]], requires_grad=True)
     box_masks = torch.tensor([[[True, False]]])
     edges = supervised_edges(box_masks, torch.ones(1, 8, 1, 2, dtype=torch.bool), torch.tensor([0]), CLOSE)
-    assert edges.counted.tolist() == [1]
-    loss = pairwise_loss(logits, edges, torch.tensor([0]))
+    loss, count = pairwise_loss(logits, edges, torch.tensor([0]))
     loss.backward()
+    assert count == 1
     assert loss.item() == pytest.approx(-math.log(0.44))
     # d/dp = -(2q - 1) / 0.44 = 0.2 / 0.44 times dp/da = 0.8 * 0.2; d/dq = -(2p - 1) / 0.44 times 0.4 * 0.6
     assert logits.grad.flatten().tolist() == pytest.approx([0.2 / 0.44 * 0.16, -0.6 / 0.44 * 0.24])
-
-
-def test_an_edge_counts_once_for_each_end_in_the_box() -> None:
-    box_masks = torch.tensor([[[True, True, False]]])
-    edges = supervised_edges(box_masks, torch.ones(1, 8, 1, 3, dtype=torch.bool), torch.tensor([0]), CLOSE)
-    ends = zip(edges.first.tolist(), edges.second.tolist(), strict=True)
-    weight_of_pair = dict(zip(map(frozenset, ends), edges.weight.tolist(), strict=True))
-    assert weight_of_pair == {frozenset((0, 1)): 2, frozenset((1, 2)): 1}
-    assert edges.counted.tolist() == [3]
-    assert edges.share_kept == 3 / 16  # two box pixels of eight edges each
-
-
-def test_an_edge_that_only_one_end_sees_counts_once() -> None:
-    similar = torch.zeros(1, 8, 1, 2, dtype=torch.bool)
-    similar[0, CLOSE.offsets.index((0, 1)), 0, 0] = True  # from the left pixel to the right one, not back
-    for direction, offset in ((similar, (0, 1)), (similar.flip(1, 3), (0, -1))):
-        edges = supervised_edges(torch.ones(1, 1, 2, dtype=torch.bool), direction, torch.tensor([0]), CLOSE)
-        assert edges.counted.tolist() == [1]
-        assert (edges.second - edges.first).tolist() == [offset[1]]
-
-
-def test_border_edges_cost_nothing_and_are_not_counted() -> None:
-    everything = torch.ones(1, 8, 3, 3, dtype=torch.bool)
-    edges = supervised_edges(torch.ones(1, 3, 3, dtype=torch.bool), everything, torch.tensor([0]), CLOSE)
-    # A 3x3 grid has 6 horizontal, 6 vertical and 8 diagonal pairs.
-    assert len(edges.first) == 20
-    assert edges.counted.tolist() == [40]
-
-
-@pytest.mark.parametrize("neighborhood", NEIGHBORHOODS, ids=str)
-def test_the_listed_edges_are_those_of_a_plain_loop(neighborhood: Neighborhood) -> None:
-    _, box_masks, similar_edges, image_index, _ = mixed_problem(neighborhood, seed=0)
-    edges = supervised_edges(box_masks, similar_edges, image_index, neighborhood)
-    for target in range(4):
-        expected: dict[frozenset[int], int] = {}
-        for (e, (dy, dx)), y, x in product(enumerate(neighborhood.offsets), range(9), range(11)):
-            on_grid = 0 <= y + dy < 9 and 0 <= x + dx < 11
-            if on_grid and box_masks[target, y, x] and similar_edges[image_index[target], e, y, x]:
-                pair = frozenset((y * 11 + x, (y + dy) * 11 + x + dx))
-                expected[pair] = expected.get(pair, 0) + 1
-        span = slice(int(edges.start[target]), int(edges.start[target + 1]))
-        ends = zip(edges.first[span].tolist(), edges.second[span].tolist(), strict=True)
-        found = dict(zip(map(frozenset, ends), edges.weight[span].tolist(), strict=True))
-        assert found == expected
-        assert edges.counted[target] == sum(expected.values())
-        assert span.stop - span.start == len(expected)
 
 
 @pytest.mark.parametrize("neighborhood", NEIGHBORHOODS, ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_fast_loss_is_the_dense_one(neighborhood: Neighborhood, seed: int) -> None:
     logits, box_masks, similar_edges, image_index, target_index = mixed_problem(neighborhood, seed)
-    fast = pairwise_loss(logits, supervised_edges(box_masks, similar_edges, image_index, neighborhood), target_index)
+    fast = mean_loss(logits, supervised_edges(box_masks, similar_edges, image_index, neighborhood), target_index)
     dense = dense_pairwise_loss(logits, box_masks[target_index], similar_edges[image_index[target_index]], neighborhood)
     assert fast.item() == pytest.approx(dense.item(), abs=1e-10)
     (fast_gradient,) = torch.autograd.grad(3 * fast, logits)
@@ -106,7 +66,7 @@ def test_the_fast_loss_is_the_dense_one(neighborhood: Neighborhood, seed: int) -
 def test_the_gradient_is_the_numerical_one() -> None:
     logits, box_masks, similar_edges, image_index, target_index = mixed_problem(CLOSE, seed=5)
     edges = supervised_edges(box_masks, similar_edges, image_index, CLOSE)
-    torch.autograd.gradcheck(lambda x: pairwise_loss(x, edges, target_index), logits, fast_mode=True)
+    torch.autograd.gradcheck(lambda x: mean_loss(x, edges, target_index), logits, fast_mode=True)
 
 
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,23 +74,28 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run() -> tuple[SupervisedEdges, torch.Tensor, torch.Tensor]:
         edges = supervised_edges(box_masks, similar_edges, image_index, CLOSE)
-        loss = pairwise_loss(logits, edges, target_index)
+        loss = mean_loss(logits, edges, target_index)
         return edges, loss.detach(), torch.autograd.grad(loss, logits)[0]
 
     edges, loss, gradient = run()
     for edges_per_chunk, cells_per_chunk in ((1, 1), (100, 250)):
-        monkeypatch.setattr(pairwise, "EDGES_PER_CHUNK", edges_per_chunk)
-        monkeypatch.setattr(pairwise, "CELLS_PER_CHUNK", cells_per_chunk)
+        monkeypatch.setattr("core.losses.pairwise.EDGES_PER_CHUNK", edges_per_chunk)
+        monkeypatch.setattr("core.targets.edges.CELLS_PER_CHUNK", cells_per_chunk)
         chunked_edges, chunked_loss, chunked_gradient = run()
         assert all(torch.equal(getattr(edges, name), getattr(chunked_edges, name)) for name in ("first", "start"))
         torch.testing.assert_close(chunked_loss, loss)
         torch.testing.assert_close(chunked_gradient, gradient)
 
 
+def test_a_chunk_may_be_full_and_one_location_may_be_more_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.losses.pairwise.EDGES_PER_CHUNK", 5)
+    assert list(_runs([2, 3, 4, 0, 9])) == [(0, 2, 5), (2, 4, 4), (4, 5, 9)]
+
+
 def test_the_same_input_gives_the_same_bits() -> None:
     logits, box_masks, similar_edges, image_index, target_index = mixed_problem(CLOSE, seed=2)
     edges = supervised_edges(box_masks, similar_edges, image_index, CLOSE)
-    runs = [torch.autograd.grad(pairwise_loss(logits, edges, target_index), logits)[0] for _ in range(2)]
+    runs = [torch.autograd.grad(mean_loss(logits, edges, target_index), logits)[0] for _ in range(2)]
     assert torch.equal(*runs)
 
 
@@ -138,8 +103,8 @@ def test_permuting_the_locations_permutes_the_gradient() -> None:
     logits, box_masks, similar_edges, image_index, target_index = mixed_problem(CLOSE, seed=3)
     edges = supervised_edges(box_masks, similar_edges, image_index, CLOSE)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
-    loss = pairwise_loss(logits, edges, target_index)
-    permuted = pairwise_loss(logits[order], edges, target_index[order])
+    loss = mean_loss(logits, edges, target_index)
+    permuted = mean_loss(logits[order], edges, target_index[order])
     assert permuted.item() == pytest.approx(loss.item(), rel=1e-12)
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (loss, permuted)))
 
@@ -147,12 +112,12 @@ def test_permuting_the_locations_permutes_the_gradient() -> None:
 @pytest.mark.parametrize("axes", [(1,), (2,), (1, 2)])
 def test_flipping_everything_changes_nothing(axes: tuple[int, ...]) -> None:
     logits, box_masks, similar_edges, image_index, target_index = mixed_problem(CLOSE, seed=4)
-    loss = pairwise_loss(logits, supervised_edges(box_masks, similar_edges, image_index, CLOSE), target_index)
+    loss = mean_loss(logits, supervised_edges(box_masks, similar_edges, image_index, CLOSE), target_index)
     signs = [-1 if axis in axes else 1 for axis in (1, 2)]
     moved = [CLOSE.offsets.index((dy * signs[0], dx * signs[1])) for dy, dx in CLOSE.offsets]
     flipped_edges = similar_edges[:, moved].flip([axis + 1 for axis in axes])
     edges = supervised_edges(box_masks.flip(axes), flipped_edges, image_index, CLOSE)
-    assert pairwise_loss(logits.flip(axes), edges, target_index).item() == pytest.approx(loss.item(), rel=1e-12)
+    assert mean_loss(logits.flip(axes), edges, target_index).item() == pytest.approx(loss.item(), rel=1e-12)
 
 
 @pytest.mark.parametrize(("a", "b"), [(300.0, 250.0), (-300.0, -250.0), (300.0, -250.0), (-300.0, 250.0)])
@@ -160,7 +125,7 @@ def test_huge_logits_cost_what_they_should_without_overflow(a: float, b: float) 
     logits = torch.tensor([[[a, b]]], requires_grad=True)
     everything = torch.ones(1, 8, 1, 2, dtype=torch.bool)
     edges = supervised_edges(torch.ones(1, 1, 2, dtype=torch.bool), everything, torch.tensor([0]), CLOSE)
-    loss = pairwise_loss(logits, edges, torch.tensor([0]))
+    loss = mean_loss(logits, edges, torch.tensor([0]))
     loss.backward()
     opposed = a * b < 0  # then the one nearer to 0 should change sides
     assert loss.item() == (250 if opposed else 0)
@@ -175,20 +140,10 @@ def test_no_locations_or_no_edges_cost_nothing_and_carry_a_gradient(num_targets:
     assert edges.counted.tolist() == [0] * num_targets
     assert math.isnan(edges.share_kept)
     logits = torch.randn(num_targets, 3, 4, requires_grad=True)
-    loss = pairwise_loss(logits, edges, torch.arange(num_targets))
+    loss = mean_loss(logits, edges, torch.arange(num_targets))
     loss.backward()
     assert loss.item() == 0
     assert not logits.grad.any()
-
-
-def test_edges_of_another_neighborhood_are_refused() -> None:
-    with pytest.raises(ValueError, match="8 edges per pixel, expected 24"):
-        supervised_edges(
-            torch.ones(1, 3, 3, dtype=torch.bool),
-            torch.ones(1, 8, 3, 3, dtype=torch.bool),
-            torch.tensor([0]),
-            Neighborhood(5, 1),
-        )
 
 
 GOLDEN = ["b_pairwise_k3d1", "b_pairwise_k3d2", "b_pairwise_k5d1"]
@@ -220,18 +175,8 @@ def test_pairwise_equals_golden_values_and_gradients(golden, name: str, precisio
     edges = supervised_edges(torch.ones(logits.shape, dtype=torch.bool), weights, index, neighborhood)
     # The golden normalizer counts the (free) edges that leave the grid as well; in a loss they have similarity 0.
     share = int(edges.counted.sum()) / max(int(weights.sum()), 1)
-    loss = pairwise_loss(logits, edges, index) * share
+    loss = mean_loss(logits, edges, index) * share
     loss.backward()
     assert loss.item() == pytest.approx(values[f"loss{suffix}"].item(), abs=tolerance, rel=1e-6 if not suffix else 0)
     gradient = torch.from_numpy(values[f"grad_logits{suffix}"]).squeeze(1)
     torch.testing.assert_close(logits.grad, gradient, atol=min(tolerance, 1e-7), rtol=0)
-
-
-def test_the_number_of_counted_edges_equals_golden(golden) -> None:
-    values = {name: torch.as_tensor(value) for name, value in golden("d_boxinst_mask_loss").items()}
-    threshold = values["color_thresh"].item()
-    neighborhood = Neighborhood(int(values["kernel_size"]), int(values["dilation"]))
-    similar = torch.stack([values["color_similarity_im0"], values["color_similarity_im1"]]) >= threshold
-    image_index = torch.tensor([0] * len(values["boxes0"]) + [1] * len(values["boxes1"]))
-    edges = supervised_edges(values["gt_bitmasks"] > 0, similar, image_index, neighborhood)
-    assert edges.counted[values["gt_inds"]].tolist() == values["weights_sum_per_inst"].tolist()

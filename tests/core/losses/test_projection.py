@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.losses.projection import projection_loss, x_profile, y_profile
+from core.losses.projection import projection_distance, projection_loss, x_profile, y_profile
 
 
 def test_profiles_of_a_hand_made_map() -> None:
@@ -16,7 +16,7 @@ def test_projection_of_a_hand_worked_mask() -> None:
     box_masks = torch.tensor([[[True, True, False]]])
     # x profile (0, 1/2, 0) against (1, 1, 0): 1 - 2 * 0.5 / (0.25 + 2); y profile (1/2) against (1): 1 - 1 / 1.25
     expected = (1 - 1 / 2.25) + (1 - 1 / 1.25)
-    loss = projection_loss(logits, box_masks, torch.tensor([0]))
+    loss = projection_distance(logits, box_masks, torch.tensor([0]))
     assert loss.tolist() == pytest.approx([expected], abs=1e-5)
 
 
@@ -24,8 +24,11 @@ def test_each_location_is_compared_with_the_box_it_answers_for() -> None:
     box_masks = torch.zeros(2, 3, 4, dtype=torch.bool)
     box_masks[0, :1, :2] = box_masks[1, 1:, 2:] = True
     logits = torch.where(box_masks, 50.0, -50.0)[[1, 0, 1]]
-    loss = projection_loss(logits, box_masks, torch.tensor([1, 0, 0]))
-    assert loss.tolist() == pytest.approx([0, 0, 2], abs=1e-5)
+    distances = projection_distance(logits, box_masks, torch.tensor([1, 0, 0]))
+    assert distances.tolist() == pytest.approx([0, 0, 2], abs=1e-5)
+    total, count = projection_loss(logits, box_masks, torch.tensor([1, 0, 0]))
+    assert total.item() == pytest.approx(distances.sum().item())
+    assert count == 3
 
 
 def test_transposing_mask_and_box_swaps_the_profiles() -> None:
@@ -35,10 +38,10 @@ def test_transposing_mask_and_box_swaps_the_profiles() -> None:
     assert torch.equal(x_profile(logits), y_profile(logits.mT))
     index = torch.arange(3)
     torch.testing.assert_close(
-        projection_loss(logits, box_masks, index), projection_loss(logits.mT, box_masks.mT, index)
+        projection_distance(logits, box_masks, index), projection_distance(logits.mT, box_masks.mT, index)
     )
     torch.testing.assert_close(
-        projection_loss(logits, box_masks, index), projection_loss(logits.flip(2), box_masks.flip(2), index)
+        projection_distance(logits, box_masks, index), projection_distance(logits.flip(2), box_masks.flip(2), index)
     )
 
 
@@ -55,7 +58,9 @@ def test_no_locations_give_no_losses_but_a_gradient() -> None:
     logits = torch.zeros(0, 3, 4, requires_grad=True)
     for num_targets in (0, 2):
         box_masks = torch.ones(num_targets, 3, 4, dtype=torch.bool)
-        projection_loss(logits, box_masks, torch.zeros(0, dtype=torch.int64)).sum().backward()
+        total, count = projection_loss(logits, box_masks, torch.zeros(0, dtype=torch.int64))
+        total.backward()
+        assert (total.item(), count) == (0, 0)
     assert logits.grad.shape == (0, 3, 4)
 
 
@@ -65,11 +70,12 @@ def test_projection_equals_golden_values_and_gradients(golden, precision: str) -
     suffix, tolerance = ("", 1e-6) if precision == "float32" else ("_f64", 1e-12)
     logits = torch.from_numpy(values["logits"]).squeeze(1).to(getattr(torch, precision)).requires_grad_()
     box_masks = torch.from_numpy(values["gt_bitmasks"]).squeeze(1).bool()
-    per_instance = projection_loss(logits, box_masks, torch.arange(len(logits)))
-    per_instance.mean().backward()
+    per_instance = projection_distance(logits, box_masks, torch.arange(len(logits)))
+    total, count = projection_loss(logits, box_masks, torch.arange(len(logits)))
+    (total / count).backward()
     expected = values[f"dice_over_columns_per_inst{suffix}"] + values[f"dice_over_rows_per_inst{suffix}"]
     torch.testing.assert_close(per_instance.detach(), torch.from_numpy(expected), atol=tolerance, rtol=0)
-    assert per_instance.mean().item() == pytest.approx(values[f"loss{suffix}"].item(), abs=tolerance)
+    assert (total / count).item() == pytest.approx(values[f"loss{suffix}"].item(), abs=tolerance)
     gradient = torch.from_numpy(values[f"grad_logits{suffix}"]).squeeze(1)
     torch.testing.assert_close(logits.grad, gradient, atol=min(tolerance, 1e-7), rtol=0)
 
@@ -79,7 +85,8 @@ def test_projection_of_ties_and_of_an_empty_box_equals_golden(golden, case: str,
     values = golden("a_projection")
     logits = torch.from_numpy(values[f"{case}_logits"]).squeeze(1).requires_grad_()
     box_masks = torch.from_numpy(values[target]).squeeze(1) > 0 if target else torch.zeros_like(logits).bool()
-    loss = projection_loss(logits, box_masks, torch.arange(len(logits))).mean()
+    total, count = projection_loss(logits, box_masks, torch.arange(len(logits)))
+    loss = total / count
     loss.backward()
     assert loss.item() == pytest.approx(values[f"{case}_loss"].item(), abs=1e-6)
     gradient = torch.from_numpy(values[f"{case}_grad_logits"]).squeeze(1)

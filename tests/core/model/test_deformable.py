@@ -70,11 +70,3 @@ def test_every_nth_bottleneck_from_res3_on_is_deformable_and_keeps_the_weights_o
     assert (backbone.layer2[0].conv2.weight == 0.5).all()
     assert not backbone.layer2[0].conv2.offset.weight.requires_grad  # res3 is the third frozen stage
     assert backbone.layer3[0].conv2.offset.weight.requires_grad
-
-
-@pytest.mark.parametrize("name", ["resnet18", "timm:resnet18"])
-def test_a_network_without_bottlenecks_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"backbone.deformable_interval needs"):
-        build_backbone(
-            name=name, weights=None, norm="frozen", frozen_stages=0, stride_in_1x1=False, deformable_interval=3
-        )

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from core.annotate import annotate
+from core.compute.compute import Compute
 from core.config import Config, InferenceConfig
 from core.config.file import build_config
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset, load_training_set
 from core.datasets.sources.shapes import generate
@@ -96,7 +98,7 @@ def model_of(config: Config) -> MaskRcnn:
 
 
 def run(config: Config, folder: Path, **arguments) -> TrainingResult:
-    return train(config, 0, folder=folder, digest="d", progress=False, **arguments)
+    return train(config, 0, Compute(), folder=folder, digest="d", **arguments)
 
 
 def comparable(result: TrainingResult) -> tuple[str, str]:
@@ -235,12 +237,9 @@ class Oracle(nn.Module):
 
 def test_a_perfect_mask_head_reaches_a_high_ap(tmp_path: Path) -> None:
     generate(tmp_path / "shapes", {"val": 6}, seed=3, size=160)
-    dataset = CocoDataset(
-        tmp_path / "shapes" / "instances_val.json",
-        tmp_path / "shapes" / "val",
-        view_of=partial(fixed_view, short_side=160, long_side_max=160),
-    )
-    metrics = evaluate(Oracle(dataset), dataset, InferenceConfig(), device="cpu").metrics
+    file = AnnotationFile.read(tmp_path / "shapes" / "instances_val.json", tmp_path / "shapes" / "val")
+    dataset = CocoDataset(file, view_of=partial(fixed_view, short_side=160, long_side_max=160))
+    metrics = evaluate(Oracle(dataset), dataset, file, InferenceConfig(), Compute()).metrics
     assert metrics["box_AP"] > 99
     assert metrics["mask_AP"] > 80  # the grid of stride 4 sets the limit
 
@@ -262,7 +261,7 @@ def test_killed_and_resumed_is_equal_to_the_bit_and_its_checkpoint_annotates_pho
         run(config, tmp_path / "killed", on_epoch=kill)
     assert comparable(run(config, tmp_path / "killed")) == comparable(whole)
     checkpoint, out = tmp_path / "killed" / "checkpoint.pt", tmp_path / "annotated"
-    assert annotate(checkpoint, root / "val", out, min_score=0.0, device="cpu", progress=False) > 0
+    assert annotate(checkpoint, root / "val", out, Compute(), min_score=0.0) > 0
     assert len(list(out.glob("*.png"))) == 4
 
 
@@ -274,7 +273,7 @@ def test_killed_and_resumed_is_equal_to_the_bit_and_its_checkpoint_annotates_pho
             {"mask_ratio": 0.5},
             r"instances without a mask, .*mask_ratio is 0\.5\): .* expected supervision\.mask_ratio 1",
         ),
-        ({"boxes_first": 0.3}, r"boxes_first is 0\.3: Mask R-CNN learns from masks alone"),
+        ({"boxes_first": 0.3}, r"boxes_first is 0\.3: Mask R-CNN needs masks"),
     ],
 )
 def test_instances_without_a_mask_are_refused_before_training(root: Path, supervision: dict, message: str) -> None:

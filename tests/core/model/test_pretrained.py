@@ -54,14 +54,16 @@ def test_a_missing_file_a_text_file_and_a_bare_tensor_are_refused(tmp_path, save
     with pytest.raises(ValueError, match=r"model\.backbone\.weights: no file '.*none\.pt'"):
         load_weights(trunk(), str(tmp_path / "none.pt"))
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.pt is no torch file"):
+    with pytest.raises(ValueError, match=r"text.pt: not a torch file"):
         load_weights(trunk(), str(tmp_path / "text.pt"))
     with pytest.raises(ValueError, match="expected a state dict"):
         load_weights(trunk(), save(torch.zeros(3)))
 
 
 def test_an_unknown_package_is_refused():
-    with pytest.raises(ValueError, match=r"'package:resnet7', known packages: efficientnet_lite0, shapes_trunk"):
+    with pytest.raises(
+        ValueError, match=r"'package:resnet7', expected one of package:efficientnet_lite0, package:shapes_trunk"
+    ):
         load_weights(trunk(), "package:resnet7")
 
 
@@ -160,6 +162,8 @@ def test_a_pickle_that_would_run_something_is_refused_unread(tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
 
-    with pytest.raises(ValueError, match=r"backbone.weights: .*R-50.pkl is no pickle of numpy arrays .*mkdir"):
+    with pytest.raises(
+        ValueError, match=r"backbone.weights: .*R-50.pkl: not a pickle that holds only numpy arrays: .*mkdir"
+    ):
         load_weights(small_resnet(), pickled(tmp_path / "R-50.pkl", {"model": Intruder()}))
     assert not (tmp_path / "ran").exists()

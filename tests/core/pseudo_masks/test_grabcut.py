@@ -10,7 +10,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from core.compute.compute import Compute
 from core.config import DataConfig, SupervisionConfig
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset, load_training_set
 from core.datasets.sources.shape_drawing import draw
 from core.pseudo_masks.grabcut import (
@@ -89,6 +91,14 @@ def data_set(folder: Path, **supervision) -> CocoDataset:
     return load_training_set(data, SupervisionConfig(**supervision), seed=0)
 
 
+def file_of(dataset: CocoDataset) -> AnnotationFile:
+    return AnnotationFile.read(dataset.annotation_path, dataset.image_folder)
+
+
+def write(path: Path, dataset: CocoDataset, masks: dict[int, dict], *, seconds: float = 0.0) -> None:
+    write_pseudo_masks(path, file_of(dataset), dataset, masks, seconds=seconds, identity=IDENTITY)
+
+
 def bent(path: Path, **differences) -> None:
     """Change the first annotation of a file."""
     content = json.loads(path.read_text())
@@ -156,7 +166,7 @@ def test_true_masks_are_left_and_each_pseudo_mask_is_the_one_it_would_be_anyway(
     other = 16 - with_masks
     assert set(masks) == {10 * other, 10 * other + 1}
     assert all(masks[i] == all_masks[i] for i in masks)
-    write_pseudo_masks(folder / PSEUDO_MASKS, half, masks, seconds=1.5, identity=IDENTITY)
+    write(folder / PSEUDO_MASKS, half, masks, seconds=1.5)
     masked, seconds = with_pseudo_masks(half, folder / PSEUDO_MASKS, identity=IDENTITY)
     assert seconds == 1.5
     before, after = ({r.image_id: r.segmentations for r in d.records} for d in (half, masked))
@@ -167,7 +177,7 @@ def test_true_masks_are_left_and_each_pseudo_mask_is_the_one_it_would_be_anyway(
 
 def test_samples_carry_the_pseudo_masks_and_are_else_the_same(folder: Path) -> None:
     boxes_only = data_set(folder)
-    write_pseudo_masks(folder / PSEUDO_MASKS, boxes_only, grabcut_masks(boxes_only), seconds=0.0, identity=IDENTITY)
+    write(folder / PSEUDO_MASKS, boxes_only, grabcut_masks(boxes_only))
     masked, _ = with_pseudo_masks(boxes_only, folder / PSEUDO_MASKS, identity=IDENTITY)
     assert len(masked) == len(boxes_only)
     before, after = boxes_only[0], masked[0]
@@ -180,8 +190,9 @@ def test_samples_carry_the_pseudo_masks_and_are_else_the_same(folder: Path) -> N
 
 def test_the_file_is_a_coco_file_with_equal_masks_and_nothing_unused(folder: Path) -> None:
     dataset = data_set(folder, image_ratio=0.5)
-    masks = grabcut_masks(dataset)
-    write_pseudo_masks(folder / PSEUDO_MASKS, dataset, masks, seconds=2.0, identity=IDENTITY)
+    masks, file = grabcut_masks(dataset), file_of(dataset)
+    write_pseudo_masks(folder / PSEUDO_MASKS, file, dataset, masks, seconds=2.0, identity=IDENTITY)
+    assert file.content == file_of(dataset).content  # nothing was written into it
     coco, original = COCO(folder / PSEUDO_MASKS), COCO(folder / "instances.json")
     (image_id,) = coco.getImgIds()
     assert coco.loadImgs(image_id) == original.loadImgs(image_id)
@@ -208,7 +219,7 @@ def test_a_wrong_file_is_refused_by_name(folder: Path, differences: dict, messag
     path = folder / PSEUDO_MASKS
     dataset = data_set(folder)
     masks = {i: coco_mask.encode(np.asfortranarray(disk(), dtype=np.uint8)) for i in (70, 71, 90, 91)}
-    write_pseudo_masks(path, dataset, masks, seconds=0.0, identity=IDENTITY)
+    write(path, dataset, masks)
     bent(path, **differences)
     with pytest.raises(ValueError, match=rf"(?s)pseudo_masks\.json: 1 problem.*{message}.*delete pseudo_masks\.json"):
         with_pseudo_masks(dataset, path, identity=IDENTITY)
@@ -224,7 +235,7 @@ def test_a_broken_file_is_refused_by_name(folder: Path, content: str) -> None:
 def test_a_file_without_its_seconds_is_refused(folder: Path) -> None:
     dataset = data_set(folder)
     masks = {i: coco_mask.encode(np.asfortranarray(disk(), dtype=np.uint8)) for i in (70, 71, 90, 91)}
-    write_pseudo_masks(folder / PSEUDO_MASKS, dataset, masks, seconds=0.0, identity=IDENTITY)
+    write(folder / PSEUDO_MASKS, dataset, masks)
     content = json.loads((folder / PSEUDO_MASKS).read_text())
     (folder / PSEUDO_MASKS).write_text(json.dumps(content | {"info": {}}))
     with pytest.raises(ValueError, match=r"info is \{\}, expected the seconds"):
@@ -240,12 +251,12 @@ def test_a_file_without_its_seconds_is_refused(folder: Path) -> None:
 def test_masks_that_belong_to_another_training_are_refused_by_name(folder: Path, other: dict, message: str) -> None:
     dataset, path = data_set(folder), folder / PSEUDO_MASKS
     masks = {i: coco_mask.encode(np.asfortranarray(disk(), dtype=np.uint8)) for i in (70, 71, 90, 91)}
-    write_pseudo_masks(path, dataset, masks, seconds=0.0, identity=IDENTITY)
+    write(path, dataset, masks)
     with pytest.raises(ValueError, match=rf"pseudo_masks\.json: made for {message}; delete pseudo_masks\.json to make"):
         with_pseudo_masks(dataset, path, identity=IDENTITY | other)
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"info": {"seconds": 1.0}}))
-    with pytest.raises(ValueError, match=r"info\.identity is None, expected what the masks belong to; delete"):
+    with pytest.raises(ValueError, match=r"info\.identity is None, expected what identifies the masks; delete"):
         with_pseudo_masks(dataset, path, identity=IDENTITY)
 
 
@@ -271,5 +282,5 @@ def test_training_on_grabcut_masks_uses_dice_alone_and_a_resume_reads_the_file(
 
     monkeypatch.setattr("core.training.loop.grabcut_masks", fail)
     (tmp_path / "checkpoint.pt").unlink()
-    again = train(config, 0, folder=tmp_path, progress=False)
+    again = train(config, 0, Compute(), folder=tmp_path)
     assert comparable(again) == comparable(first)

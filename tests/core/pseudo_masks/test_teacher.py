@@ -11,6 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
+from core.compute.compute import Compute
 from core.config import Config
 from core.datasets.coco import CocoDataset, load_training_set
 from core.geometry import pyramid_locations
@@ -96,7 +97,7 @@ def boxes_and_config(folder: Path, **differences) -> tuple[CocoDataset, Config]:
 
 
 def masks_of(model: nn.Module, dataset: CocoDataset, config: Config) -> dict[int, np.ndarray]:
-    encoded = teacher_masks(model, dataset, config, device="cpu")
+    encoded = teacher_masks(model, dataset, config, Compute())
     return {i: coco_mask.decode(mask).astype(bool) for i, mask in encoded.items()}
 
 
@@ -148,16 +149,16 @@ def test_instances_with_a_mask_get_none_and_batches_change_nothing(tmp_path: Pat
     folder = write(tmp_path, boxes, segmentations={1: polygon, 3: polygon})
     peaks = [(20.0, 12.0), (50.0, 12.0)]
     dataset, config = boxes_and_config(folder)
-    one_by_one = teacher_masks(HalfPlanes(peaks), dataset, config, device="cpu")
+    one_by_one = teacher_masks(HalfPlanes(peaks), dataset, config, Compute())
     assert set(one_by_one) == {2, 4}
     _, config = boxes_and_config(folder, batch_size=8)
-    assert teacher_masks(HalfPlanes(peaks), dataset, config, device="cpu") == one_by_one
+    assert teacher_masks(HalfPlanes(peaks), dataset, config, Compute()) == one_by_one
 
 
 def test_nothing_to_predict_is_no_masks(tmp_path: Path) -> None:
     folder = write(tmp_path, {1: [SQUARE]}, segmentations={1: [[0, 0, 32, 0, 32, 32]]})
     dataset, config = boxes_and_config(folder)
-    assert teacher_masks(HalfPlanes([(0.0, 0.0)]), dataset, config, device="cpu") == {}
+    assert teacher_masks(HalfPlanes([(0.0, 0.0)]), dataset, config, Compute()) == {}
     assert grabcut_masks(dataset) == {}
 
 

@@ -42,6 +42,20 @@ def test_a_small_box_takes_the_locations_around_its_center() -> None:
     assert not assignment.ltrb[assignment.labels == BACKGROUND].any()
 
 
+@pytest.mark.parametrize(("box", "axis"), [([4, 4, 44, 36], 0), ([4, 4, 36, 44], 1)], ids=["x", "y"])
+def test_a_location_on_the_side_of_the_center_region_is_not_inside(box: list[float], axis: int) -> None:
+    # Along one axis the center is 24, as far from 12 and 36 as the radius of 1.5 strides; along the other it is 20.
+    found = positive_locations(assign([annotations([box])], 64, 64), 64, 64)
+    assert sorted({location[axis] for location in found}) == [20, 28]
+    assert sorted({location[1 - axis] for location in found}) == [12, 20, 28]
+
+
+def test_a_radius_below_one_stride_samples_the_center_all_the_same() -> None:
+    # Center (20, 22), 4 px to each side.
+    assignment = assign([annotations([[0, 4, 40, 40]])], 64, 64, radius=0.5)
+    assert positive_locations(assignment, 64, 64) == [(20, 20, 8)]
+
+
 def test_a_location_on_the_side_of_the_box_is_not_inside() -> None:
     # The left side lies on x = 12 and the bottom one on y = 28.
     assignment = assign([annotations([[12, 12.5, 28.5, 28]])], 64, 64)
@@ -93,11 +107,20 @@ def test_the_center_of_a_rasterized_box_is_that_of_its_pixels() -> None:
     assert rasterized_box_centers(boxes, (8, 8)).tolist() == [[[3.5, 2.0], [6.5, 0.0]]]
 
 
-def test_a_first_center_at_zero_makes_the_image_background() -> None:
+def test_the_rasterized_box_ends_with_the_padded_image() -> None:
+    # Pixels 32..63 have the center 47.5, of which 36 is less than 12 away; with one pixel more it would be 48.
+    assignment = assign([annotations([[32, 8, 64, 40]])], 64, 64, center="rasterized_box")
+    assert {x for x, _, _ in positive_locations(assignment, 64, 64)} == {36, 44, 52}
+
+
+@pytest.mark.parametrize(("first", "second", "positives"), [((0, 9), (40, 40), False), ((9, 0), (0, 40), True)])
+def test_a_first_center_in_pixel_column_zero_makes_the_image_background(
+    first: tuple[float, float], second: tuple[float, float], positives: bool
+) -> None:
     image = annotations([[0, 0, 30, 30], [20, 20, 60, 60]])
-    image.mask_centroids[0] = 0
+    image.mask_centroids[:] = torch.tensor([first, second])
     assert (assign([image], 64, 64, center="box").labels != BACKGROUND).any()
-    assert not (assign([image], 64, 64, center="mask").labels != BACKGROUND).any()
+    assert (assign([image], 64, 64, center="mask").labels != BACKGROUND).any() == positives
 
 
 def select(

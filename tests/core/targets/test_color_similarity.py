@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from core.neighborhood import Neighborhood
-from core.targets.color_similarity import color_similarity, rgb_to_lab, trusted_cells
+from core.targets.color_similarity import color_similarity, rgb_to_lab, similar_edges, trusted_cells
 
 CLOSE = Neighborhood(size=3, dilation=1)
 EAST = CLOSE.offsets.index((0, 1))
@@ -50,6 +50,34 @@ def test_padding_and_ignored_rows_are_not_trusted() -> None:
     trusted = trusted_cells([(11, 6), (12, 12)], [4, 0], 3, 3, torch.device("cpu"))
     assert trusted[0].int().tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
     assert trusted[1].all()
+
+
+def test_edges_join_trusted_cells_of_similar_color() -> None:
+    # Columns of cells: black, half and half, light. The first image ends before the third.
+    images = torch.zeros(2, 3, 8, 12, dtype=torch.uint8)
+    images[..., 6:] = 200
+    similar = similar_edges(images, [(8, 8), (8, 12)], [0, 0], CLOSE, 2.0, 0.3)
+    assert not similar[:, EAST].any()
+    south = similar[:, CLOSE.offsets.index((1, 0))]
+    assert south.int().tolist() == [[[1, 1, 0], [0, 0, 0]], [[1, 1, 1], [0, 0, 0]]]
+
+
+def test_an_edge_is_similar_from_the_threshold_on() -> None:
+    # Cells of two colors: equal ones have similarity 1, the others exp(-100 / 50) as float32 has it.
+    image = torch.zeros(1, 3, 4, 12, dtype=torch.uint8)
+    image[..., 4:] = 255
+    frame = (image, [(4, 12)], [0], CLOSE, 50.0)
+    across, equal = color_similarity(*frame)[0, EAST, 0, :2].tolist()
+    assert equal == 1
+    just_above = float(np.nextafter(np.float32(across), np.float32(1)))
+    kept = {tau: similar_edges(*frame, tau)[0, EAST, 0].tolist() for tau in (across, just_above, 1.0)}
+    assert kept == {across: [True, True, False], just_above: [False, True, False], 1.0: [False, True, False]}
+
+
+def test_threshold_zero_keeps_all_edges_to_trusted_cells_and_no_others() -> None:
+    image = torch.zeros(1, 3, 8, 12, dtype=torch.uint8)
+    image[..., 6:] = 200
+    assert similar_edges(image, [(8, 8)], [0], CLOSE, 2.0, 0.0)[0, EAST].tolist() == [[True, False, False]] * 2
 
 
 def test_transposing_the_image_transposes_the_similarity() -> None:

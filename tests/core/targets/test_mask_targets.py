@@ -1,11 +1,11 @@
-import pytest
 import torch
 
-from core.neighborhood import Neighborhood
+from core.config import LossConfig
+from core.config.loss import MASK_TERMS
 from core.structures import Annotations, Batch
 from core.targets.mask_targets import build_mask_targets
 
-CLOSE = Neighborhood(size=3, dilation=1)
+CLOSE = LossConfig(neighborhood_dilation=1)
 
 
 def annotations(boxes: list[list[float]], h: int, w: int) -> Annotations:
@@ -31,40 +31,29 @@ def batch(*per_image: Annotations) -> Batch:
 def test_targets_of_all_images_stand_one_after_the_other() -> None:
     first = annotations([[0, 0, 3, 3], [4, 4, 8, 8]], 2, 3)
     third = annotations([[8, 0, 12, 8]], 2, 3)
-    targets = build_mask_targets(batch(first, annotations([], 2, 3), third), CLOSE, 0.3, 2.0, needs_edges=True)
-    assert targets.image_index.tolist() == [0, 0, 2]
+    targets = build_mask_targets(batch(first, annotations([], 2, 3), third), CLOSE)
     assert targets.has_mask.tolist() == [True, False, True]
     assert targets.box_masks.int().tolist() == [
         [[1, 0, 0], [0, 0, 0]],
         [[0, 0, 0], [0, 1, 0]],
         [[0, 0, 1], [0, 0, 1]],
     ]
+    # Of the two cells of the first image the neighbors to the east differ, or are padding; those of one column agree.
+    assert targets.similar_edges.counted.tolist() == [1, 1, 2]
+    assert targets.similar_edges.possible == 4 * 8
 
 
-def test_edges_join_trusted_cells_of_similar_color() -> None:
-    targets = build_mask_targets(batch(annotations([], 2, 3), annotations([], 2, 3)), CLOSE, 0.3, 2.0, needs_edges=True)
-    east = targets.similar_edges[:, CLOSE.offsets.index((0, 1))]
-    # Columns are black, half and half, light; the first image ends before the third column.
-    assert not east.any()
-    south = targets.similar_edges[:, CLOSE.offsets.index((1, 0))]
-    assert south.int().tolist() == [[[1, 1, 0], [0, 0, 0]], [[1, 1, 1], [0, 0, 0]]]
-
-
-@pytest.mark.parametrize(("threshold", "kept"), [(0.0, True), (1.0, False)])
-def test_threshold_zero_keeps_all_edges_to_trusted_cells_and_no_others(threshold: float, kept: bool) -> None:
-    targets = build_mask_targets(batch(annotations([], 2, 3)), CLOSE, threshold, 2.0, needs_edges=True)
-    east = targets.similar_edges[0, CLOSE.offsets.index((0, 1))]
-    assert east.tolist() == [[kept, False, False]] * 2
-
-
-def test_without_edges_no_pixel_has_one() -> None:
-    targets = build_mask_targets(batch(annotations([[0, 0, 9, 9]], 2, 3)), CLOSE, 0.0, 2.0, needs_edges=False)
-    assert targets.similar_edges.shape == (1, 8, 2, 3)
-    assert not targets.similar_edges.any()
-    assert targets.box_masks.any()
+def test_edges_are_listed_where_a_term_asks_for_them() -> None:
+    image = batch(annotations([[0, 0, 12, 8]], 2, 3))
+    none = dict.fromkeys(MASK_TERMS, 0) | {"neighborhood_dilation": 1}
+    by_term = {name: build_mask_targets(image, LossConfig(**none | {name: 1})) for name in MASK_TERMS}
+    assert [name for name, targets in by_term.items() if targets.similar_edges is not None] == ["pairwise"]
+    assert [name for name, targets in by_term.items() if targets.labeled_edges is not None] == ["mask_pairwise"]
+    # A grid of 2 x 3 has 4 horizontal, 3 vertical and 4 diagonal pairs, each seen from both its ends.
+    assert by_term["mask_pairwise"].labeled_edges.counted.tolist() == [22]
 
 
 def test_a_batch_without_boxes_has_empty_targets() -> None:
-    targets = build_mask_targets(batch(annotations([], 2, 3)), CLOSE, 0.3, 2.0, needs_edges=True)
+    targets = build_mask_targets(batch(annotations([], 2, 3)), LossConfig(mask_pairwise=1))
     assert targets.box_masks.shape == targets.masks.shape == (0, 2, 3)
-    assert targets.image_index.shape == (0,)
+    assert targets.has_mask.shape == targets.labeled_edges.counted.shape == targets.similar_edges.counted.shape == (0,)

@@ -44,7 +44,9 @@ def test_epochs_stay_and_a_recipe_without_a_stated_batch_is_not_scaled() -> None
 def test_the_line_at_the_start_names_the_batch_the_schedule_and_the_samples() -> None:
     scaled = scale_to_batch(with_batch(accumulation=2), num_workers=2)
     line = describe_schedule(scaled, 2, scaled.steps, 20_000)
-    assert line.startswith("2 images x 2 accumulated x 2 workers = 8 images a step (the recipe's schedule is for 16): ")
+    assert line.startswith(
+        "2 images x 2 accumulated x 2 workers = 8 images per step (the recipe's schedule is for 16): "
+    )
     assert "180000 steps, learning rate 0.005, warm-up 2000 steps, pairwise warm-up 20000 steps" in line
     assert line.endswith("1440000 samples seen")
 

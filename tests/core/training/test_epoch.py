@@ -3,6 +3,7 @@
 import pytest
 from torch.utils.data import Dataset
 
+from core.compute.compute import Compute
 from core.compute.workers import Workers
 from core.config import TrainingConfig
 from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order, steps_per_epoch
@@ -29,9 +30,8 @@ def samples_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_workers: int) -> list[list[list[int]]]:
     """Each worker's batches of epoch 0, by rank."""
     training = TrainingConfig(batch_size=batch_size, accumulation=accumulation)
-    settings = {"seed": 3, "epoch": 0, "loader_processes": 0}
-    workers = [Workers(rank, num_workers) for rank in range(num_workers)]
-    return [list(epoch_batches(Numbers(num_images), training, workers=one, **settings)) for one in workers]
+    computes = [Compute(workers=Workers(rank, num_workers)) for rank in range(num_workers)]
+    return [list(epoch_batches(Numbers(num_images), training, compute, seed=3, epoch=0)) for compute in computes]
 
 
 def test_a_data_set_smaller_than_one_step_comes_again_until_the_step_is_full() -> None:
@@ -69,6 +69,6 @@ def test_boxes_first_leaves_each_phase_an_epoch(boxes_first: float, epochs: int,
 
 
 def test_one_epoch_cannot_be_parted() -> None:
-    message = r"supervision\.boxes_first is 0\.5 of a schedule of 1 epoch, expected a schedule of at least 2"
+    message = r"supervision\.boxes_first is 0\.5, but the schedule has 1 epoch, expected at least 2"
     with pytest.raises(ValueError, match=message):
         boxes_only_epochs(0.5, 1)

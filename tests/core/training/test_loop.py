@@ -1,13 +1,20 @@
 """Training end to end on a few generated images: it learns, repeats to the bit, resumes exactly, stops on NaN."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from core.checkpoints.checkpoint import load_checkpoint
+from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
+from core.datasets.annotation_file import AnnotationFile
+from core.datasets.coco import CocoDataset
 from core.datasets.sources.shapes import generate
 from core.training import loop as training
 from core.training.epoch import epoch_order
@@ -64,7 +71,7 @@ def tiny(root: Path, **sections: dict) -> Config:
 
 
 def run(config: Config, folder: Path, seed: int = 0, **arguments) -> TrainingResult:
-    return train(config, seed, folder=folder, progress=False, **arguments)
+    return train(config, seed, Compute(), folder=folder, **arguments)
 
 
 def comparable(result: TrainingResult) -> tuple[str, str]:
@@ -85,22 +92,63 @@ def test_the_same_trial_twice_is_equal_to_the_bit(root: Path, tmp_path: Path) ->
     assert comparable(run(config, tmp_path / "a")) == comparable(run(config, tmp_path / "b"))
 
 
-@pytest.mark.parametrize(("boxes_first", "reads"), [(0.0, 1), (0.5, 2)])
-def test_the_training_file_is_read_again_only_where_boxes_come_first(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boxes_first: float, reads: int
+@pytest.mark.parametrize(
+    "supervision", [{}, {"mask_ratio": 0.5, "boxes_first": 0.5}, {"pseudo_masks": "grabcut"}], ids=repr
+)
+def test_each_annotation_file_is_read_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supervision: dict
 ) -> None:
-    seen, original = [], training.load_training_set
-    monkeypatch.setattr(
-        training, "load_training_set", lambda *given, **other: seen.append(1) or original(*given, **other)
-    )
+    opened, original = Counter(), Path.open
 
-    def stop(*given, **other) -> None:
+    def counted(path: Path, *given: Any, **other: Any) -> Any:
+        opened[path.name] += 1
+        return original(path, *given, **other)
+
+    monkeypatch.setattr(Path, "open", counted)
+    run(tiny(root, supervision=supervision, training={"epochs": 2, "evaluate_every": 1}), tmp_path)
+    assert (opened["instances_train.json"], opened["instances_val.json"]) == (1, 1)
+
+
+def test_the_seed_alone_decides_the_initial_weights(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(model: nn.Module, *given: Any, **other: Any) -> None:
+        weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]).clone())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "initial_model", stop)
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny(root, supervision={"mask_ratio": 0.5, "boxes_first": boxes_first}), tmp_path)
-    assert len(seen) == reads
+    weights: list[torch.Tensor] = []
+    monkeypatch.setattr(training, "run_epoch", stop)
+    for place, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(place)  # the global generator plays no part, and is left as it was
+        state = torch.get_rng_state()
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny(root), tmp_path / str(place), seed=seed)
+        assert torch.equal(torch.get_rng_state(), state)
+    first, same, other = weights
+    assert torch.equal(first, same)
+    assert (first != other).sum() > 0.9 * len(first)  # the others, such as biases, start from a constant
+
+
+def test_every_evaluation_is_of_the_validation_set_in_the_precision_of_the_training(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, original = [], training.evaluate
+
+    def recorded(model: nn.Module, dataset: CocoDataset, file: AnnotationFile, *given: Any, **other: Any) -> Any:
+        seen.append((dataset.annotation_path.name, file.path.name, other["precision"]))
+        return original(model, dataset, file, *given, **other)
+
+    monkeypatch.setattr(training, "evaluate", recorded)
+    settings = {
+        "training": {"epochs": 3, "evaluate_every": 2, "precision": "bfloat16"},
+        "inference": {"score_threshold": 0.0},
+    }
+    first = run(tiny(root, **settings), tmp_path)
+    again = run(tiny(root, **settings), tmp_path)  # finished: evaluated, and nothing else
+    # after the epochs 2 and 3, and again
+    assert seen == 3 * [("instances_val.json", "instances_val.json", "bfloat16")]
+    for result in (first, again):  # 2 images in the validation set, 6 in the training set
+        assert {found["image_id"] for found in result.evaluation.box_results} == {1, 2}
 
 
 def test_another_seed_gives_another_training(root: Path, tmp_path: Path) -> None:
@@ -187,7 +235,7 @@ def test_a_checkpoint_of_another_config_is_refused(root: Path, tmp_path: Path) -
 def test_a_truncated_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no torch file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a torch file"):
         load_checkpoint(path, config=tiny(root), seed=0, data_digest="", device="cpu")
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from core.compute.compute import Compute
 from core.config import Config
+from core.config.loss import MASK_TERMS
 from core.training.loop import TrainingResult, train
 from tests.core.training.test_loop import root, tiny
 
@@ -13,13 +15,12 @@ __all__ = ["root"]  # a fixture
 
 
 def run(config: Config, folder: Path, **arguments) -> TrainingResult:
-    return train(config, 0, folder=folder, progress=False, **arguments)
+    return train(config, 0, Compute(), folder=folder, **arguments)
 
 
 def mask_terms(result: TrainingResult) -> list[set[str]]:
     """The terms of the mask loss that were not 0, by epoch."""
-    terms = ("dice", "projection", "pairwise", "mask_projection", "mask_pairwise")
-    return [{term for term in terms if numbers.get(f"loss/{term}", 0) > 0} for numbers in result.curves]
+    return [{term for term in MASK_TERMS if numbers.get(f"loss/{term}", 0) > 0} for numbers in result.curves]
 
 
 def test_boxes_first_then_masks_of_the_images_that_have_them(root: Path, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_two_phases_in_one_epoch_are_refused_before_the_images_are_read(
 ) -> None:
     monkeypatch.setattr("core.training.loop.data_digest", None)
     config = tiny(root, supervision={"mask_ratio": 0.34, "boxes_first": 0.5}, training={"epochs": 1})
-    with pytest.raises(ValueError, match=r"boxes_first is 0\.5 of a schedule of 1 epoch, expected .* at least 2"):
+    with pytest.raises(ValueError, match=r"boxes_first is 0\.5, but the schedule has 1 epoch, expected at least 2"):
         run(config, tmp_path)
 
 
@@ -87,5 +88,5 @@ def test_the_redesigned_loss_trains_on_true_masks(root: Path, tmp_path: Path) ->
 
 
 def test_masks_without_a_term_that_learns_from_them_are_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"instances with masks are to be used .*mask_ratio is 0.5\), but"):
+    with pytest.raises(ValueError, match=r"some instances have masks .*mask_ratio is 0.5\), but"):
         run(tiny(root, loss={"dice": 0.0}, supervision={"mask_ratio": 0.5}), tmp_path)

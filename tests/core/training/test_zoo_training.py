@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.compute.compute import Compute
 from core.config.file import build_config
 from core.datasets.batch import collate
 from core.datasets.coco import load_training_set
@@ -65,7 +66,7 @@ def test_a_semantic_head_on_a_file_without_masks_is_refused_at_the_start(
 
 def test_the_semantic_term_is_trained_and_reported(root: Path, tmp_path: Path) -> None:
     config = tiny(root, model={"semantic_head": True}, supervision={"mask_ratio": 1.0}, training={"epochs": 2})
-    first, second = train(config, 0, folder=tmp_path, progress=False).curves
+    first, second = train(config, 0, Compute(), folder=tmp_path).curves
     assert 0 < second["loss/semantic"] < first["loss/semantic"]
 
 

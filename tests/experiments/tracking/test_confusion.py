@@ -1,12 +1,16 @@
 """2x2 tables of found instances, by hand."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.files.atomic import write_text
+from core.record import Record
 from experiments.provenance import Provenance
-from experiments.store import Store, write_json
+from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job, list_jobs
 from experiments.tracking.confusion import confusion, count_found
@@ -23,14 +27,15 @@ def jobs(study: Study, made_from: Provenance) -> list[Job]:
 @pytest.fixture
 def store(jobs: list[Job], tmp_path: Path) -> Store:
     """What the arms `a` and `b` (the reference) find."""
-    store = Store(tmp_path / ".store")
+    store = Store(tmp_path / "store")
     for job, found in zip(jobs, (WEAK, FULL), strict=True):
-        write_json(store.folder(job.key) / "found.json", found)
+        write_text(store.folder(job.key) / "found.json", json.dumps(found))
     return store
 
 
-def records(jobs: list[Job], status: str = "ok") -> dict[str, dict]:
-    return {jobs[0].key: {"status": "ok"}, jobs[1].key: {"status": status}}
+@pytest.fixture
+def records(jobs: list[Job], record_of: Callable[[Job], Record]) -> dict[str, Record]:
+    return {job.key: record_of(job) for job in jobs}
 
 
 def test_each_instance_stands_in_one_cell() -> None:
@@ -43,8 +48,10 @@ def test_each_instance_stands_in_one_cell() -> None:
     assert list(count_found({}, {}, 0.0).values()) == [0, 0, 0, 0]
 
 
-def test_every_arm_is_compared_with_the_reference_at_both_scores(study: Study, jobs: list[Job], store: Store) -> None:
-    low, high = confusion(study, jobs, records(jobs), store)
+def test_every_arm_is_compared_with_the_reference_at_both_scores(
+    study: Study, jobs: list[Job], records: dict[str, Record], store: Store
+) -> None:
+    low, high = confusion(study, jobs, records, store)
     assert low == {
         "arm": "a",
         "reference": "b",
@@ -60,10 +67,11 @@ def test_every_arm_is_compared_with_the_reference_at_both_scores(study: Study, j
 
 
 def test_there_is_nothing_to_compare_without_the_reference_or_on_other_annotations(
-    study: Study, jobs: list[Job], store: Store
+    study: Study, jobs: list[Job], records: dict[str, Record], store: Store
 ) -> None:
-    assert confusion(study, jobs, records(jobs, status="failed"), store) == []
-    assert confusion(replace(study, reference_arm=None), jobs, records(jobs), store) == []
+    failed = records | {jobs[1].key: records[jobs[1].key].changed(status="failed")}
+    assert confusion(study, jobs, failed, store) == []
+    assert confusion(replace(study, reference_arm=None), jobs, records, store) == []
     assert confusion(study, jobs, {}, store) == []
-    write_json(store.folder(jobs[1].key) / "found.json", {0: 0.5})
-    assert confusion(study, jobs, records(jobs), store) == []
+    write_text(store.folder(jobs[1].key) / "found.json", json.dumps({0: 0.5}))
+    assert confusion(study, jobs, records, store) == []

@@ -6,6 +6,7 @@ from experiments.provenance import Provenance
 from experiments.study import Study
 from experiments.sweep import list_jobs
 from experiments.tracking.content import as_table, class_rows, describe_study, epoch_metrics, final_metrics, parameters
+from experiments.trial import describe_trial
 
 
 def test_the_pairwise_share_is_that_of_the_mask_loss() -> None:
@@ -29,8 +30,9 @@ def test_a_mask_loss_without_a_pairwise_term_has_no_share() -> None:
         assert epoch_metrics(numbers) == numbers
 
 
-def test_final_numbers_have_names_that_mlflow_takes() -> None:
-    record = {"metrics": {"mask_AP": 1.5}, "per_class": {"cup/mug (big)": 2.0}, "seconds": 3.0, "peak_memory_mb": None}
+def test_final_numbers_have_names_that_mlflow_takes(study: Study, made_from: Provenance) -> None:
+    record = describe_trial(study.trials[0], key="k", data_digest="d", provenance=made_from)
+    record = record.changed(metrics={"mask_AP": 1.5}, per_class={"cup/mug (big)": 2.0}, seconds=3.0)
     assert final_metrics(record) == {
         "final/mask_AP": 1.5,
         "class/cup_mug _big_": 2.0,

@@ -67,7 +67,7 @@ def jobs(study: Study, made_from: Provenance) -> list[Job]:
 def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list
 ) -> None:
-    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
 
     def sweep() -> Tracking:
         return Tracking(study, jobs, store, tmp_path)
@@ -102,7 +102,7 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
         tags = run.data.tags
         assert tags["mlflow.parentRunId"] == parents[0].info.run_id
         assert (tags["trial_key"], tags["mlflow.source.git.commit"]) == (job.key, "abc")
-        assert run.data.metrics["final/mask_AP"] == records[job.key]["metrics"]["mask_AP"]
+        assert run.data.metrics["final/mask_AP"] == records[job.key].metrics["mask_AP"]
         assert "final/mask_APl" not in run.data.metrics  # no large object, no number
         assert run.data.metrics["class/star"] == 1.0
         assert run.data.metrics["edges_kept"] == 0.3
@@ -142,7 +142,7 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
 def test_a_renamed_arm_is_shown_under_its_new_name_alone(
     study: Study, jobs: list[Job], tmp_path: Path, fake_training: list
 ) -> None:
-    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
     run_one_by_one(jobs, store, Resources(), [], progress=False)
     records = {job.key: store.finished(job.key) for job in jobs}
     Tracking(study, jobs, store, tmp_path).complete(records)
@@ -157,7 +157,7 @@ def test_a_renamed_arm_is_shown_under_its_new_name_alone(
 def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
     before = Tracking(study, jobs, store, tmp_path)
     for job in jobs:
         before.started(job)
@@ -182,7 +182,7 @@ def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
 def test_a_run_that_was_killed_between_its_first_calls_is_completed(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
     log = Tracking(study, jobs, store, tmp_path)
     server.client.create_run(log.experiment_id, tags={"trial_key": jobs[0].key}, run_name="a-seed0")
     log.started(jobs[0])
@@ -195,7 +195,7 @@ def test_a_run_that_was_killed_between_its_first_calls_is_completed(
 def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list, caplog
 ) -> None:
-    store, server = Store(tmp_path / ".store"), Server(tmp_path)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
     log = Tracking(study, jobs, store, tmp_path)
     working = log.client
 
@@ -206,10 +206,10 @@ def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
     log.started(jobs[0])
     log.client = Unreachable()
     run_one_by_one(jobs, store, Resources(), [log], progress=False)
-    assert caplog.text.count("connection refused; trials go on and are logged at the end") == 1
+    assert caplog.text.count("connection refused; trials continue and are logged at the end") == 1
     assert "much more" not in caplog.text
     records = {job.key: store.finished(job.key) for job in jobs}
-    with pytest.raises(ValueError, match="connection refused; finished trials are kept; the same command"):
+    with pytest.raises(ValueError, match="connection refused; finished trials are kept; run the same command"):
         log.complete(records)
     log.client = working
     log.complete(records)
@@ -223,7 +223,7 @@ def test_the_machine_is_watched_while_trials_run(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "SAMPLING_SECONDS", 0.1)
-    log = Tracking(study, jobs, Store(tmp_path / ".store"), tmp_path)
+    log = Tracking(study, jobs, Store(tmp_path / "store"), tmp_path)
     log.complete({})
     assert log.monitor is None  # nothing runs
     log.started(jobs[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.sources.people import ANNOTATIONS, LIST_OF_IMAGES, is_made, people_file, scaled_size, write_people
 
 # image id: width, height; 640 x 427 becomes 320 x 214, so that x is halved and y scaled by 214 / 427.
@@ -131,7 +131,7 @@ def test_the_folder_is_complete_and_our_own_reader_takes_it(archives: dict[str, 
     expected = {"images", "instances_train.json", "instances_val.json", "boxes_only.json"}
     assert {path.name for path in root.iterdir()} == expected
     for name in expected - {"images"}:
-        file = read_annotation_file(root / name, root / "images")
+        file = AnnotationFile.read(root / name, root / "images")
         assert file.problems == []
         for record in file.images:
             with Image.open(root / "images" / record.file_name) as photo:
@@ -146,7 +146,7 @@ def test_a_folder_with_some_of_the_photos_is_refused(archives: dict[str, Path], 
     assert not is_made(root, archives["list_of_images"])
     write_people(root, **archives)
     (root / "images/000000000139.jpg").unlink()
-    with pytest.raises(ValueError, match=r"people: holds files already, but 1 are missing, such as .*0139\.jpg"):
+    with pytest.raises(ValueError, match=r"people: contains some of the files, but 1 are missing, such as .*0139\.jpg"):
         is_made(root, archives["list_of_images"])
 
 

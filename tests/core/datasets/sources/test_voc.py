@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from core.datasets.annotation_file import read_annotation_file
+from core.datasets.annotation_file import AnnotationFile
 from core.datasets.sources.voc import sbd_instances, voc_instances, write_voc_files
 
 # Two instances side by side; 255: the band along their outlines.
@@ -92,7 +92,7 @@ def test_masks_boxes_and_areas_are_those_of_the_picture_without_the_border(folde
 
 def test_our_own_reader_takes_the_files(folders: tuple[Path, Path, Path]) -> None:
     write_voc_files(*folders)
-    file = read_annotation_file(folders[2] / "instances_train_aug.json", folders[0] / "JPEGImages")
+    file = AnnotationFile.read(folders[2] / "instances_train_aug.json", folders[0] / "JPEGImages")
     assert file.problems == []
     assert len(file.categories) == 20
     assert (file.categories[0], file.categories[14], file.categories[19]) == ("aeroplane", "person", "tvmonitor")
@@ -119,11 +119,11 @@ def test_the_category_is_that_of_most_of_the_instance(folders: tuple[Path, Path,
 def test_an_instance_without_category_is_refused(folders: tuple[Path, Path, Path]) -> None:
     voc, sbd, _ = folders
     write_png(voc / "SegmentationClass/2007_000033.png", np.where(CAT, 0, CLASSES).astype(np.uint8))
-    with pytest.raises(ValueError, match=r"SegmentationObject/2007_000033\.png: instance 2 has no category"):
+    with pytest.raises(ValueError, match=r"SegmentationObject/2007_000033\.png: instance 2 has no class"):
         voc_instances(voc, "2007_000033")
     for categories in ([15], [15, 0], [15, 21]):
         write_mat(sbd, "2008_000002", OBJECTS % 255, categories)
-        with pytest.raises(ValueError, match=r"2008_000002\.mat: instance 2 has no category, expected one of 1 to 20"):
+        with pytest.raises(ValueError, match=r"2008_000002\.mat: instance 2 has no class, expected one of 1 to 20"):
             sbd_instances(sbd, "2008_000002")
 
 

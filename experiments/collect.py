@@ -1,0 +1,60 @@
+"""Collect a study's results from the store: `python -m experiments.collect loss_terms`. DVC's stages `study@...`.
+
+It first runs the trials that are missing from the store or failed, as `experiments.run` does. For a study outside the
+set it writes a table without rows.
+
+Exit status: 0 all trials finished, 1 some failed (0 with `allow_holes`), 2 wrong input, 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.compute.command import run_command
+from experiments.params import Params, load_params
+from experiments.recipe import load_studies
+from experiments.results import RESULTS, write_no_results
+
+
+def collect_study(name: str, params: Params, params_path: Path) -> int:
+    """Write the results of a study of the set; returns the exit status.
+
+    Raises:
+        ValueError: for wrong input.
+    """
+    from experiments import run  # imports torch, which takes seconds: only if there is something to collect
+    from experiments.provenance import provenance
+    from experiments.store import STORE, Store
+    from experiments.sweep import collect, list_jobs
+
+    (study,) = load_studies([name], params, str(params_path))
+    store, jobs = Store(STORE), list_jobs(study, provenance())
+    records = collect(jobs, store)
+    if any(job.key not in records or records[job.key].status != "ok" for job in jobs):
+        return run.main(["--study", name, "--params", str(params_path)])
+    run.write_study(study, jobs, records, store)
+    return 0
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.collect", description="Write the results of a study from the trials in the store."
+    )
+    parser.add_argument("study", help="name of a file in experiments/studies, without .yaml")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: %(default)s")
+    arguments = parser.parse_args(words)
+
+    def work() -> int:
+        params = load_params(arguments.params)
+        if arguments.study in params.studies:
+            return collect_study(arguments.study, params, arguments.params)
+        path = write_no_results(arguments.study, RESULTS)
+        print(f"{path}: not part of set '{params.set}'")
+        return 0
+
+    return run_command(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
