@@ -15,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.labels import arm_label
 from analysis.statistics import summarize, summarize_arm
 from analysis.study import Study
 from analysis.study_data import StudyData
@@ -57,7 +56,7 @@ def arms_csv(results: pd.DataFrame, study: Study) -> str:
     for arm in study.arms:
         means = [summarize_arm(results, arm, metric).mean for metric in ("mask_AP", "box_AP")]
         if not math.isnan(means[0]):
-            rows.append([arm_label(arm), *map(_cell, means)])
+            rows.append([study.label(arm), *map(_cell, means)])
     return _csv(["arm", "mask_AP", "box_AP"], rows)
 
 
@@ -69,7 +68,7 @@ def curves_csv(records: Mapping[str, Sequence[Record]], study: Study) -> str:
         for number in sorted({epoch["epoch"] for epoch in epochs}):
             of_seeds = [epoch for epoch in epochs if epoch["epoch"] == number]
             means = [summarize([_value(epoch.get(name)) for epoch in of_seeds]).mean for name in CURVES.values()]
-            rows.append([arm_label(arm), number, *map(_cell, means)])
+            rows.append([study.label(arm), number, *map(_cell, means)])
     return _csv(["arm", "epoch", *CURVES], rows)
 
 

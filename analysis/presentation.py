@@ -1,35 +1,72 @@
-"""How each study is shown: the columns of its own, its main figure, and its tables as files."""
+"""How each study is shown: by its view, its main figure, and its tables as files."""
 
-from dataclasses import replace
+from typing import Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.plots.figures import arms_figure
 from analysis.published import STATUS_MEANINGS
-from analysis.results import finished
-from analysis.studies.annotation_budget import annotation_times, time_columns, time_figure
-from analysis.studies.class_split import category_groups, gain_sentences, split_columns, split_figure
-from analysis.studies.color_threshold import threshold_columns, threshold_figure, thresholds
-from analysis.studies.mask_ratio import gap_sentences, ratio_arms, ratio_columns, ratio_figure
+from analysis.results import COLUMNS, finished
+from analysis.studies import annotation_budget, class_split, color_threshold, mask_ratio
+from analysis.study import nearest
 from analysis.study_data import StudyData
 from analysis.tables.latex import latex_table, study_caption
 from analysis.tables.study_table import OwnColumns, arm_table, reader_table, reading_note, render_markdown
-from analysis.verdict import Verdict, verdict
+from analysis.verdict import OwnWords, Verdict, verdict
+
+
+class View(Protocol):
+    """What a study has of its own: a module of analysis/studies that the study file names."""
+
+    NEEDS_X: bool  # whether its figure is drawn against a field that the study file names too
+
+    def columns(self, data: StudyData) -> OwnColumns | None:
+        """Columns of the table beside those of every study."""
+
+    def figure(self, data: StudyData, table: pd.DataFrame) -> Figure | None:
+        """The main figure in place of bars; None where what it needs is not in the results."""
+
+    def words(self, data: StudyData) -> OwnWords:
+        """What the verdict says beside the expected orders."""
+
+
+VIEWS: dict[str, View] = {
+    "annotation_budget": annotation_budget,
+    "class_split": class_split,
+    "color_threshold": color_threshold,
+    "mask_ratio": mask_ratio,
+}
+
+
+def view_of(data: StudyData) -> View | None:
+    """The view that the study file names; None for most.
+
+    Raises:
+        ValueError: if there is no such view, or the results do not vary what it is drawn against; names the file, the
+            word and the nearest known one.
+    """
+    study = data.study
+    if study.view is not None and study.view not in VIEWS:
+        raise ValueError(f"{study.file}: view: no view '{study.view}'{nearest(str(study.view), list(VIEWS))}")
+    view = None if study.view is None else VIEWS[study.view]
+    if view is None or not view.NEEDS_X:
+        if study.x is not None:
+            drawing = ", ".join(name for name, known in VIEWS.items() if known.NEEDS_X)
+            raise ValueError(f"{study.file}: x: only the views {drawing} are drawn against a field")
+        return view
+    varied = [column for column in data.results if column not in COLUMNS]
+    if study.x is None:
+        raise ValueError(f"{study.file}: x: the view '{study.view}' needs the field that it is drawn against")
+    if study.x not in varied:
+        raise ValueError(f"{study.file}: x: '{study.x}' is no field that the study varies{nearest(study.x, varied)}")
+    return view
 
 
 def own_columns(data: StudyData) -> OwnColumns | None:
     """What the study's table has beside the columns of every study; None for most."""
-    match data.study.name:
-        case "color_threshold":
-            return threshold_columns(data.results, data.study, data.edge_purity)
-        case "mask_ratio":
-            return ratio_columns(data.results, data.study)
-        case "annotation_budget":
-            return time_columns(data.results, data.study, data.records, data.cost)
-        case "class_split":
-            return split_columns(data.results, data.study, data.records_by_arm, data.published)
-    return None
+    view = view_of(data)
+    return None if view is None else view.columns(data)
 
 
 def study_table(data: StudyData) -> pd.DataFrame:
@@ -37,31 +74,16 @@ def study_table(data: StudyData) -> pd.DataFrame:
 
 
 def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
-    """The study's own plot; bars of the arms where it has none, or where what its plot needs is not in the results."""
-    results, study, scale = data.results, data.study, data.scale
-    match study.name if len(finished(results)) else "":
-        case "color_threshold" if len(thresholds(results)):
-            return threshold_figure(table, results, study, data.edge_purity, scale)
-        case "mask_ratio" if len(ratio_arms(results)):
-            return ratio_figure(table, results, study, scale)
-        case "annotation_budget" if len(annotation_times(results, data.records, data.cost)[0]):
-            return time_figure(table, results, study, data.records, data.cost, scale)
-        case "class_split" if category_groups(data.records_by_arm):
-            return split_figure(table, results, study, data.records_by_arm, scale)
-    return arms_figure(table, results, study, data.published, scale)
+    """The view's figure; bars of the arms where there is none, or no trial finished."""
+    view = view_of(data) if len(finished(data.results)) else None
+    own = None if view is None else view.figure(data, table)
+    return own or arms_figure(table, data.results, data.study, data.published, data.scale)
 
 
 def study_verdict(data: StudyData) -> Verdict:
-    """The verdict on the study's expectation, and the sentences that its own question asks for."""
-    judged = verdict(data.results, data.study, data.edge_purity, data.spread)
-    match data.study.name:
-        case "mask_ratio":
-            sentences = gap_sentences(data.results)
-        case "class_split":
-            sentences = gain_sentences(data.results, data.study, data.records_by_arm)
-        case _:
-            sentences = []
-    return replace(judged, text=" ".join([judged.text, *sentences]))
+    """The verdict on the study's expectation, with the words of its view."""
+    view = view_of(data)
+    return verdict(data.results, data.study, OwnWords() if view is None else view.words(data), data.spread)
 
 
 def table_files(data: StudyData) -> dict[str, str]:

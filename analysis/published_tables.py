@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from analysis.labels import arm_label
 from analysis.published import STATUS_MEANINGS, network_name, read_published, split_of
 from analysis.results import study_names
 from analysis.scale import beside_published, training_length
@@ -104,7 +103,7 @@ def our_rows(data: StudyData, comparison: Comparison) -> pd.DataFrame:
         if data.study.name == PAIR_STUDY and arm not in PAIR:
             continue
         method = PAIR[arm] if data.study.name == PAIR_STUDY else "ours"
-        line = {"row": f"ours_{data.study.name}_{arm}", "method": f"{method}: {arm_label(arm)}"}
+        line = {"row": f"ours_{data.study.name}_{arm}", "method": f"{method}: {data.study.label(arm)}"}
         line["backbone"] = network_name(config["model"]) or config["model"]["backbone"]["name"]
         line["schedule"] = training_length(config["training"])
         line["split"] = f"{Path(config['data']['root']).name}, validation"

@@ -1,26 +1,31 @@
-"""What a study asks, read from its study file as plain data: arms, the arm to compare with, the expected orders."""
+"""What a study asks, read from its study file as plain data: arms, their labels, the expected orders, the view."""
 
 import argparse
 import difflib
+import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 SETS = "sets"  # beside the folder of the study files: which studies go with which data
+OPERAND = r"[\w=.,+-]+"  # what may stand beside a `<`: the characters of an arm's name
+NUMBER = r"[+-]?[\d.,]+"
+CLOSE = 0.75  # how much alike a word and an arm are where the word is taken for a misspelled arm
 
 
 @dataclass(frozen=True)
 class Study:
     """Each of `expected_orders` lists arms of the expectation from low to high mask AP.
 
-    `has_words` says that the expectation states more than these orders, which nothing judges.
+    `has_words` says that the expectation states more than these orders, which nothing judges. `view` names what the
+    study's table, figure and verdict have of their own, `x` the field on that figure's x-axis.
     """
 
-    name: str
+    file: Path  # the study file
     question: str
     source: str
     expectation: str
@@ -28,54 +33,124 @@ class Study:
     reference_arm: str | None
     expected_orders: tuple[tuple[str, ...], ...]
     has_words: bool
+    labels: Mapping[str, str] = field(default_factory=dict)
+    view: str | None = None
+    x: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+    def label(self, arm: str) -> str:
+        """Name of an arm for readers: its label, else its parts' labels, else its own name with spaces.
+
+        An arm of a grid (`loss.color_threshold` at 0.1) is called `color_threshold=0.1`; commas join its parts.
+        """
+        if arm in self.labels:
+            return self.labels[arm]
+        return ", ".join(self.labels.get(part) or _plain(part) for part in arm.split(","))
 
 
-def read_expectation(expectation: str, arms: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], bool]:
-    """Find every chain `a < b < c` of arm names in an expectation, and whether it says anything beside them.
+def _plain(part: str) -> str:
+    name, equals, value = part.partition("=")
+    words = name.replace("_", " ")
+    return f"{words} = {value}" if equals else words
 
-    An arm may be written with spaces for underscores; prose may stand around a chain. A `<` beside anything but an arm
-    states no order.
+
+def read_expectation(
+    expectation: str, arms: Collection[str], suggested: Sequence[str] | None = None
+) -> tuple[tuple[tuple[str, ...], ...], bool]:
+    """Find every chain `a < b < c` of arms in an expectation, and whether it says anything beside them.
+
+    Prose may stand around a chain. A `<` beside a number, or between words of which none looks like an arm, states no
+    order. `suggested` are the arms that an error may name, all for None.
+
+    Raises:
+        ValueError: for a word in a chain that is no arm; names the nearest.
     """
-    by_words = {arm.replace("_", " ").lower(): arm for arm in arms}
-    plain = expectation.replace("_", " ").replace("`", "").lower()
-    if not by_words:
-        return (), bool(re.search(r"\w", plain))
-    names = "|".join(re.escape(words) for words in sorted(by_words, key=len, reverse=True))
-    name = rf"(?<!\w)(?:{names})(?!\w|[.,=]\w)"  # `a=0.3` is not `a=0`
-    chain = rf"{name}(?:\s*<\s*{name})+"
-    orders = tuple(
-        tuple(by_words[part.strip()] for part in found.group().split("<")) for found in re.finditer(chain, plain)
-    )
-    return orders, bool(re.search(r"\w", re.sub(chain, "", plain)))
+    plain = expectation.replace("`", "")
+    orders = []
+    words = plain
+    for found in re.finditer(rf"{OPERAND}(?:\s*<\s*{OPERAND})+", plain):
+        chain = tuple(operand.strip().rstrip(".,") for operand in found.group().split("<"))
+        if set(chain) <= set(arms):
+            orders.append(chain)
+            words = words.replace(found.group(), "", 1)
+            continue
+        if not arms or any(re.fullmatch(NUMBER, operand) for operand in chain):
+            continue
+        like_arms = [bool(difflib.get_close_matches(operand, arms, n=1, cutoff=CLOSE)) for operand in chain]
+        if any(like_arms):
+            wrong = next(operand for operand in chain if operand not in arms)
+            known = list(arms) if suggested is None else suggested
+            raise ValueError(f"expectation: no arm '{wrong}'{nearest(wrong, known)}")
+    return tuple(orders), bool(re.search(r"\w", words))
 
 
 def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
     """Read a study file; without one, the study is described by its results alone.
 
-    `arms_with_results` are the arms to show: in the file's order, those it does not name (points of a grid) last. A
-    reference arm without results is none.
+    `arms_with_results` are the arms to show: in the file's order, those it does not name last. A reference arm without
+    results is none.
 
     Raises:
-        ValueError: if the file is no YAML mapping.
+        ValueError: if the file is no YAML mapping, or names an arm that there is not in labels or expectation; names
+            the file, the word, and the nearest arm.
     """
     path = Path(path)
     content = _read_mapping(path) if path.exists() else {}
-    named = list(content.get("arms") or content.get("recipes") or ())
-    arms = [arm for arm in named if arm in arms_with_results]
-    arms += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
+    named = _arm_names(content)
+    shown = [arm for arm in named if arm in arms_with_results]
+    shown += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
+    known = dict.fromkeys([*named, *shown])
+    # A name made from a field of `vary` may be misspelled itself: only results tell that there is such an arm.
+    suggested = [*(content.get("arms") or content.get("recipes") or ()), *shown]
+    expectation = _one_line(content.get("expectation"))
+    try:
+        orders, has_words = read_expectation(expectation, known, suggested)
+        labels = _labels(content.get("labels") or {}, known, suggested)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     reference_arm = content.get("reference_arm")
-    expectation = " ".join(str(content.get("expectation", "")).split())
-    orders, has_words = read_expectation(expectation, named + arms)
     return Study(
-        name=path.stem,
-        question=" ".join(str(content.get("question", "")).split()),
-        source=" ".join(str(content.get("source", "")).split()),
+        file=path,
+        question=_one_line(content.get("question")),
+        source=_one_line(content.get("source")),
         expectation=expectation,
-        arms=tuple(arms),
-        reference_arm=reference_arm if reference_arm in arms else None,
+        arms=tuple(shown),
+        reference_arm=reference_arm if reference_arm in shown else None,
         expected_orders=orders,
         has_words=has_words,
+        labels=labels,
+        view=content.get("view"),
+        x=content.get("x"),
     )
+
+
+def _arm_names(content: Mapping[str, Any]) -> list[str]:
+    """The arms that a study file names, as the sweep names them: every arm with every value of `vary`."""
+    vary = content.get("vary") or {}
+    parts = [[f"{name.rsplit('.', 1)[-1]}={_as_text(value)}" for value in values] for name, values in vary.items()]
+    arms = [[arm] for arm in content.get("arms") or content.get("recipes") or ()] or ([[]] if vary else [])
+    return [",".join([*arm, *point]) for arm in arms for point in itertools.product(*parts)]
+
+
+def _as_text(value: Any) -> str:
+    return "-".join(map(_as_text, value)) if isinstance(value, list) else str(value)
+
+
+def _labels(labels: Any, arms: Collection[str], suggested: Sequence[str]) -> dict[str, str]:
+    if not isinstance(labels, dict):
+        raise ValueError(f"labels: expected an arm and its words on each line, found {labels!r}")
+    parts = {part for arm in arms for part in arm.split(",")}
+    unknown = next((str(arm) for arm in labels if str(arm) not in arms and str(arm) not in parts), None)
+    if arms and unknown is not None:
+        raise ValueError(f"labels: no arm '{unknown}'{nearest(unknown, suggested)}")
+    return {str(arm): str(words) for arm, words in labels.items()}
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text or "").split())
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """From a study file to the trials that answer its question; all are validated before anything runs."""
 
+import difflib
 import itertools
 import json
 import re
@@ -16,6 +17,11 @@ from core.config.file import build_config, field_paths, merge, nearest, read_yam
 from core.config.recipe import load_recipe
 
 STUDIES = Path(__file__).parent / "studies"
+# modules of analysis/studies that a study file may name: whether their figure is drawn against a field, `x`
+VIEWS = {"annotation_budget": False, "class_split": False, "color_threshold": True, "mask_ratio": True}
+OPERAND = r"[\w=.,+-]+"  # in an expectation, beside `<`: the characters of an arm's name
+NUMBER = r"[+-]?[\d.,]+"
+CLOSE = 0.75  # similarity from which on a word beside `<` is taken for a misspelled arm
 
 
 class StudyFile(Frozen):
@@ -25,6 +31,9 @@ class StudyFile(Frozen):
     source: str  # table or section of the paper; `none` if there is none
     expectation: str  # the report checks an order such as `projection < both`
     reference_arm: str | None = None  # the others are compared with this arm
+    view: str | None = None  # columns, figure and verdict of its own, one of VIEWS; none has bars
+    x: str | None = None  # dotted name of the varied field that the view's figure is drawn against
+    labels: dict[str, str] = Field(default_factory=dict)  # arm, or a part of its name between commas: words for readers
     settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe that all arms share
     # arm: its changes to the recipe, dotted or nested
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -82,8 +91,8 @@ def load_study(
     If its arms are whole recipes, `recipe_settings` gives the settings of each in place of `base`.
 
     Raises:
-        ValueError: for a missing file, an unknown key or field (suggests the nearest one), a value out of range, or
-            two arms with equal settings.
+        ValueError: for a missing file, an unknown key, field, view or arm (suggests the nearest one), a value out of
+            range, or two arms with equal settings.
     """
     path = folder / f"{name}.yaml"
     if not path.exists():
@@ -95,9 +104,6 @@ def load_study(
         bases = {arm: recipe_settings(recipe) for arm, recipe in file.recipes.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if file.reference_arm is not None and file.reference_arm not in differences:
-        known = list(differences)
-        raise ValueError(f"{path}: reference_arm: no arm '{file.reference_arm}'{nearest(file.reference_arm, known)}")
     shared = nested(file.settings)
     configs = {
         arm: _arm_config(merge(bases.get(arm, base), shared), change, arm, path) for arm, change in differences.items()
@@ -111,6 +117,12 @@ def load_study(
         varied = different_fields(tuple(configs.values()))
     else:
         varied = tuple(dict.fromkeys(field for change in differences.values() for field in leaves(change)))
+    # only now: the settings are real, so no error suggests an arm with a misspelled field of `vary` in its name
+    try:
+        _check_arms(file, tuple(configs))
+        _check_view(file, varied)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     trials = tuple(
         Trial(name, arm, seed, config, {field: value_of(config, field) for field in varied})
         for arm, config in configs.items()
@@ -137,6 +149,38 @@ def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
             raise ValueError(f"vary gives '{name}' twice")
         expanded[name] = merge(nested(change), nested(point))
     return expanded
+
+
+def _check_arms(file: StudyFile, arms: tuple[str, ...]) -> None:
+    """Refuse a reference arm, a label, or an operand of an expected order that is no arm."""
+    if file.reference_arm is not None and file.reference_arm not in arms:
+        raise ValueError(f"reference_arm: no arm '{file.reference_arm}'{nearest(file.reference_arm, list(arms))}")
+    named = dict.fromkeys([*arms, *(part for arm in arms for part in arm.split(","))])
+    for arm in file.labels:
+        if arm not in named:
+            raise ValueError(f"labels: no arm '{arm}'{nearest(arm, list(named))}")
+    plain = file.expectation.replace("`", "")
+    for found in re.finditer(rf"{OPERAND}(?:\s*<\s*{OPERAND})+", plain):
+        chain = [operand.strip().rstrip(".,") for operand in found.group().split("<")]
+        if any(re.fullmatch(NUMBER, operand) for operand in chain):
+            continue  # `p < 0.05`
+        unknown = [operand for operand in chain if operand not in arms]
+        if unknown and any(difflib.get_close_matches(operand, arms, n=1, cutoff=CLOSE) for operand in chain):
+            raise ValueError(f"expectation: no arm '{unknown[0]}'{nearest(unknown[0], list(arms))}")
+
+
+def _check_view(file: StudyFile, varied: tuple[str, ...]) -> None:
+    """Refuse an unknown view, and an `x` that is missing, unknown or not drawn."""
+    if file.view is not None and file.view not in VIEWS:
+        raise ValueError(f"view: no view '{file.view}'{nearest(file.view, list(VIEWS))}")
+    needs_x = file.view is not None and VIEWS[file.view]
+    if needs_x and file.x is None:
+        raise ValueError(f"x: the view '{file.view}' needs the field that it is drawn against, one of {varied}")
+    if needs_x and file.x not in varied:
+        raise ValueError(f"x: '{file.x}' is no field that the study varies{nearest(str(file.x), list(varied))}")
+    if file.x is not None and not needs_x:
+        drawing = ", ".join(view for view, needs in VIEWS.items() if needs)
+        raise ValueError(f"x: only the views {drawing} are drawn against a field, found view: {file.view}")
 
 
 def different_fields(configs: tuple[Config, ...]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.labels import arm_label
 from analysis.scale import machine
 from analysis.study import Study
 from core.config.dotted import leaves
@@ -66,7 +65,7 @@ def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, Record])
         origins.append(
             ArmOrigin(
                 arm=arm,
-                label=arm_label(arm),
+                label=study.label(arm),
                 anchor=f"{study.name}-{study.arms.index(arm) + 1}",
                 differing={name: _text(settings[name]) for name in differing if name in settings},
                 config=_yaml(config) if config else "",

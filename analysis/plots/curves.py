@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.labels import arm_label
 from analysis.study import Study
 from core.config.loss import MASK_TERMS
 from core.record import Record
@@ -24,8 +23,8 @@ def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figu
     figure = Figure(figsize=(3.7 * columns, 2.7 * rows + 0.3))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, arm in zip(axes, arms, strict=False):
-        plot_terms(axis, records[arm], arm_label(arm))
-    plot_ap(axes[len(arms)], {arm_label(arm): records.get(arm, ()) for arm in study.arms})
+        plot_terms(axis, records[arm], study.label(arm))
+    plot_ap(axes[len(arms)], {study.label(arm): records.get(arm, ()) for arm in study.arms})
     for axis in axes[len(arms) + 1 :]:
         axis.remove()
     return figure

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.labels import arm_label
 from analysis.published import STATUS_MEANINGS, published_for
 from analysis.statistics import summarize_arm
 from analysis.study import Study
@@ -118,7 +117,7 @@ def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Stu
         _value(axis, x - 0.12, top, row.mask_AP, color)
     if study.reference_arm is not None and table["n"][study.reference_arm]:
         full = table["mask_AP"][study.reference_arm]
-        name = f"ours, {arm_label(study.reference_arm)}"
+        name = f"ours, {study.label(study.reference_arm)}"
         axis.axhline(full, color=REFERENCE, linestyle=(0, (5, 3)), linewidth=1.2, zorder=0.5, label=name)
     _plot_published(axis, study, published)
     axis.set_xticks(range(len(table)), [two_lines(label) for label in table["label"]])
@@ -137,7 +136,7 @@ def plot_sizes(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: St
         label, color, marker = SIZES[metric]
         places = {arm: x + APART * (i - (len(present) - 1) / 2) for x, arm in enumerate(study.arms)}
         plot_estimates(axis, places, results, metric, color=color, marker=marker, label=label)
-    axis.set_xticks(range(len(study.arms)), [two_lines(arm_label(arm)) for arm in study.arms])
+    axis.set_xticks(range(len(study.arms)), [two_lines(study.label(arm)) for arm in study.arms])
     axis.set_xlim(-0.5, len(study.arms) - 0.5)
     axis.set_ylim(0, 1.08 * max(1.0, axis.dataLim.y1))
     axis.set_ylabel("mask AP (%)")

@@ -8,7 +8,6 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis.labels import arm_label
 from analysis.reference.cpu_noise import CpuNoise
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import StudyReference, Trial, nearest, trials_of
@@ -84,7 +83,7 @@ def compare(
     arms = [arm for arm in study.arms if arm in finished]
     arms += [arm for arm in finished if arm not in arms]
     compared = tuple(_compare_arm(arm, ours, reference, noise) for arm in arms)
-    judged, changes, close = _judge_orders(compared, reference.results, study.expected_orders)
+    judged, changes, close = _judge_orders(compared, reference.results, study)
     return Comparison(compared, judged, tuple(changes), tuple(close))
 
 
@@ -143,7 +142,7 @@ def _mean(values: Collection[float]) -> float:
 
 
 def _judge_orders(
-    arms: Sequence[ArmComparison], reference: pd.DataFrame, expected: Sequence[Sequence[str]]
+    arms: Sequence[ArmComparison], reference: pd.DataFrame, study: Study
 ) -> tuple[int, list[str], list[str]]:
     """Number of judged pairs of arms, those that changed places, and those of an expected order that are not judged."""
     comparable = [arm for arm in arms if arm.ours and arm.verdict not in NOT_JUDGED]
@@ -155,14 +154,13 @@ def _judge_orders(
             continue
         ours = _mean([high.ours[seed] - low.ours[seed] for seed in seeds])
         theirs = _mean([high.reference[seed] - low.reference[seed] for seed in seeds])
-        there = (
-            f"{arm_label(low.arm)} < {arm_label(high.arm)} in the reference ({low.means[1]:.1f}, {high.means[1]:.1f})"
-        )
+        numbers = f"({low.means[1]:.1f}, {high.means[1]:.1f})"
+        there = f"{study.label(low.arm)} < {study.label(high.arm)} in the reference {numbers}"
         certain = above(paired_difference(reference, high.arm, low.arm, "mask_AP").interval, 0.0)
         if certain and theirs > math.hypot(low.tolerance, high.tolerance) / len(seeds) ** 0.5:
             judged += 1
             if ours <= 0:
                 changes.append(f"{there}, not here ({low.means[0]:.1f}, {high.means[0]:.1f})")
-        elif any({low.arm, high.arm} <= set(order) for order in expected):
+        elif any({low.arm, high.arm} <= set(order) for order in study.expected_orders):
             close.append(f"{there}, {'within the noise' if certain else 'not certain there'}")
     return judged, changes, close

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.labels import arm_label
 from analysis.reference.compare import FAILURES, NOT_JUDGED, ArmComparison, Comparison, compare
 from analysis.reference.cpu_noise import CpuNoise, measure_noise
 from analysis.reference.trials import StudyReference, read_reference, reference_folder
 from analysis.results import recipe_of
 from analysis.scale import machine
+from analysis.study import Study
 from analysis.study_data import StudyData
 from analysis.tables.study_table import markdown_table, number
 from core.record import Record
@@ -45,8 +45,8 @@ def compare_study(data: StudyData, folder: Path | None) -> StudyComparison:
         return StudyComparison(name, None, None, line, f"{_title(name)}{line[0].upper()}{line[1:]}.\n")
     noise = measure_noise(folder)
     comparison = compare(data.results, data.records, data.study, reference, noise)
-    text = _title(name) + render_comparison(comparison, reference, noise, data.records)
-    return StudyComparison(name, comparison, noise, summary_line(comparison), text)
+    text = _title(name) + render_comparison(comparison, data.study, reference, noise, data.records)
+    return StudyComparison(name, comparison, noise, summary_line(comparison, data.study), text)
 
 
 def left_out(name: str) -> StudyComparison:
@@ -55,14 +55,14 @@ def left_out(name: str) -> StudyComparison:
     return StudyComparison(name, None, None, line, f"{_title(name)}N{line[1:]}.\n")
 
 
-def summary_line(comparison: Comparison) -> str:
+def summary_line(comparison: Comparison, study: Study) -> str:
     """What was found, in one line: arms by verdict, and the orders."""
     verdicts = [arm.verdict for arm in comparison.arms]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     orders = f"{comparison.judged_pairs} orders of two arms judged"
     orders += ", all as in the reference" if comparison.judged_pairs else ""
     failed = [
-        f"{arm_label(arm.arm)} {arm.verdict} ({arm.detail})" for arm in comparison.arms if arm.verdict in FAILURES
+        f"{study.label(arm.arm)} {arm.verdict} ({arm.detail})" for arm in comparison.arms if arm.verdict in FAILURES
     ]
     failed += [f"order turned over: {change}" for change in comparison.order_changes]
     if failed:
@@ -73,17 +73,22 @@ def summary_line(comparison: Comparison) -> str:
 
 
 def render_comparison(
-    comparison: Comparison, reference: StudyReference, noise: CpuNoise, records: dict[str, Record]
+    comparison: Comparison, study: Study, reference: StudyReference, noise: CpuNoise, records: dict[str, Record]
 ) -> str:
     header = ["arm", "mask AP here", "in the reference", "difference", "largest of a seed", "tolerance", "seed ids"]
     lines = [f"Compared with `{reference.folder}`, seed by seed.", ""]
-    lines += [markdown_table([*header, "verdict"], [_cells(arm) for arm in comparison.arms]), "", noise.sentence, ""]
-    lines += [f"- {arm_label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
+    lines += [
+        markdown_table([*header, "verdict"], [_cells(arm, study) for arm in comparison.arms]),
+        "",
+        noise.sentence,
+        "",
+    ]
+    lines += [f"- {study.label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
     lines += [f"- ORDER TURNED OVER: {change}" for change in comparison.order_changes]
     lines += [f"- order not judged: {pair}" for pair in comparison.close_pairs]
     lines += [""] if lines[-1] else []
-    failed = [arm_label(arm.arm) for arm in comparison.arms if arm.verdict in FAILURES]
-    unjudged = [arm_label(arm.arm) for arm in comparison.arms if arm.verdict in NOT_JUDGED]
+    failed = [study.label(arm.arm) for arm in comparison.arms if arm.verdict in FAILURES]
+    unjudged = [study.label(arm.arm) for arm in comparison.arms if arm.verdict in NOT_JUDGED]
     judged = comparison.judged_pairs
     orders = f"{judged} orders of two arms could be judged" if judged else "No order of two arms could be judged"
     if not comparison.holds:
@@ -103,10 +108,10 @@ def _title(name: str) -> str:
     return f"## {name.replace('_', ' ')}\n\n"
 
 
-def _cells(arm: ArmComparison) -> list[str]:
+def _cells(arm: ArmComparison, study: Study) -> list[str]:
     ours, theirs = arm.means
     return [
-        arm_label(arm.arm),
+        study.label(arm.arm),
         number(ours),
         number(theirs),
         number(ours - theirs, 2, sign="+"),

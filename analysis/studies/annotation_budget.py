@@ -1,37 +1,38 @@
-"""The study `annotation_budget`: mask AP against the time that people spend on annotating the training images."""
-
-from dataclasses import dataclass
+"""The view `annotation_budget`: mask AP against the time that people spend on annotating the training images."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from analysis.labels import arm_label
+from analysis.annotation_cost import SOURCES, AnnotationCost
 from analysis.plots.figures import OURS, THEIRS, figure_caption, plot_estimates, seed_count
 from analysis.statistics import summarize_arm
 from analysis.study import Study
+from analysis.study_data import StudyData
 from analysis.tables.study_table import OwnColumns, number
+from analysis.verdict import OwnWords
 from core.record import Record
 
-SOURCES = (
-    "79.2 s a mask: 22 hours for 1,000 of COCO's masks (Lin et al. 2014, arXiv:1405.0312); 7 s a box: extreme "
-    "clicking (Papadopoulos et al. 2017, arXiv:1708.02750)"
-)
 KINDS = {"boxes only": (OURS, "o"), "masks only": (THEIRS, "s"), "masks and boxes": ("#009E73", "^")}
 
 
-@dataclass(frozen=True)
-class AnnotationCost:
-    """Seconds of one person's work; a mask gives its box for free."""
+NEEDS_X = False
 
-    seconds_per_box: float = 7.0
-    seconds_per_mask: float = 79.2
 
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"{name} is {value}, expected more than 0")
+def columns(data: StudyData) -> OwnColumns | None:
+    return time_columns(data.results, data.study, data.records, data.cost)
+
+
+def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
+    """None where the study varies no ratio."""
+    if annotation_times(data.results, data.records, data.cost)[0].empty:
+        return None
+    return time_figure(table, data.results, data.study, data.records, data.cost, data.scale)
+
+
+def words(data: StudyData) -> OwnWords:
+    return OwnWords()
 
 
 def annotation_times(
@@ -119,7 +120,7 @@ def plot_time(
             mean = summarize_arm(results, arm, "mask_AP").mean
             if not pd.isna(mean):
                 axis.annotate(
-                    arm_label(arm),
+                    study.label(arm),
                     (at, mean),
                     (8, -3),
                     textcoords="offset points",

@@ -1,4 +1,4 @@
-"""The study `class_split`: mask AP of the categories that have masks in an arm, and of those that have boxes only."""
+"""The view `class_split`: mask AP of the categories that have masks in an arm, and of those that have boxes only."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.labels import arm_label
 from analysis.plots.figures import (
     LEAST_WIDTH,
     OURS,
@@ -21,11 +20,31 @@ from analysis.plots.figures import (
 from analysis.published import STATUS_MEANINGS
 from analysis.statistics import paired_difference, summarize_arm
 from analysis.study import Study
+from analysis.study_data import StudyData
 from analysis.tables.study_table import OwnColumns, difference_in_words, spread
+from analysis.verdict import OwnWords
 from core.record import Record
 
 Group = tuple[str, ...]  # categories in the order of the records
 SUPERVISION = {"masks": (REFERENCE, "s"), "boxes": (OURS, "o"), "masks for some": (THEIRS, "D")}
+
+
+NEEDS_X = False
+
+
+def columns(data: StudyData) -> OwnColumns | None:
+    return split_columns(data.results, data.study, data.records_by_arm, data.published)
+
+
+def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
+    """None where no arm splits the categories."""
+    if not category_groups(data.records_by_arm):
+        return None
+    return split_figure(table, data.results, data.study, data.records_by_arm, data.scale)
+
+
+def words(data: StudyData) -> OwnWords:
+    return OwnWords(sentences=tuple(gain_sentences(data.results, data.study, data.records_by_arm)))
 
 
 def masked_categories(record: Record) -> frozenset[str]:
@@ -106,7 +125,7 @@ def split_columns(
             for arm, summary in summaries.items()
         }
     notes = ["In brackets: what the training instances of these categories have in that arm."]
-    notes += _published_notes(published)
+    notes += _published_notes(published, study)
     order = list(study.arms)
     return OwnColumns(pd.DataFrame(numbers).reindex(order), pd.DataFrame(cells).reindex(order), tuple(notes))
 
@@ -126,14 +145,14 @@ def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Seq
             gain = paired_difference(added, arm, boxes[0], group_name(group))
             found = difference_in_words(gain) if gain.n else "no seed in common"
             sentences.append(
-                f"{arm_label(arm)}: {found} on the categories without masks ({', '.join(group)}), "
-                f"against {arm_label(boxes[0])}."
+                f"{study.label(arm)}: {found} on the categories without masks ({', '.join(group)}), "
+                f"against {study.label(boxes[0])}."
             )
     return sentences
 
 
-def _published_notes(published: pd.DataFrame) -> list[str]:
-    theirs = published[(published["table"] == "class_split") & (published["metric"] == "mask_AP_unseen")]
+def _published_notes(published: pd.DataFrame, study: Study) -> list[str]:
+    theirs = published[(published["table"] == study.name) & (published["metric"] == "mask_AP_unseen")]
     return [
         f"Theirs, {row.split}: {row.value:g} for {row.method} "
         f"({row.status}: {STATUS_MEANINGS[row.status]}; {row.source})."
@@ -175,7 +194,7 @@ def plot_group(
             plot_estimates(
                 axis, x, added, group_name(group), color=color, marker=marker, label=supervision, values=True
             )
-    axis.set_xticks(range(len(study.arms)), [two_lines(arm_label(arm)) for arm in study.arms])
+    axis.set_xticks(range(len(study.arms)), [two_lines(study.label(arm)) for arm in study.arms])
     axis.set_xlim(-0.5, len(study.arms) - 0.5)
     axis.set_title(", ".join(group))
     axis.grid(axis="y")

@@ -1,22 +1,38 @@
-"""The study `color_threshold`: mask AP against τ, beside what τ does to the edges that the pairwise term sees."""
+"""The view `color_threshold`: mask AP against τ, beside what τ does to the edges that the pairwise term sees."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plots.figures import LEAST_WIDTH, OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
+from analysis.statistics import above, below, one_seed_difference, summarize_arm
 from analysis.studies.edge_purity import PAPER_THRESHOLD, RELEASED_THRESHOLD, edge_purity_table
 from analysis.study import Study
-from analysis.tables.study_table import OwnColumns, number
+from analysis.study_data import StudyData
+from analysis.tables.study_table import OwnColumns, difference_in_words, number
+from analysis.verdict import OwnWords, Verdict, arms_overlap, one_seed_source
 
-FIELD = "loss.color_threshold"
+NEEDS_X = True
 
 
-def thresholds(results: pd.DataFrame) -> pd.Series:
-    """τ of each arm; empty where the results do not vary it."""
-    if FIELD not in results:
-        return pd.Series(dtype=float)
-    return pd.to_numeric(results.groupby("arm", sort=False)[FIELD].first(), errors="coerce").dropna()
+def columns(data: StudyData) -> OwnColumns | None:
+    return threshold_columns(data.results, data.study, data.edge_purity)
+
+
+def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
+    return threshold_figure(table, data.results, data.study, data.edge_purity, data.scale)
+
+
+def words(data: StudyData) -> OwnWords:
+    """Whether τ = 0 is the worst, where there is such an arm."""
+    if 0 not in thresholds(data.results, data.study).to_numpy():
+        return OwnWords()
+    return OwnWords(judgments=(worst_at_zero(data.results, data.study, data.edge_purity, data.spread),))
+
+
+def thresholds(results: pd.DataFrame, study: Study) -> pd.Series:
+    """τ of each arm: the study's x."""
+    return pd.to_numeric(results.groupby("arm", sort=False)[study.x].first(), errors="coerce").dropna()
 
 
 def edges_at(edge_purity: pd.DataFrame | None, values: pd.Series) -> pd.DataFrame:
@@ -38,11 +54,49 @@ def purity_sentence(edge_purity: pd.DataFrame | None) -> str:
     )
 
 
+def worst_at_zero(
+    results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None, spread: pd.DataFrame | None
+) -> Verdict:
+    """Whether τ = 0, where every pair of neighbors counts, is the worst of its column, and by how much."""
+    values = thresholds(results, study)
+    zero = values.index[values == 0][0]
+    summaries = {arm: summarize_arm(results, arm, "mask_AP") for arm in study.arms if arm in values.index}
+    judged = {arm: summary for arm, summary in summaries.items() if summary.n}
+    subject = f"Expected: {study.label(zero)} is the worst of its column."
+    if zero not in judged or len(judged) < 2:
+        return Verdict(f"{subject} Cannot be judged, no result for it or for the others.", "not judged")
+    numbers = ", ".join(f"{number(summary.mean)} at {study.label(arm)}" for arm, summary in judged.items())
+    others = {arm: summary for arm, summary in judged.items() if arm != zero}
+    lowest = min(others, key=lambda arm: others[arm].mean)
+    worst = judged[zero].mean < others[lowest].mean
+    best = max(judged, key=lambda arm: judged[arm].mean)
+    difference = one_seed_difference(results, zero, lowest, "mask_AP", spread)
+    against = difference_in_words(difference)
+    if not difference.n:
+        against = f"{number(judged[zero].mean - others[lowest].mean, sign='+')} AP (means; no seed in common)"
+    one_seed = judged[zero].interval is None or others[lowest].interval is None
+    unclear = arms_overlap(judged[zero], others[lowest])
+    clear = "" if one_seed else f", with intervals that {'' if unclear else 'do not '}overlap"
+    if worst:
+        text = f"It is, {against} against the next worst, {study.label(lowest)}{clear}."
+    else:
+        text = f"It is NOT: {study.label(zero)} is {against} against {study.label(lowest)}{clear}."
+        text += f" {purity_sentence(edge_purity)}"
+    text = f"{subject} {text} Means: {numbers}; best is {study.label(best)}."
+    if one_seed and (spread is None or difference.interval is None):
+        return Verdict(f"{text} One seed, so this is no judgment.", "not judged")
+    if one_seed:
+        unclear = not (below(difference.interval, 0.0) or above(difference.interval, 0.0))
+        source = one_seed_source(spread, (zero, lowest))
+        text += f" {source[0].upper()}{source[1:]}{', which leaves it open' if unclear else ''}."
+    return Verdict(text, "undecided" if unclear else "holds" if worst else "does not hold")
+
+
 def threshold_columns(results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None) -> OwnColumns | None:
     """Share of edges kept and their purity; None where they were not measured."""
     if edge_purity is None:
         return None
-    numbers = edges_at(edge_purity, thresholds(results)).reindex(list(study.arms))
+    numbers = edges_at(edge_purity, thresholds(results, study)).reindex(list(study.arms))
     numbers = numbers.rename(columns={"share_kept": "edges_kept", "purity": "edge_purity"})
     cells = pd.DataFrame(
         {
@@ -67,7 +121,7 @@ def threshold_figure(
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": (3, 2)[:rows]})[:, 0]
     plot_threshold(axes[0], table, results, study)
     if edge_purity is not None:
-        plot_edges(axes[1], edge_purity, limit=float(thresholds(results).max()))
+        plot_edges(axes[1], edge_purity, limit=float(thresholds(results, study).max()))
     axes[-1].set_xlabel("color threshold τ")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center")
     figure_caption(figure, axes[0], scale)
@@ -75,7 +129,7 @@ def threshold_figure(
 
 
 def plot_threshold(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study) -> Axes:
-    values = thresholds(results).reindex(list(study.arms)).dropna().sort_values()
+    values = thresholds(results, study).reindex(list(study.arms)).dropna().sort_values()
     plot_estimates(axis, values, results, "mask_AP", color=OURS, label=f"ours, {seed_count(table)}", line=True)
     low, high = axis.dataLim.intervaly
     room = max(1.0, 0.25 * (high - low))

@@ -12,7 +12,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.labels import arm_label
 from analysis.plots.figures import REFERENCE, save, styled
 from analysis.studies.consistency import consistency_figure, read_consistency
 from analysis.tables.study_table import markdown_table, number
@@ -35,7 +34,7 @@ DILATION_STYLES = {1: ":", 2: "-", 3: "--"}
 
 
 def neighborhood_label(size: int, dilation: int) -> str:
-    return arm_label(f"neighborhood_size={size},neighborhood_dilation={dilation}")
+    return f"{size}\N{MULTIPLICATION SIGN}{size}, dilation {dilation}"
 
 
 DEFAULT = neighborhood_label(3, 2)  # the paper's

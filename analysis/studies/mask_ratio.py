@@ -1,4 +1,4 @@
-"""The study `mask_ratio`: mask AP against the share of images with masks, and how much of the gap to full it closes."""
+"""The view `mask_ratio`: mask AP against the share of images with masks, and how much of the gap to full it closes."""
 
 from itertools import pairwise
 
@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import page_trend_test
 
-from analysis.labels import arm_label
 from analysis.plots.figures import OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
 from analysis.statistics import Summary, paired_difference, share_of_gap, summarize_arm
 from analysis.study import Study
+from analysis.study_data import StudyData
 from analysis.tables.study_table import OwnColumns, difference_in_words, number, span
+from analysis.verdict import OwnWords
 
-RATIO = "supervision.mask_ratio"
+NEEDS_X = True
 NAMED_RATIO = 0.1  # the ratio whose share of the gap is said in words
 NO_INTERVAL = "the 95 % interval of the gap itself holds 0"
 KINDS = {  # how the images with masks are used -> color and marker
@@ -23,14 +24,24 @@ KINDS = {  # how the images with masks are used -> color and marker
 }
 
 
-def ratio_arms(results: pd.DataFrame) -> pd.DataFrame:
-    """`ratio` and `kind` of each arm, from the fields that the study varies; empty where it varies no ratio."""
-    if RATIO not in results:
-        return pd.DataFrame(columns=["ratio", "kind"])
+def columns(data: StudyData) -> OwnColumns | None:
+    return ratio_columns(data.results, data.study)
+
+
+def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
+    return ratio_figure(table, data.results, data.study, data.scale)
+
+
+def words(data: StudyData) -> OwnWords:
+    return OwnWords(sentences=tuple(gap_sentences(data.results, data.study)))
+
+
+def ratio_arms(results: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """`ratio`, the study's x, and `kind` of each arm, from the fields that the study varies."""
     first = results.groupby("arm", sort=False).first()
     settings = pd.DataFrame(
         {
-            "ratio": pd.to_numeric(first[RATIO]),
+            "ratio": pd.to_numeric(first[study.x]),
             "boxes_first": pd.to_numeric(first.get("supervision.boxes_first", 0.0)),
             "image_ratio": pd.to_numeric(first.get("supervision.image_ratio", 1.0)),
         }
@@ -42,42 +53,44 @@ def ratio_arms(results: pd.DataFrame) -> pd.DataFrame:
     return settings[["ratio", "kind"]]
 
 
-def ends(results: pd.DataFrame) -> tuple[str, str] | None:
+def ends(results: pd.DataFrame, study: Study) -> tuple[str, str] | None:
     """The arms of boxes only and of masks for all images; None where one of them has no result."""
-    arms = ratio_arms(results)
+    arms = ratio_arms(results, study)
     finished = set(results.loc[results["mask_AP"].notna(), "arm"])
     found = [arms.index[(arms["ratio"] == ratio) & arms.index.isin(finished)] for ratio in (0, 1)]
     return (found[0][0], found[1][0]) if all(len(index) for index in found) else None
 
 
-def gaps(results: pd.DataFrame) -> dict[str, Summary]:
+def gaps(results: pd.DataFrame, study: Study) -> dict[str, Summary]:
     """Share of the gap from boxes only to full masks that each arm closes, in percent; empty without both ends."""
-    both = ends(results)
+    both = ends(results, study)
     return (
-        {} if both is None else {arm: share_of_gap(results, arm, *both, "mask_AP") for arm in ratio_arms(results).index}
+        {}
+        if both is None
+        else {arm: share_of_gap(results, arm, *both, "mask_AP") for arm in ratio_arms(results, study).index}
     )
 
 
-def gap_sentences(results: pd.DataFrame) -> list[str]:
+def gap_sentences(results: pd.DataFrame, study: Study) -> list[str]:
     """Whether AP rises with the ratio, what mixing does against two phases, and what a tenth of the masks closes."""
-    arms = ratio_arms(results)
+    arms = ratio_arms(results, study)
     mixed = arms[arms["kind"] == next(iter(KINDS))].sort_values("ratio")
     means = [(arm, summarize_arm(results, arm, "mask_AP").mean) for arm in mixed.index]
     means = [(arm, mean) for arm, mean in means if not pd.isna(mean)]
     falls = [
-        f"by {number(before - after)} from {arm_label(low)} to {arm_label(high)}"
+        f"by {number(before - after)} from {study.label(low)} to {study.label(high)}"
         for (low, before), (high, after) in pairwise(means)
         if after <= before
     ]
     rises = f"does not rise at every step, it falls {', '.join(falls)}" if falls else "rises at every step"
     sentences = [f"With the share of masks, mean AP {rises}."] if len(means) > 1 else []
     sentences += _trend_sentences(results, [arm for arm, _ in means])
-    sentences += _phase_sentences(results, arms)
-    shares = gaps(results)
+    sentences += _phase_sentences(results, study, arms)
+    shares = gaps(results, study)
     for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
         if arm in shares and not pd.isna(shares[arm].mean):
             sentences.append(
-                f"{arm_label(arm)} ({arms['kind'][arm]}): {share_in_words(shares[arm])} of the gap closed."
+                f"{study.label(arm)} ({arms['kind'][arm]}): {share_in_words(shares[arm])} of the gap closed."
             )
     if not shares:
         sentences.append("The gap to full masks is not known: an end of it, boxes only or all masks, has no result.")
@@ -100,7 +113,7 @@ def _trend_sentences(results: pd.DataFrame, arms: list[str]) -> list[str]:
     return [f"That AP rises with the share as a whole {found} ({shown})."]
 
 
-def _phase_sentences(results: pd.DataFrame, arms: pd.DataFrame) -> list[str]:
+def _phase_sentences(results: pd.DataFrame, study: Study, arms: pd.DataFrame) -> list[str]:
     """Each arm of two phases against the arm that mixes as many masks into every batch, paired by seed."""
     mixed_kind, two_phases, _ = KINDS
     sentences = []
@@ -108,7 +121,7 @@ def _phase_sentences(results: pd.DataFrame, arms: pd.DataFrame) -> list[str]:
         for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]:
             difference = paired_difference(results, arm, mixed, "mask_AP")
             found = f"is {difference_in_words(difference)} against" if difference.n else "has no seed in common with"
-            sentences.append(f"{arm_label(arm)} {found} {arm_label(mixed)}, mixed.")
+            sentences.append(f"{study.label(arm)} {found} {study.label(mixed)}, mixed.")
     return sentences
 
 
@@ -124,7 +137,7 @@ def share_in_words(share: Summary) -> str:
 
 def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
     """Share of the gap closed by each arm; None where an end of the gap has no result."""
-    shares = gaps(results)
+    shares = gaps(results, study)
     if not shares:
         return None
     numbers = pd.DataFrame(
@@ -145,7 +158,7 @@ def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
         },
         index=numbers.index,
     )
-    low, high = (arm_label(arm) for arm in ends(results))
+    low, high = (study.label(arm) for arm in ends(results, study))
     note = (
         f"Gap closed: mean difference to {low} in percent of the mean difference between {high} and {low}, seeds "
         "paired; its interval is Fieller's, for the ratio of two paired means."
@@ -159,7 +172,7 @@ def ratio_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale
     """Mask AP against the share of images with masks, and below it the share of the gap closed."""
     figure = Figure(figsize=(7.0, 7.0))
     top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2)})
-    places = _places(results)
+    places = _places(results, study)
     plot_ratio(top, table, results, study, places)
     plot_gap(bottom, results, study, places)
     figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=1, alignment="left")
@@ -167,15 +180,15 @@ def ratio_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale
     return figure
 
 
-def _places(results: pd.DataFrame) -> dict[float, float]:
+def _places(results: pd.DataFrame, study: Study) -> dict[float, float]:
     """Ratios stand side by side, equally far: they span two orders of magnitude and include 0."""
-    return {ratio: float(x) for x, ratio in enumerate(sorted(set(ratio_arms(results)["ratio"])))}
+    return {ratio: float(x) for x, ratio in enumerate(sorted(set(ratio_arms(results, study)["ratio"])))}
 
 
 def plot_ratio(
     axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study, places: dict[float, float]
 ) -> Axes:
-    both = ends(results)
+    both = ends(results, study)
     for arm, style, name in zip(both or (), ((0, (1, 1.5)), (0, (5, 3))), ("boxes only", "full masks"), strict=False):
         summary = summarize_arm(results, arm, "mask_AP")
         axis.axhline(summary.mean, color=REFERENCE, linestyle=style, linewidth=1.2, zorder=0.5, label=f"ours, {name}")
@@ -195,7 +208,7 @@ def plot_ratio(
 
 def plot_gap(axis: Axes, results: pd.DataFrame, study: Study, places: dict[float, float]) -> Axes:
     """Share of the gap closed with its 95 % interval; the ends are 0 and 100 % by definition."""
-    shares = gaps(results)
+    shares = gaps(results, study)
     for kind, (color, marker) in KINDS.items():
         x = {arm: at for arm, at in _x_of(results, study, kind, places).items() if arm in shares}
         means = [shares[arm].mean for arm in x]
@@ -215,6 +228,6 @@ def plot_gap(axis: Axes, results: pd.DataFrame, study: Study, places: dict[float
 
 def _x_of(results: pd.DataFrame, study: Study, kind: str, places: dict[float, float]) -> pd.Series:
     """Place of each arm of one kind; kinds stand a little apart, so that none hides another."""
-    arms = ratio_arms(results)
+    arms = ratio_arms(results, study)
     arms = arms[arms["kind"] == kind].reindex([arm for arm in study.arms if arm in arms.index]).dropna()
     return arms["ratio"].map(places).sort_values() + 0.14 * list(KINDS).index(kind)

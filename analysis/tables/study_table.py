@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.labels import arm_label
 from analysis.published import STATUS_MEANINGS, published_for, same_setting
 from analysis.results import finished, holes
 from analysis.statistics import Summary, paired_difference, summarize_arm
@@ -47,7 +46,7 @@ def arm_table(
         low, high = mask_ap.interval or (None, None)
         row: dict[str, Any] = {
             "arm": arm,
-            "label": arm_label(arm),
+            "label": study.label(arm),
             "n": mask_ap.n,
             "mask_AP": mask_ap.mean,
             "mask_AP_sd": mask_ap.sd,
@@ -120,7 +119,7 @@ def reader_table(table: pd.DataFrame, study: Study, own_columns: OwnColumns | No
         if own_columns is not None:
             cells |= own_columns.cells.loc[row.Index].to_dict()
         if study.reference_arm is not None:
-            name = arm_label(study.reference_arm)
+            name = study.label(study.reference_arm)
             itself = row.Index == study.reference_arm
             difference = Summary(row.difference, row.difference_sd, row.difference_n, None)
             cells[f"share of {name}"] = number(row.share_of_reference, 0, " %")
@@ -156,14 +155,21 @@ def _published_note(table: pd.DataFrame, study: Study, published: pd.DataFrame) 
     legend = "; ".join(f"{status}: {STATUS_MEANINGS[status]}" for status in used)
     known = theirs[(theirs["status"] != "none") & theirs.index.isin(study.arms)]
     sources = [
-        f"{', '.join(arm_label(arm) for arm in rows.index)}: {source}"
+        f"{', '.join(study.label(arm) for arm in rows.index)}: {source}"
         for source, rows in known.groupby("source", sort=False)
     ]
-    notes = [f"{arm_label(row.Index)}: {_remark(row, study)}" for row in theirs.itertuples() if row.note]
+    notes = [f"{_their_name(row, study)}: {_remark(row, study)}" for row in theirs.itertuples() if row.note]
     lines = [f"*Their* numbers are for {scales}. Status {legend}."]
     lines += ["Sources:", "", *(f"- {source}" for source in sources)] if sources else []
     lines += ["", "Remarks:", "", *(f"- {note}" for note in notes)] if notes else []
     return "\n".join(lines)
+
+
+def _their_name(row: Any, study: Study) -> str:
+    """The arm that the number stands beside; what others call it where it is none of the study's."""
+    if row.Index in study.arms or row.Index in study.labels:
+        return study.label(row.Index)
+    return f"{row.method}, {row.backbone} {row.schedule}"
 
 
 def _remark(row: Any, study: Study) -> str:

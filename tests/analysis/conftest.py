@@ -1,12 +1,13 @@
 """Made-up results as the pipeline would write them."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 from analysis.study import Study, load_study
 from tests.analysis.made_up import STUDIES, made_up_record, record_of, traced_record, trial_row
@@ -17,8 +18,15 @@ question: Which term matters?
 source: loss ablation
 expectation: box_mask < projection < both < full. Pairwise alone degenerates.
 reference_arm: full
+labels:
+  box_mask: box as mask
+  projection: projection only
+  pairwise: pairwise only
+  both: projection + pairwise
+  full: full masks
 arms: {box_mask: {}, projection: {}, pairwise: {}, both: {}, full: {}}
 """
+PROJECT_STUDIES = Path(__file__).parents[2] / "experiments/studies"
 
 
 @pytest.fixture
@@ -97,11 +105,20 @@ def write_traced() -> Callable[..., Path]:
     return write
 
 
+def described_as_the_project_s(name: str, arms: Collection[str], header: str) -> dict[str, Any]:
+    """The content of a study file: `header` over the project's labels of these arms, view and x."""
+    project = yaml.safe_load((PROJECT_STUDIES / f"{name}.yaml").read_text())
+    labels = {arm: words for arm, words in project["labels"].items() if arm in arms}
+    own = {key: project[key] for key in ("view", "x") if key in project}
+    return {"labels": labels} | own | (yaml.safe_load(header) or {})
+
+
 @pytest.fixture
 def write_study() -> Callable[..., Path]:
     """Writes CSV, records and study file of a made-up study: {arm: APs of seeds 0, 1, ...}; None is a hole.
 
-    `folder/studies/<name>.yaml` gets `header`; the records of all seeds of an arm have its `categories`, {arm:
+    `folder/studies/<name>.yaml` gets `header` and, of the project's study of this name, the labels of these arms, the
+    view and its x; the records of all seeds of an arm have its `categories`, {arm:
     {category: AP}}, and its `num_instances`. Failed trials leave a record only where `failed_records`.
     """
 
@@ -136,7 +153,7 @@ def write_study() -> Callable[..., Path]:
                     (trials / f"{row['trial_key']}.json").write_text(record.to_json())
         pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
         (folder / "studies").mkdir(exist_ok=True)
-        (folder / "studies" / f"{name}.yaml").write_text(header)
+        (folder / "studies" / f"{name}.yaml").write_text(yaml.safe_dump(described_as_the_project_s(name, aps, header)))
         return folder / "studies" / f"{name}.yaml"
 
     return write

@@ -1,7 +1,8 @@
 import pytest
 
-from analysis.presentation import main_figure, own_columns, study_table, study_verdict, table_files
+from analysis.presentation import VIEWS, main_figure, own_columns, study_table, study_verdict, table_files
 from analysis.study_data import read_study_data
+from experiments.study import VIEWS as KNOWN_TO_STUDY_FILES
 
 PLAIN = {
     "neighborhood": ["neighborhood_size=3,neighborhood_dilation=2", "neighborhood_size=5,neighborhood_dilation=1"],
@@ -33,13 +34,39 @@ def test_columns_of_its_own_stand_in_all_three_tables(tmp_path, write_study):
     assert "gap closed" in files["mask_ratio.tex"]
 
 
-def test_a_study_of_that_name_that_varies_something_else_has_bars(tmp_path, write_study):
-    path = write_study(tmp_path, "color_threshold", {"color_threshold=0": [50.0]})
-    csv = tmp_path / "color_threshold.csv"
-    csv.write_text(csv.read_text().replace("loss.color_threshold", "loss.color_temperature"))
-    data = read_study_data(path, tmp_path)
-    assert len(main_figure(data, study_table(data)).axes[0].patches) == 2
-    assert study_verdict(data).text == "The study expects no order."
+def test_a_study_file_s_own_word_and_no_name_gives_the_view(tmp_path, write_study):
+    aps = {"color_threshold=0": [50.0], "color_threshold=0.3": [52.0]}
+    path = write_study(tmp_path, "color_threshold", aps, header="{view: null, x: null}")
+    plain = read_study_data(path, tmp_path)
+    assert own_columns(plain) is None
+    assert len(main_figure(plain, study_table(plain)).axes[0].patches) == 3  # bars, and one for the legend
+    assert study_verdict(plain).text == "The study expects no order."
+    path = write_study(tmp_path, "warmup", {"pairwise_warmup=0": [50.0], "pairwise_warmup=0.3": [52.0]},
+                       header="{view: color_threshold, x: loss.pairwise_warmup}")  # fmt: skip
+    other = read_study_data(path, tmp_path)
+    assert len(main_figure(other, study_table(other)).axes[0].patches) == 0
+    assert study_verdict(other).text.startswith("Expected: warm-up 0 % is the worst of its column. It is, -2.0 AP")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("view: color_treshold", r"view: no view 'color_treshold' \(did you mean 'color_threshold'\?\)"),
+        ("view: bars", r"view: no view 'bars'$"),
+        ("x: null", "x: the view 'color_threshold' needs the field that it is drawn against"),
+        ("x: loss.color_treshold", r"'loss.color_treshold' is no field .* \(did you mean 'loss.color_threshold'\?\)"),
+        ("view: null", "x: only the views color_threshold, mask_ratio are drawn against a field"),
+        ("view: class_split", "x: only the views color_threshold, mask_ratio are drawn against a field"),
+    ],
+)
+def test_a_wrong_view_or_x_names_the_file_and_the_nearest_word(tmp_path, write_study, header, message):
+    path = write_study(tmp_path, "color_threshold", {"color_threshold=0": [50.0]}, header=header)
+    with pytest.raises(ValueError, match=rf"color_threshold\.yaml: .*{message}"):
+        study_table(read_study_data(path, tmp_path))
+
+
+def test_a_study_file_may_name_every_view_that_there_is_and_no_other():
+    assert {name: view.NEEDS_X for name, view in VIEWS.items()} == KNOWN_TO_STUDY_FILES
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ARMS = ("box_mask", "projection", "pairwise", "both", "full")
             True,
         ),
         ("box_mask < both", (("box_mask", "both"),), False),
-        ("We expect box mask < both in mask AP", (("box_mask", "both"),), True),
+        ("We expect box_mask < both in mask AP", (("box_mask", "both"),), True),
         (
             "`pairwise < both`, but projection < both < full.",
             (("pairwise", "both"), ("projection", "both", "full")),
@@ -26,7 +26,8 @@ ARMS = ("box_mask", "projection", "pairwise", "both", "full")
         ),
         ("pairwise only degenerates", (), True),
         ("the loss falls (p < 0.05)", (), True),
-        ("fully < both", (), True),
+        ("both < 50 at first", (), True),
+        ("labor < accuracy", (), True),
         ("", (), False),
     ],
 )
@@ -37,7 +38,23 @@ def test_every_expected_order_is_read_from_the_words(expectation, orders, has_wo
 def test_arms_of_a_grid_are_ordered_too_and_told_from_those_that_begin_alike():
     arms = ("color_threshold=0", "color_threshold=0.1", "color_threshold=0.3")
     assert read_expectation("color_threshold=0 < color_threshold=0.1", arms) == ((arms[:2],), False)
-    assert read_expectation("color_threshold=0.2 < color_threshold=0.1", arms) == ((), True)
+    assert read_expectation("color_threshold=0.1 < color_threshold=0.3.", arms) == ((arms[1:],), False)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "message"),
+    [
+        ("fully < both", r"expectation: no arm 'fully' \(did you mean 'full'\?\)"),
+        ("box_mask < projecton < both", r"no arm 'projecton' \(did you mean 'projection'\?\)"),
+        ("box_msk < projecton", r"no arm 'box_msk' \(did you mean 'box_mask'\?\)"),  # none is an arm
+        ("both < ful. And so on", r"no arm 'ful' \(did you mean 'full'\?\)"),
+        ("both < everything", "no arm 'everything'$"),
+        ("box mask < both", r"no arm 'mask' \(did you mean 'box_mask'\?\)"),
+    ],
+)
+def test_a_misspelled_arm_in_an_expected_order_is_an_error(expectation, message):
+    with pytest.raises(ValueError, match=message):
+        read_expectation(expectation, ARMS)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +75,15 @@ def test_the_orders_that_this_project_s_studies_expect_are_read(name, orders):
     assert [list(order) for order in study.expected_orders] == orders
 
 
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_both_readers_find_the_same_arms_in_this_project_s_studies_and_each_has_a_label(path):
+    arms = list(expand(StudyFile.model_validate(read_yaml(path))))
+    study = load_study(path, sorted(arms))
+    assert list(study.arms) == arms  # in the file's order
+    assert list(study.labels) == arms
+    assert study.has_words or study.expected_orders
+
+
 def test_arms_follow_the_file_and_unknown_ones_come_last(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("arms: {a: {}, b: {}, c: {}}\nreference_arm: c")
@@ -65,6 +91,51 @@ def test_arms_follow_the_file_and_unknown_ones_come_last(tmp_path):
     assert study.arms == ("a", "c", "other")
     assert study.reference_arm == "c"
     assert load_study(path, ["a"]).reference_arm is None  # it has no results to compare with
+
+
+@pytest.fixture
+def load(tmp_path):
+    def run(text, arms_with_results=()):
+        (tmp_path / "x.yaml").write_text(text)
+        return load_study(tmp_path / "x.yaml", list(arms_with_results))
+
+    return run
+
+
+def test_an_arm_has_its_label_or_those_of_its_parts_or_its_own_name(load):
+    text = "vary: {loss.color_threshold: [0.1]}\narms: {weak: {}, my_own: {}}\nlabels: {weak: feeble, "
+    study = load(text + '"color_threshold=0.1": τ = 0.1, "my_own,color_threshold=0.1": mine}')
+    assert study.label("weak,color_threshold=0.1") == "feeble, τ = 0.1"
+    assert study.label("my_own,color_threshold=0.1") == "mine"
+    assert study.label("another_arm,mask_head_channels=16") == "another arm, mask head channels = 16"
+
+
+def test_labels_view_and_x_are_read(load):
+    study = load("arms: {a: {}}\nlabels: {a: first}\nview: mask_ratio\nx: supervision.mask_ratio", ["a"])
+    assert (study.labels, study.view, study.x) == ({"a": "first"}, "mask_ratio", "supervision.mask_ratio")
+    assert (study.name, load("arms: {a: {}}").view) == ("x", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "arms", "message"),
+    [
+        ("arms: {both: {}}\nlabels: {bot: b}", [], r"x\.yaml: labels: no arm 'bot' \(did you mean 'both'\?\)"),
+        ("recipes: {r50: a}\nlabels: {r51: b}", [], r"labels: no arm 'r51' \(did you mean 'r50'\?\)"),
+        ("labels: {bot: b}", ["both"], r"labels: no arm 'bot' \(did you mean 'both'\?\)"),
+        ("arms: {a: {}}\nlabels: [a]", [], "labels: expected an arm and its words on each line, found"),
+        ("arms: {both: {}, full: {}}\nexpectation: both < ful", [], r"x\.yaml: expectation: no arm 'ful'"),
+    ],
+)
+def test_a_word_that_is_no_arm_is_named_with_file_and_nearest_arm(load, text, arms, message):
+    with pytest.raises(ValueError, match=message):
+        load(text, arms)
+
+
+@pytest.mark.parametrize("place", ['labels: {"color_threshold=0": τ}', "expectation: color_threshold=0 < other"])
+def test_a_misspelled_field_of_vary_is_never_suggested(load, place):
+    with pytest.raises(ValueError, match=r"no arm '(color_threshold=0|other)'$") as error:
+        load(f"vary: {{loss.color_treshold: [0, 0.1]}}\n{place}")
+    assert "color_treshold" not in str(error.value)
 
 
 def test_a_study_without_a_file_is_described_by_its_results(tmp_path):

@@ -100,11 +100,66 @@ def test_arms_and_vary_together_give_every_arm_with_every_value(tmp_path: Path) 
         ("recipes: {a: shapes, b: shapes}", "arms 'a' and 'b' have the same settings"),
         ("recipes: {a: shapes}\nsettings: {training.epoch: 2}", "arm 'a': unknown key 'training.epoch'"),
         ("arms: {both: {}}\nreference_arm: bot", "reference_arm: no arm 'bot' .did you mean 'both'"),
+        ("arms: {both: {}}\nlabels: {bot: b}", "labels: no arm 'bot' .did you mean 'both'"),
+        ("arms: {both: {}}\nlabels: {both: [b]}", "labels.both: .*found"),
+        (
+            "arms: {both: {}}\nview: colour_threshold",
+            "view: no view 'colour_threshold' .did you mean 'color_threshold'",
+        ),
+        ("arms: {both: {}}\nview: color_threshold", "x: the view 'color_threshold' needs the field"),
+        ("arms: {both: {}}\nx: loss.dice", "x: only the views color_threshold, mask_ratio are drawn .* view: None"),
+        (
+            "vary: {loss.color_threshold: [0, 0.1]}\nview: color_threshold\nx: loss.color_treshold",
+            "x: 'loss.color_treshold' is no field that the study varies .did you mean 'loss.color_threshold'",
+        ),
     ],
 )
 def test_a_wrong_study_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"x\.yaml: .*" + message):
         study_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "message"),
+    [
+        ("bot < full", "expectation: no arm 'bot' .did you mean 'both'"),
+        ("both < ful. It is so.", "expectation: no arm 'ful' .did you mean 'full'"),
+        ("bth < fll", "expectation: no arm 'bth' .did you mean 'both'"),  # none is an arm
+        ("both < everything", "expectation: no arm 'everything'$"),
+    ],
+)
+def test_an_expectation_that_misspells_an_arm_is_an_error(tmp_path: Path, expectation: str, message: str) -> None:
+    head = f"question: q\nsource: s\nexpectation: {expectation}\n"
+    with pytest.raises(ValueError, match=r"x\.yaml: " + message):
+        study_of(tmp_path, "arms: {both: {}, full: {loss.dice: 2}}", head=head)
+
+
+@pytest.mark.parametrize("expectation", ["both < full", "`both < full`, but both < 50, p < 0.05", "labor < accuracy"])
+def test_other_words_beside_a_less_than_state_no_order(tmp_path: Path, expectation: str) -> None:
+    head = f'question: q\nsource: s\nexpectation: "{expectation}"\n'
+    assert study_of(tmp_path, "arms: {both: {}, full: {loss.dice: 2}}", head=head).arms == ("both", "full")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "reference_arm: color_threshold=0.1",
+        "labels: {color_threshold=0.1: τ}",
+        "view: color_threshold\nx: loss.color_threshold",
+    ],
+)
+def test_a_misspelled_field_of_vary_is_named_and_never_suggested(tmp_path: Path, place: str) -> None:
+    head = HEAD.replace("a < b", "color_threshold=0 < color_threshold=0.1")
+    with pytest.raises(ValueError, match=r"unknown key 'loss.color_treshold' .did you mean '(.*)'") as error:
+        study_of(tmp_path, f"vary: {{loss.color_treshold: [0, 0.1]}}\n{place}", head=head)
+    assert "did you mean 'loss.color_threshold'" in str(error.value)
+
+
+def test_a_label_may_name_a_part_of_an_arm(tmp_path: Path) -> None:
+    text = "arms: {weak: {}, strong: {loss.dice: 0}}\nvary: {loss.color_threshold: [0.1]}\nlabels: "
+    study_of(tmp_path, text + "{weak: feeble, color_threshold=0.1: τ, 'strong,color_threshold=0.1': s}")
+    with pytest.raises(ValueError, match=r"labels: no arm 'wea' .did you mean 'weak'"):
+        study_of(tmp_path, text + "{wea: feeble}")
 
 
 def test_a_study_needs_its_question(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def text(folder, monkeypatch, write_traced) -> str:
     if not results.exists():
         (folder / "studies").mkdir()
         question = "question: Which <i>term</i>?\nsource: loss ablation\nreference_arm: full\n"
-        arms = "arms: {box_mask: {}, projection: {}, both: {}, full: {}}\n"
+        arms = "arms: {box_mask: {}, projection: {}, both: {}, full: {}}\nlabels: {projection: projection only}\n"
         (folder / "studies/loss_terms.yaml").write_text(
             f"{question}expectation: box_mask < projection < both < full\n{arms}"
         )

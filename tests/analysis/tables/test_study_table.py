@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis.published import read_published
 from analysis.results import read_results
+from analysis.study import load_study
 from analysis.tables.study_table import arm_table, markdown_table, reader_table, render_markdown
 
 TWO_SEEDS = {
@@ -61,7 +63,7 @@ def test_an_arm_without_any_number_is_shown_as_a_hole(tmp_path, write_results, s
 
 
 def test_a_study_without_reference_arm_or_published_numbers_has_no_such_columns(results, study):
-    plain = replace(study, name="annotation_budget", reference_arm=None, expected_orders=())
+    plain = replace(study, file=Path("annotation_budget.yaml"), reference_arm=None, expected_orders=())
     table = arm_table(results, plain, read_published())
     text = render_markdown(table, plain, scale="", verdict="", published=read_published())
     assert "share" not in text
@@ -89,3 +91,11 @@ def test_sizes_that_no_object_has_are_named(results, study):
 
 def test_a_bar_in_a_cell_does_not_break_the_table():
     assert markdown_table(["a"], [["x|y"]]) == "| a    |\n| ---- |\n| x\\|y |"
+
+
+def test_a_published_number_of_no_arm_goes_by_what_others_call_it(tmp_path, write_study):
+    path = write_study(tmp_path, "redesigned_loss", {"dice": [60.0], "redesigned": [61.0]})
+    results, published = read_results(tmp_path / "redesigned_loss.csv"), read_published()
+    study = load_study(path, ["dice", "redesigned"])
+    text = render_markdown(arm_table(results, study, published), study, scale="", verdict="", published=published)
+    assert "- CondInst, pixel-wise Dice, R-50 1x: 35.6 (M), approximate" in text
