@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.headline", description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
     add_choice(parser)
+    parser.add_argument(
+        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
+    )
     options = parser.parse_args(arguments)
     try:
         studies = chosen_studies(options)

@@ -18,20 +18,21 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.left_out import NOT_PART, write_left_out
 from analysis.metrics import metric_files
 from analysis.plots.curves import curves_figure
-from analysis.plots.figures import empty_figure, save, sizes_figure, styled
+from analysis.plots.figures import FIGURES, empty_figure, save, sizes_figure, styled
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
 from analysis.presentation import main_figure, study_table, study_verdict, table_files
 from analysis.published_tables import comparison_files
 from analysis.reference.seed_spread import with_spread
-from analysis.reference.study_comparison import StudyComparison, compare_study
+from analysis.reference.study_comparison import StudyComparison, compare_study, left_out
 from analysis.reference.verify import report_verification
-from analysis.results import finished, study_names
+from analysis.results import finished, has_trials, is_study, study_names
 from analysis.studies.annotation_budget import SOURCES, AnnotationCost
 from analysis.studies.edge_purity import edge_purity_table, read_edge_purity
 from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
-from analysis.study import add_choice, chosen_studies
+from analysis.study import add_choice, chosen_studies, load_study
 from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
 from core.files.atomic import write_text
@@ -59,6 +60,9 @@ def report_study(
         ValueError: if results, records, study file or published numbers are malformed.
     """
     name = study_file.stem
+    csv = results_folder / f"{name}.csv"
+    if csv.exists() and is_study(csv) and not has_trials(csv):
+        return _report_left_out(study_file, results_folder)
     data = with_spread(read_study_data(study_file, results_folder, cost), reference_folder)
     tables = table_files(data)
     texts = {f"tables/{file}": text for file, text in tables.items()} | metric_files(data)
@@ -72,6 +76,15 @@ def report_study(
     compared = results_folder / "comparison" / f"{name}.md"
     write_text(compared, f"# Comparison with the reference\n\n{comparison.text}\n{_records_line(data.records)}\n")
     return StudyReport(tables[f"{name}.md"], comparison, (*files, compared), study_verdict(data), table)
+
+
+def _report_left_out(study_file: Path, results_folder: Path) -> StudyReport:
+    study = load_study(study_file, [])
+    files = write_left_out(study, results_folder)
+    text = (results_folder / "tables" / f"{study.name}.md").read_text()
+    return StudyReport(
+        text, left_out(study.name), tuple(files), Verdict(f"N{NOT_PART[1:]}.", "not judged"), pd.DataFrame()
+    )
 
 
 def write_tables(results_folder: Path, study_files: Path) -> None:
@@ -98,17 +111,18 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
     images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
-        files = save(main_figure(data, table), plots / name)
-        sizes, curves, grid = (_nothing_to_draw(data, what) for what in ("results", "records", "pictures"))
+        figures = {"": main_figure(data, table)}
         if len(finished(data.results)):
-            sizes = sizes_figure(table, data.results, data.study, data.scale)
+            figures["_sizes"] = sizes_figure(table, data.results, data.study, data.scale)
         if any(data.records_by_arm.values()):
-            curves = curves_figure(data.records_by_arm, data.study)
+            figures["_curves"] = curves_figure(data.records_by_arm, data.study)
         if images:
-            grid = pictures_figure(columns, images, caption=caption)
-        files += save(sizes, plots / f"{name}_sizes") + save(curves, plots / f"{name}_curves")
-        files += save(grid, plots / f"{name}_pictures", ("png",))
-    return files
+            figures["_pictures"] = pictures_figure(columns, images, caption=caption)
+        return [
+            path
+            for end, formats in FIGURES.items()
+            for path in save(figures.get(end) or _nothing_to_draw(data, end), plots / f"{name}{end}", formats)
+        ]
 
 
 def _records_line(records: dict[str, Record]) -> str:
@@ -117,7 +131,8 @@ def _records_line(records: dict[str, Record]) -> str:
     return f"Made from {len(records)} trial records, SHA-256 of all {hashlib.sha256(content).hexdigest()[:16]}."
 
 
-def _nothing_to_draw(data: StudyData, what: str) -> Figure:
+def _nothing_to_draw(data: StudyData, end: str) -> Figure:
+    what = {"_sizes": "results", "_curves": "records", "_pictures": "pictures"}[end]
     return empty_figure(f"no {what} of the trials" if len(finished(data.results)) else "no finished trial")
 
 

@@ -18,9 +18,20 @@ def is_study(path: Path) -> bool:
         return "trial_key" in next(csv.reader(file), [])
 
 
+def no_results() -> pd.DataFrame:
+    """Results without a trial."""
+    return pd.DataFrame({column: pd.Series(dtype=str if column in TEXT_COLUMNS else float) for column in COLUMNS})
+
+
+def has_trials(path: Path) -> bool:
+    """Whether a study's CSV has a row; without one the study is not part of the set that was run."""
+    with path.open(newline="") as file:
+        return sum(1 for row in csv.reader(file) if row) > 1
+
+
 def study_names(results_folder: Path, chosen: Collection[str] | None = None) -> list[str]:
     """The studies that have results, of the chosen ones or of all, in order of name."""
-    names = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path))
+    names = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path) and has_trials(path))
     return [name for name in names if chosen is None or name in chosen]
 
 

@@ -1,12 +1,16 @@
 """What a study asks, read from its study file as plain data: arms, the arm to compare with, the expected orders."""
 
 import argparse
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+SETS = "sets"  # beside the folder of the study files: which studies go with which data
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,7 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
         ValueError: if the file is no YAML mapping.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text()) if path.exists() else {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a mapping, found {type(content).__name__}")
-
+    content = _read_mapping(path) if path.exists() else {}
     named = list(content.get("arms") or content.get("recipes") or ())
     arms = [arm for arm in named if arm in arms_with_results]
     arms += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
@@ -84,22 +82,43 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     """Let a command line name the studies that it takes: results of another data set may lie beside them."""
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--studies", nargs="+", help="names; default: every study that has results")
-    choice.add_argument("--params", type=Path, help="the studies that this file lists")
+    choice.add_argument("--params", type=Path, help="the studies of the set that this file names")
 
 
 def chosen_studies(options: argparse.Namespace) -> list[str] | None:
-    """The studies that the command line names, itself or by its params file; None for all.
+    """The studies that the command line names, itself or by the set of its params file; None for all.
+
+    `set: shapes` of the params file names `sets/shapes.yaml`, beside the folder of the study files.
 
     Raises:
-        ValueError: if the file cannot be read, or has no list of names under `studies`.
+        ValueError: if a file cannot be read, the params have no `set`, or the set no list of names under `studies`.
     """
     if options.params is None:
         return options.studies
+    name = _read_mapping(options.params).get("set")
+    if not isinstance(name, str):
+        raise ValueError(f"{options.params}: set: expected the name of a set, found {name!r}")
+    path = options.study_files.with_name(SETS) / f"{name}.yaml"
+    if not path.exists():
+        known = [file.stem for file in sorted(path.parent.glob("*.yaml"))]
+        raise ValueError(f"{options.params}: set '{name}': no file {path}{nearest(name, known)}")
+    studies = _read_mapping(path).get("studies")
+    if not isinstance(studies, list):
+        raise ValueError(f"{path}: studies: expected a list of names, found {studies!r}")
+    return [str(study) for study in studies]
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """` (did you mean '...'?)` for the known word that looks most like it; empty where none does."""
+    match = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(options.params.read_text())
+        content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{options.params}: cannot be read as YAML: {error}") from error
-    names = content.get("studies") if isinstance(content, dict) else None
-    if not isinstance(names, list):
-        raise ValueError(f"{options.params}: studies: expected a list of names, found {names!r}")
-    return [str(name) for name in names]
+        raise ValueError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping, found {type(content).__name__}")
+    return content

@@ -22,7 +22,7 @@ from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.presentation import study_verdict
 from analysis.reference.rebuild import read_trials
 from analysis.reference.seed_spread import with_spread
-from analysis.results import holes, study_names
+from analysis.results import holes, is_study, study_names
 from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
 from analysis.verdict import Verdict
@@ -167,7 +167,7 @@ def render(
     measured = {path.stem: path for path in sorted(study_files.with_name(MEASUREMENTS).glob("*.yaml"))}
     asked = {path.stem: path for path in sorted(study_files.glob("*.yaml"))}
     studies = study_names(results_folder, chosen)
-    not_shown = {*asked, *study_names(results_folder)}.difference(studies)
+    not_shown = {*asked, *(path.stem for path in results_folder.glob("*.csv") if is_study(path))}.difference(studies)
     tables = {path.stem for path in (results_folder / "tables").glob("*.md")}
     others = sorted(tables - not_shown - set(studies), key=lambda name: (name not in measured, name))
     if not studies and not others:

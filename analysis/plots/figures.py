@@ -20,6 +20,12 @@ from core.files.atomic import write_bytes
 
 STYLE = Path(__file__).parent / "style.mplstyle"
 OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blue and vermilion; a dark gray
+FIGURES = {  # of a study: end of the file's name -> formats
+    "": ("png", "svg"),
+    "_sizes": ("png", "svg"),
+    "_curves": ("png", "svg"),
+    "_pictures": ("png",),
+}
 LEAST_WIDTH = 6.6  # inches: a legend line with the number of seeds fits
 SIZES = {  # metric -> label, color, marker; areas of the annotated mask as COCO counts them
     "mask_APs": ("small, below 32² px", "#0072B2", "o"),

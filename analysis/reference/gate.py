@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.reference.study_comparison import StudyComparison, compare_study
-from analysis.results import study_names
+from analysis.reference.study_comparison import StudyComparison, compare_study, left_out
+from analysis.results import has_trials, is_study, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
 from core.files.atomic import write_text
@@ -27,6 +27,8 @@ def judge_study(study_file: Path, results_folder: Path, reference_folder: Path |
     csv = results_folder / f"{study_file.stem}.csv"
     if not csv.exists():
         return f"MISSING: {csv}: no such file; has the study run?"
+    if is_study(csv) and not has_trials(csv):
+        return left_out(study_file.stem)
     return compare_study(read_study_data(study_file, results_folder), reference_folder)
 
 

@@ -49,6 +49,12 @@ def compare_study(data: StudyData, folder: Path | None) -> StudyComparison:
     return StudyComparison(name, comparison, noise, summary_line(comparison), text)
 
 
+def left_out(name: str) -> StudyComparison:
+    """Of a study that was not run, as it is not part of the set."""
+    line = "not part of the set; nothing was compared"
+    return StudyComparison(name, None, None, line, f"{_title(name)}N{line[1:]}.\n")
+
+
 def summary_line(comparison: Comparison) -> str:
     """What was found, in one line: arms by verdict, and the orders."""
     verdicts = [arm.verdict for arm in comparison.arms]

@@ -96,7 +96,7 @@ def test_a_study_of_recipes_is_reported_beside_the_published_tables(tmp_path, mo
 
 
 def test_all_comparisons_are_written_as_markdown_csv_and_latex(tmp_path, capsys):
-    (tmp_path / "loss_terms.csv").write_text("arm,trial_key\n")
+    (tmp_path / "loss_terms.csv").write_text("arm,trial_key\nboth,k\n")
     assert main(["--results", str(tmp_path)]) == 2
     assert "columns missing" in capsys.readouterr().err
     assert main(["--results", str(tmp_path), "--studies", "warmup"]) == 0  # loss_terms is not asked for

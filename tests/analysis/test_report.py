@@ -1,10 +1,12 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 from matplotlib.image import imsave
 
 from analysis.plots.figures import empty_figure
+from analysis.reference.gate import main as gate
 from analysis.report import main, report_study, write_tables
 
 APS = {"box_mask": [12.0], "projection": [30.0], "pairwise": [1.0], "both": [50.0], "full": [60.0]}
@@ -200,3 +202,23 @@ def test_the_report_returns_verdict_and_table(tmp_path, monkeypatch, write_resul
     report = report_study(tmp_path / "studies" / "loss_terms.yaml", tmp_path / "results", None)
     assert report.verdict.holds is None  # one seed
     assert report.table["mask_AP"]["both"] == 50.0
+
+
+def test_a_study_outside_of_the_set_has_all_files_and_they_say_so(run, tmp_path, write_study, capsys):
+    file = write_study(tmp_path / "results", "warmup", {"pairwise_warmup=0": [50.0]}, header="question: How long?")
+    assert run("--study-files", str(file.parent)) == 0
+    written = {path.relative_to(tmp_path) for path in (tmp_path / "results").rglob("warmup*.*")}
+    shutil.rmtree(tmp_path / "results/warmup")
+    for folder in ("tables", "plots", "metrics", "comparison"):
+        shutil.rmtree(tmp_path / "results" / folder)
+    header = (tmp_path / "results/warmup.csv").read_text().splitlines()[0]
+    (tmp_path / "results/warmup.csv").write_text(f"{header}\n")
+    capsys.readouterr()
+    assert run("--study-files", str(file.parent), "--studies", "warmup") == 0
+    assert "Not part of the set: this study was not run." in capsys.readouterr().out
+    assert {path.relative_to(tmp_path) for path in (tmp_path / "results").rglob("warmup*.*")} == written
+    assert "How long?" in (tmp_path / "results/tables/warmup.md").read_text()
+    assert (tmp_path / "results/metrics/warmup.json").read_text() == "{}\n"
+    assert gate(["--study-files", str(file.parent), "--studies", "warmup"]) == 0
+    assert "warmup: not part of the set; nothing was compared" in capsys.readouterr().out
+    assert run("--study-files", str(file.parent)) == 2  # of all that have results there is none

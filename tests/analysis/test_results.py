@@ -3,6 +3,7 @@ import pytest
 
 from analysis.results import (
     finished,
+    has_trials,
     holes,
     is_study,
     read_records,
@@ -91,11 +92,13 @@ def test_trials_of_two_recipes_on_different_data_are_refused(roots):
         recipe_of([recipe("shapes", roots[0]), recipe("people", roots[1])])
 
 
-def test_a_csv_without_trials_is_no_study(tmp_path):
+def test_a_csv_of_trials_is_a_study_and_has_results_where_it_has_a_row(tmp_path):
     (tmp_path / "a.csv").write_text("study,arm,seed,trial_key\n")
     (tmp_path / "b.csv").write_text("color_threshold,purity\n")
     (tmp_path / "c.csv").write_text("")
     assert [is_study(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")] == [True, False, False]
-    (tmp_path / "d.csv").write_text("trial_key\n")
-    assert study_names(tmp_path) == ["a", "d"]
-    assert study_names(tmp_path, ["d", "b", "e"]) == ["d"]
+    (tmp_path / "d.csv").write_text("trial_key\nk\n")
+    (tmp_path / "e.csv").write_text("trial_key\nk\n")
+    assert [has_trials(tmp_path / name) for name in ("a.csv", "d.csv")] == [False, True]
+    assert study_names(tmp_path) == ["d", "e"]  # `a` is not part of the set that was run
+    assert study_names(tmp_path, ["d", "b", "a"]) == ["d"]

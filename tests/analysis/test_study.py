@@ -1,6 +1,9 @@
+import argparse
+from pathlib import Path
+
 import pytest
 
-from analysis.study import load_study, read_expectation
+from analysis.study import add_choice, chosen_studies, load_study, read_expectation
 from core.config.file import read_yaml
 from experiments.study import STUDIES, StudyFile, expand
 
@@ -68,6 +71,43 @@ def test_arms_follow_the_file_and_unknown_ones_come_last(tmp_path):
 def test_a_study_without_a_file_is_described_by_its_results(tmp_path):
     study = load_study(tmp_path / "x.yaml", ["b", "a", "b"])
     assert (study.arms, study.reference_arm, study.expected_orders) == (("b", "a"), None, ())
+
+
+@pytest.fixture
+def choose(tmp_path):
+    """The studies that `--params` chooses, with these texts in the params file and in sets/shapes.yaml."""
+
+    def run(params, of_set="recipe: shapes\nstudies: [loss_terms, warmup]\n"):
+        (tmp_path / "params.yaml").write_text(params)
+        (tmp_path / "sets").mkdir(exist_ok=True)
+        (tmp_path / "sets/shapes.yaml").write_text(of_set)
+        parser = argparse.ArgumentParser()
+        add_choice(parser)
+        parser.add_argument("--study-files", type=Path)
+        words = ["--params", str(tmp_path / "params.yaml"), "--study-files", str(tmp_path / "studies")]
+        return chosen_studies(parser.parse_args(words))
+
+    return run
+
+
+def test_the_params_name_a_set_and_the_set_its_studies(choose):
+    assert choose("set: shapes\nseeds: [0]\n") == ["loss_terms", "warmup"]
+
+
+@pytest.mark.parametrize(
+    ("params", "of_set", "message"),
+    [
+        ("set: shape", "studies: [a]", r"params\.yaml: set 'shape': no file .*shape\.yaml \(did you mean 'shapes'\?\)"),
+        ("set: coco", "studies: [a]", r"params\.yaml: set 'coco': no file .*coco\.yaml$"),
+        ("sets: shapes", "studies: [a]", r"params\.yaml: set: expected the name of a set, found None"),
+        ("[", "studies: [a]", r"params\.yaml: cannot be read as YAML"),
+        ("set: shapes", "studies: a", r"shapes\.yaml: studies: expected a list of names, found 'a'"),
+        ("set: shapes", "- a", r"shapes\.yaml: expected a mapping, found list"),
+    ],
+)
+def test_a_wrong_set_names_the_file_and_the_word(choose, params, of_set, message):
+    with pytest.raises(ValueError, match=message):
+        choose(params, of_set)
 
 
 def test_a_file_that_is_no_mapping_is_named(tmp_path):

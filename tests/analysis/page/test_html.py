@@ -226,8 +226,20 @@ def test_studies_that_are_not_asked_for_are_not_shown_although_their_results_lie
     assert 'id="warmup' not in text
     assert len(Page(text).images) == 1
     assert "Warmup: How long?" in text[text.index("Not run") :]
-    Path("params.yaml").write_text("studies: [color_threshold]\n")
+    Path("results/sets").mkdir()
+    Path("results/sets/taus.yaml").write_text("recipe: shapes\nstudies: [color_threshold]\n")
+    Path("params.yaml").write_text("set: taus\n")
     assert two_studies("--params", "params.yaml") == text
+
+
+def test_a_study_outside_of_the_set_is_listed_as_not_run_although_its_files_are_there(two_studies):
+    header = Path("results/warmup.csv").read_text().splitlines()[0]
+    Path("results/warmup.csv").write_text(f"{header}\n")
+    assert report(["--study-files", "results/studies", "--studies", "warmup"]) == 0
+    text = two_studies()
+    assert 'id="warmup' not in text
+    assert "Warmup: How long?" in text[text.index("Not run") :]
+    assert len(Page(text).images) == 1
 
 
 def test_the_published_tables_hide_no_study_that_did_not_run(two_studies):
@@ -237,10 +249,10 @@ def test_the_published_tables_hide_no_study_that_did_not_run(two_studies):
     assert "Main: How far?" in text[text.index("Not run") :]
 
 
-def test_a_params_file_without_studies_is_named(two_studies, capsys):
+def test_a_params_file_without_a_set_is_named(two_studies, capsys):
     Path("params.yaml").write_text("studies: none\n")
     assert main(["--params", "params.yaml"]) == 2
-    assert "params.yaml: studies: expected a list of names, found 'none'" in capsys.readouterr().err
+    assert "params.yaml: set: expected the name of a set, found None" in capsys.readouterr().err
 
 
 def test_the_title_is_left_out_and_other_headings_go_down_one_level():
