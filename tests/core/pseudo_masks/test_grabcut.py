@@ -15,6 +15,7 @@ from core.config import DataConfig, SupervisionConfig
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset, load_training_set
 from core.datasets.sources.shape_drawing import draw
+from core.pseudo_masks import grabcut
 from core.pseudo_masks.grabcut import (
     PSEUDO_MASKS,
     box_pixels,
@@ -156,6 +157,14 @@ def test_where_grabcut_fails_the_mask_is_the_filled_box_and_a_warning_counts_it(
     # The other box of both images shows the ground alone: whatever GrabCut makes of it, there is a mask.
     assert all(coco_mask.area(mask) > 0 for mask in masks.values())
     assert "of 4 instances: their mask is the filled box" in caplog.text
+
+
+def test_each_mask_starts_from_its_annotation_id_which_may_exceed_a_seed(folder: Path, monkeypatch) -> None:
+    bent(folder / "instances.json", id=2**31 + 5)  # ids of some exporters are as large
+    seeds = []
+    monkeypatch.setattr(grabcut, "grabcut_mask", lambda image, box, *, seed: seeds.append(seed))
+    grabcut_masks(data_set(folder))
+    assert sorted(seeds) == [5, 71, 90, 91]
 
 
 def test_true_masks_are_left_and_each_pseudo_mask_is_the_one_it_would_be_anyway(folder: Path) -> None:

@@ -16,6 +16,8 @@ from core.config.file import build_config
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset
 from core.datasets.sources.shapes import generate
+from core.structures import Batch
+from core.training import epoch as epoch_of_steps
 from core.training import loop as training
 from core.training.epoch import epoch_order
 from core.training.loop import TrainingResult, train
@@ -244,6 +246,24 @@ def test_each_epoch_sees_every_image_once_in_another_order() -> None:
     assert sorted(first) == sorted(second) == list(range(20))
     assert first != second
     assert first == epoch_order(20, seed=3, epoch=0)
+    assert first != epoch_order(20, seed=4, epoch=0)
+
+
+def test_steps_take_the_images_in_the_order_of_their_seed_and_epoch(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, original = [], epoch_of_steps.train_step
+
+    def recorded(model: nn.Module, optimizer: Any, batches: list[Batch], config: Config, **settings: Any) -> Any:
+        seen.append((model.training, [i for batch in batches for i in batch.image_ids], settings))
+        return original(model, optimizer, batches, config, **settings)
+
+    monkeypatch.setattr(epoch_of_steps, "train_step", recorded)
+    run(tiny(root, training={"epochs": 2, "evaluate_every": 1}), tmp_path, seed=3)
+    orders = [epoch_order(6, seed=3, epoch=epoch) for epoch in (0, 1)]
+    assert [image_id for _, image_ids, _ in seen for image_id in image_ids] == [i + 1 for i in orders[0] + orders[1]]
+    assert [settings["step"] for _, _, settings in seen] == list(range(6))
+    assert {(training, settings["steps"], settings["seed"]) for training, _, settings in seen} == {(True, 6, 3)}
 
 
 def test_validation_images_of_other_categories_are_refused(root: Path, tmp_path: Path) -> None:
