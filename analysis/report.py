@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.annotation_cost import SOURCES, AnnotationCost
+from analysis.edge_counts import read_edge_purity
 from analysis.left_out import NOT_PART, write_left_out
 from analysis.metrics import metric_files
 from analysis.plots.curves import curves_figure
@@ -30,7 +31,7 @@ from analysis.reference.seed_spread import with_spread
 from analysis.reference.study_comparison import StudyComparison, compare_study, left_out
 from analysis.reference.verify import report_verification
 from analysis.results import finished, has_trials, is_study, study_names
-from analysis.studies.edge_purity import edge_purity_table, read_edge_purity
+from analysis.studies.edge_purity import edge_purity_table
 from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
 from analysis.study_data import StudyData, read_study_data

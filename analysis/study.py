@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from core.config.file import nearest, read_yaml
 
 SETS = "sets"  # beside the folder of the study files: which studies go with which data
 OPERAND = r"[\w=.,+-]+"  # what may stand beside a `<`: the characters of an arm's name
@@ -98,7 +98,7 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
             the file, the word, and the nearest arm.
     """
     path = Path(path)
-    content = _read_mapping(path) if path.exists() else {}
+    content = read_yaml(path) if path.exists() else {}
     named = _arm_names(content)
     shown = [arm for arm in named if arm in arms_with_results]
     shown += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
@@ -173,30 +173,14 @@ def chosen_studies(options: argparse.Namespace) -> list[str] | None:
     """
     if options.params is None:
         return options.studies
-    name = _read_mapping(options.params).get("set")
+    name = read_yaml(options.params).get("set")
     if not isinstance(name, str):
         raise ValueError(f"{options.params}: set: expected the name of a set, found {name!r}")
     path = options.study_files.with_name(SETS) / f"{name}.yaml"
     if not path.exists():
         known = [file.stem for file in sorted(path.parent.glob("*.yaml"))]
         raise ValueError(f"{options.params}: set '{name}': no file {path}{nearest(name, known)}")
-    studies = _read_mapping(path).get("studies")
+    studies = read_yaml(path).get("studies")
     if not isinstance(studies, list):
         raise ValueError(f"{path}: studies: expected a list of names, found {studies!r}")
     return [str(study) for study in studies]
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """` (did you mean '...'?)` for the known word that looks most like it; empty where none does."""
-    match = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean '{match[0]}'?)" if match else ""
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a mapping, found {type(content).__name__}")
-    return content

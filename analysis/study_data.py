@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.annotation_cost import AnnotationCost
+from analysis.edge_counts import read_edge_purity
 from analysis.published import read_published, with_released_models
 from analysis.results import finished, read_records, read_results
 from analysis.scale import scale_sentence
-from analysis.studies.edge_purity import read_edge_purity
 from analysis.study import Study, load_study
 from core.record import Record
 

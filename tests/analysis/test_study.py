@@ -169,9 +169,9 @@ def test_the_params_name_a_set_and_the_set_its_studies(choose):
         ("set: shape", "studies: [a]", r"params\.yaml: set 'shape': no file .*shape\.yaml \(did you mean 'shapes'\?\)"),
         ("set: coco", "studies: [a]", r"params\.yaml: set 'coco': no file .*coco\.yaml$"),
         ("sets: shapes", "studies: [a]", r"params\.yaml: set: expected the name of a set, found None"),
-        ("[", "studies: [a]", r"params\.yaml: cannot be read as YAML"),
+        ("[", "studies: [a]", r"params\.yaml: not valid YAML"),
         ("set: shapes", "studies: a", r"shapes\.yaml: studies: expected a list of names, found 'a'"),
-        ("set: shapes", "- a", r"shapes\.yaml: expected a mapping, found list"),
+        ("set: shapes", "- a", r"shapes\.yaml: expected a mapping of settings, found list"),
     ],
 )
 def test_a_wrong_set_names_the_file_and_the_word(choose, params, of_set, message):
@@ -182,5 +182,5 @@ def test_a_wrong_set_names_the_file_and_the_word(choose, params, of_set, message
 def test_a_file_that_is_no_mapping_is_named(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("- a")
-    with pytest.raises(ValueError, match=r"x\.yaml: expected a mapping, found list"):
+    with pytest.raises(ValueError, match=r"x\.yaml: expected a mapping of settings, found list"):
         load_study(path, ["a"])

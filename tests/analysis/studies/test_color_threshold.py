@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from analysis.edge_counts import read_edge_purity
 from analysis.plots.figures import styled
 from analysis.presentation import main_figure, own_columns, study_table, study_verdict
 from analysis.results import read_results
 from analysis.studies.color_threshold import plot_edges
-from analysis.studies.edge_purity import read_edge_purity
 from analysis.study_data import read_study_data
 
 APS = {"color_threshold=0": [40.0, 41.0], "color_threshold=0.1": [50.0, 52.0], "color_threshold=0.3": [48.0, 49.0]}
