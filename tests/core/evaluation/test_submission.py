@@ -53,3 +53,9 @@ def test_name_that_the_server_could_misread_is_refused(tmp_path: Path, name: str
     with pytest.raises(ValueError, match=r"expected letters, digits and hyphens"):
         write_submission(RESULTS, tmp_path, "test-dev2017", name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metrics_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_metrics({"mask_AP": math.inf}, {}, tmp_path / "metrics.json")
+    assert list(tmp_path.iterdir()) == []
