@@ -22,7 +22,7 @@ from analysis.statistics import simultaneous_bound
 
 FLOOR_AP = 0.5  # arms near 0 AP: a tolerance of nothing would fail on the first rounding
 LEAST_PAIRS = 3  # fewer say nothing about a spread
-ASSUMED_AP = 4.0  # at 50 AP, where nothing was measured; twice what types of CPU were seen to do to one training
+ASSUMED_AP = 4.0  # at 50 AP, where nothing was measured; half as much again as was measured on the generated shapes
 
 
 @dataclass(frozen=True)
