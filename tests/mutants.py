@@ -62,6 +62,8 @@ def mutants(path: Path) -> Iterator[Mutant]:
         elif isinstance(node, ast.FunctionDef):
             parts = [*node.decorator_list, node.returns, *(argument.annotation for argument in node.args.args)]
             parts += [argument.annotation for argument in node.args.kwonlyargs]
+        elif isinstance(node, ast.ClassDef):
+            parts = [*node.decorator_list]
         elif isinstance(node, ast.AnnAssign):
             parts = [node.annotation]
         skipped |= {id(inner) for part in parts if part is not None for inner in ast.walk(part)}
