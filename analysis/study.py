@@ -1,20 +1,16 @@
 """What a study asks, read from its study file as plain data: arms, their labels, the expected orders, the view."""
 
 import argparse
-import difflib
 import itertools
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.config.expectation import read_expectation
 from core.config.file import nearest, read_yaml
 
 SETS = "sets"  # beside the folder of the study files: which studies go with which data
-OPERAND = r"[\w=.,+-]+"  # what may stand beside a `<`: the characters of an arm's name
-NUMBER = r"[+-]?[\d.,]+"
-CLOSE = 0.75  # how much alike a word and an arm are where the word is taken for a misspelled arm
 
 
 @dataclass(frozen=True)
@@ -55,36 +51,6 @@ def _plain(part: str) -> str:
     name, equals, value = part.partition("=")
     words = name.replace("_", " ")
     return f"{words} = {value}" if equals else words
-
-
-def read_expectation(
-    expectation: str, arms: Collection[str], suggested: Sequence[str] | None = None
-) -> tuple[tuple[tuple[str, ...], ...], bool]:
-    """Find every chain `a < b < c` of arms in an expectation, and whether it says anything beside them.
-
-    Prose may stand around a chain. A `<` beside a number, or between words of which none looks like an arm, states no
-    order. `suggested` are the arms that an error may name, all for None.
-
-    Raises:
-        ValueError: for a word in a chain that is no arm; names the nearest.
-    """
-    plain = expectation.replace("`", "")
-    orders = []
-    words = plain
-    for found in re.finditer(rf"{OPERAND}(?:\s*<\s*{OPERAND})+", plain):
-        chain = tuple(operand.strip().rstrip(".,") for operand in found.group().split("<"))
-        if set(chain) <= set(arms):
-            orders.append(chain)
-            words = words.replace(found.group(), "", 1)
-            continue
-        if not arms or any(re.fullmatch(NUMBER, operand) for operand in chain):
-            continue
-        like_arms = [bool(difflib.get_close_matches(operand, arms, n=1, cutoff=CLOSE)) for operand in chain]
-        if any(like_arms):
-            wrong = next(operand for operand in chain if operand not in arms)
-            known = list(arms) if suggested is None else suggested
-            raise ValueError(f"expectation: no arm '{wrong}'{nearest(wrong, known)}")
-    return tuple(orders), bool(re.search(r"\w", words))
 
 
 def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:

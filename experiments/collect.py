@@ -14,7 +14,7 @@ from pathlib import Path
 from core.compute.command import run_command
 from experiments.params import Params, load_params
 from experiments.recipe import load_studies
-from experiments.results import RESULTS, write_no_results
+from experiments.results_files import RESULTS, write_no_results
 
 
 def collect_study(name: str, params: Params, params_path: Path) -> int:

@@ -1,6 +1,5 @@
 """What a study writes for the analysis: a table of its trials, their full records, and their pictures."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,10 @@ from core.datasets.coco import load_validation_set
 from core.files.atomic import write_text
 from core.record import Record, study_csv
 from experiments.pictures import draw_annotations
+from experiments.results_files import replace_results
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job
-
-RESULTS = Path("results")
 
 
 def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store, root: Path) -> Path:
@@ -31,22 +29,4 @@ def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record],
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.folder(record.key) / "pictures" / picture, target)
     draw_annotations(load_validation_set(jobs[0].trial.config.data), partial / "pictures" / "ground_truth")
-    return _replace(root, study.name, partial, study_csv(of_study, study.varied))
-
-
-def write_no_results(study: str, root: Path) -> Path:
-    """Write the results of a study outside the set: an empty folder and a table without rows."""
-    partial = root / f".{study}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return _replace(root, study, partial, study_csv([], ()))
-
-
-def _replace(root: Path, study: str, partial: Path, text: str) -> Path:
-    """Replace a study's folder and table; a new folder is never left beside an old table."""
-    folder, path = root / study, root / f"{study}.csv"
-    path.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
-    write_text(path, text)
-    return path
+    return replace_results(root, study.name, partial, study_csv(of_study, study.varied))

@@ -19,7 +19,8 @@ from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
 from experiments.provenance import provenance, trial_sources
 from experiments.recipe import load_studies
-from experiments.results import RESULTS, write_results
+from experiments.results import write_results
+from experiments.results_files import RESULTS
 from experiments.store import STORE, Store
 from experiments.study import Study
 from experiments.sweep import (
@@ -93,7 +94,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
 def inputs(params: Path) -> dict[Path, bytes]:
     """Current content of the files that decide what runs. DVC hashes them only when the stage ends."""
     folder = Path(__file__).parent
-    files = [path for kind in ("studies", "recipes", "sets") for path in sorted(folder.glob(f"{kind}/*.yaml"))]
+    files = [path for kind in ("studies", "recipes") for path in sorted(folder.glob(f"{kind}/*.yaml"))]
     paths = [params, *sorted((params.parent / SETS).glob("*.yaml")), *files, *trial_sources()]
     return {path: path.read_bytes() for path in paths if path.is_file()}
 

@@ -1,6 +1,5 @@
 """From a study file to the trials that answer its question; all are validated before anything runs."""
 
-import difflib
 import itertools
 import json
 import re
@@ -13,15 +12,13 @@ from pydantic import Field, model_validator
 
 from core.config import Config, Frozen
 from core.config.dotted import leaves, nested
+from core.config.expectation import read_expectation
 from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
 from core.config.recipe import load_recipe
 
 STUDIES = Path(__file__).parent / "studies"
 # modules of analysis/studies that a study file may name: whether their figure is drawn against a field, `x`
 VIEWS = {"annotation_budget": False, "class_split": False, "color_threshold": True, "mask_ratio": True}
-OPERAND = r"[\w=.,+-]+"  # in an expectation, beside `<`: the characters of an arm's name
-NUMBER = r"[+-]?[\d.,]+"
-CLOSE = 0.75  # similarity from which on a word beside `<` is taken for a misspelled arm
 
 
 class StudyFile(Frozen):
@@ -159,14 +156,7 @@ def _check_arms(file: StudyFile, arms: tuple[str, ...]) -> None:
     for arm in file.labels:
         if arm not in named:
             raise ValueError(f"labels: no arm '{arm}'{nearest(arm, list(named))}")
-    plain = file.expectation.replace("`", "")
-    for found in re.finditer(rf"{OPERAND}(?:\s*<\s*{OPERAND})+", plain):
-        chain = [operand.strip().rstrip(".,") for operand in found.group().split("<")]
-        if any(re.fullmatch(NUMBER, operand) for operand in chain):
-            continue  # `p < 0.05`
-        unknown = [operand for operand in chain if operand not in arms]
-        if unknown and any(difflib.get_close_matches(operand, arms, n=1, cutoff=CLOSE) for operand in chain):
-            raise ValueError(f"expectation: no arm '{unknown[0]}'{nearest(unknown[0], list(arms))}")
+    read_expectation(file.expectation, arms)
 
 
 def _check_view(file: StudyFile, varied: tuple[str, ...]) -> None:

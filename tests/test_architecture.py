@@ -53,6 +53,7 @@ def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothin
     shared = {
         "core.record",  # what the sweep leaves
         "core.config.file",  # the reader of YAML, and the nearest of known names
+        "core.config.expectation",  # the orders that a study expects
         "core.config.dotted",  # settings by name, as two records are compared
         "core.config.loss",  # the terms of the mask loss, by which curves are labeled
         "core.files.atomic",  # files that appear whole

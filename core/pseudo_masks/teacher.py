@@ -23,7 +23,7 @@ from core.datasets.transforms import apply_view, fixed_view
 from core.evaluation.postprocess import paste_masks
 from core.pseudo_masks.grabcut import encode_mask, filled_box, instances_without_mask
 from core.structures import Batch, Predictions, Sample
-from core.targets.assignment import assign_locations, select_positives
+from core.targets.assignment import assign, select_positives
 
 log = logging.getLogger(__name__)
 
@@ -114,15 +114,7 @@ def unaugmented(record: ImageRecord, image_folder: Path, data: DataConfig) -> Sa
 
 def best_locations(predictions: Predictions, batch: Batch, config: Config) -> list[dict[int, int]]:
     """For each image, the location of highest class probability * centerness of each instance that has a location."""
-    assignment = assign_locations(
-        predictions.locations,
-        predictions.level_index,
-        predictions.strides,
-        batch.annotations,
-        size_boundaries=config.assignment.size_boundaries,
-        center_radius=config.assignment.center_radius,
-        center=config.assignment.center,
-    )
+    assignment = assign(predictions, batch.annotations, config.assignment)
     selection = select_positives(
         assignment,
         predictions.class_logits,

@@ -7,8 +7,22 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from core.config import AssignmentConfig
 from core.geometry import ltrb_from_boxes
-from core.structures import BACKGROUND, Annotations, Assignment, Selection
+from core.structures import BACKGROUND, Annotations, Assignment, Predictions, Selection
+
+
+def assign(predictions: Predictions, annotations: list[Annotations], settings: AssignmentConfig) -> Assignment:
+    """`assign_locations` for the locations of these predictions."""
+    return assign_locations(
+        predictions.locations,
+        predictions.level_index,
+        predictions.strides,
+        annotations,
+        size_boundaries=settings.size_boundaries,
+        center_radius=settings.center_radius,
+        center=settings.center,
+    )
 
 
 def assign_locations(

@@ -13,7 +13,7 @@ from core.losses.criterion import Losses, Outputs, Targets, criterion
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.structures import Batch
-from core.targets.assignment import assign_locations, select_positives
+from core.targets.assignment import assign, select_positives
 from core.targets.mask_targets import build_mask_targets
 from core.training.optimizer import learning_rate
 
@@ -37,15 +37,7 @@ def compute_losses(
     with autocast(config.training.precision, batch.images.device):
         predictions = model(batch.images, batch.image_sizes)
     with torch.no_grad():
-        assignment = assign_locations(
-            predictions.locations,
-            predictions.level_index,
-            predictions.strides,
-            batch.annotations,
-            size_boundaries=config.assignment.size_boundaries,
-            center_radius=config.assignment.center_radius,
-            center=config.assignment.center,
-        )
+        assignment = assign(predictions, batch.annotations, config.assignment)
         selection = select_positives(
             assignment,
             predictions.class_logits,

@@ -1,6 +1,8 @@
 """Collecting takes finished trials from the store, runs what is missing there, and leaves other sets' studies empty."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,12 @@ def test_wrong_params_are_one_line_and_status_2(here: Path, capsys) -> None:
     Path("params.yaml").write_text("set: your\n")
     assert main(["warmup"]) == 2
     assert capsys.readouterr().err == ("error: params.yaml: set 'your': no file experiments/sets/your.yaml\n")
+
+
+def test_a_study_outside_the_set_waits_for_no_torch() -> None:
+    code = (
+        "import sys, experiments.collect; print([name for name in ('torch', 'ray', 'mlflow') if name in sys.modules])"
+    )
+    root = Path(run_module.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

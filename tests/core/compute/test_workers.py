@@ -35,7 +35,7 @@ from core.model.condinst import CondInst
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
 from core.structures import Batch
-from core.targets.assignment import assign_locations
+from core.targets.assignment import assign
 from core.training import loop as training
 from core.training.epoch import epoch_batches, run_epoch, total_steps
 from core.training.loop import TrainingResult, train
@@ -316,15 +316,7 @@ def test_accumulation_2_with_2_workers_is_1_with_4_but_for_whom_positives_are_co
 
 def num_positives(model: CondInst, batch: Batch, config: Config) -> int:
     predictions = model(batch.images, batch.image_sizes)
-    assignment = assign_locations(
-        predictions.locations,
-        predictions.level_index,
-        predictions.strides,
-        batch.annotations,
-        size_boundaries=config.assignment.size_boundaries,
-        center_radius=config.assignment.center_radius,
-        center=config.assignment.center,
-    )
+    assignment = assign(predictions, batch.annotations, config.assignment)
     return len(assignment.positives()[0])
 
 
