@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+MAX_DEPTH = 50  # levels of lists and objects; COCO needs six, and Python fails on about a thousand
 FARTHEST = 2**31  # px; no coordinate is larger, and integers beyond it may overflow in the libraries behind us
 
 _quote = reprlib.Repr()
@@ -27,15 +28,29 @@ def read_json(path: Path) -> tuple[Any, bytes]:
         raise ValueError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not text.strip():
         raise ValueError(f"{path}: is empty, expected JSON")
+    too_deep = f"{path}: lists or objects are nested too deeply, expected at most {MAX_DEPTH} levels"
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys), hashlib.sha256(text).digest()
+        content = json.loads(text, object_pairs_hook=_unique_keys)
     except RecursionError as error:
-        raise ValueError(f"{path}: lists or objects are nested too deeply, expected the few levels of COCO") from error
+        raise ValueError(too_deep) from error
     except UnicodeDecodeError as error:
         found = f"byte {error.object[error.start]:#04x} at position {error.start}"
         raise ValueError(f"{path}: not valid JSON: {found} is not UTF-8; save the file as UTF-8") from error
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from error
+    if _is_deeper(content, MAX_DEPTH):
+        raise ValueError(too_deep)
+    return content, hashlib.sha256(text).digest()
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested in more than this number of levels."""
+    if type(value) not in (dict, list):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    if {dict, list}.isdisjoint(map(type, parts)):  # most of them: fast
+        return levels == 0
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

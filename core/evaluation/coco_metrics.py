@@ -112,7 +112,7 @@ def _run(
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
-            **content,
+            "categories": content["categories"],
             "images": [image | {"id": number[image["id"]]} for image in content["images"]],
             "annotations": [
                 _complete(annotation, id_, kind) | {"image_id": number[annotation["image_id"]]}

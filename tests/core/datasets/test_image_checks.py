@@ -57,7 +57,7 @@ def test_a_size_beyond_the_limit_of_photos_is_refused_before_anything_is_allocat
 
 
 def test_names_of_classes_are_texts_of_their_own() -> None:
-    names = ["cat", 5, None, "", "  ", True, "a\nb", "\ud800", "x" * 201, "cat", " cat ", "5", "caf\u00e9 & <b>", "Cat"]
+    names = ["cat", 5, None, "", "  ", True, "a\nb", "\ud800", "x" * 201, "cat", " cat ", "5", "\u00e4 & <b>", "Cat"]
     problems = class_problems([{"id": i, "name": name} for i, name in enumerate(names)])
     assert [problem.split(":")[1] for problem in problems] == [f" id {i}" for i in range(1, 11)]
     assert problems[0] == (

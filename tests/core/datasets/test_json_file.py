@@ -20,6 +20,7 @@ from core.datasets.json_file import is_integer, is_number, read_json, shown
         ('{"a": "\u00e4"}'.encode("latin-1"), "not valid JSON: byte 0xe4 at position 7 is not UTF-8"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b'{"a": ' * 5_000, "nested too deeply"),
+        (b'{"a": [' * 26 + b"]}" * 26, "nested too deeply, expected at most 50 levels"),
         (b'{"id": 1, "box": 2, "id": 3}', "key 'id' appears more than once in {'box': 2, 'id': 3}, expected once"),
         (b'[{"a": {"b": 1, "b": 1}}]', "key 'b' appears more than once"),
         (b"9" * 5_000, "not valid JSON: Exceeds the limit"),
@@ -42,6 +43,12 @@ def test_content_and_digest_are_those_of_the_bytes(tmp_path: Path) -> None:
     for text in (b'{"a": [1, 2.5, null]}', b'\xef\xbb\xbf{"a": [1, 2.5, null]}'):  # with a byte order mark
         (tmp_path / "a.json").write_bytes(text)
         assert read_json(tmp_path / "a.json") == ({"a": [1, 2.5, None]}, hashlib.sha256(text).digest())
+
+
+def test_fifty_levels_are_taken(tmp_path: Path) -> None:
+    text = b'{"a": [' * 25 + b"1, 2" + b"]}" * 25
+    (tmp_path / "a.json").write_bytes(text)
+    assert json.dumps(read_json(tmp_path / "a.json")[0]).encode() == text
 
 
 def test_numbers_are_told_from_their_look_alikes() -> None:
