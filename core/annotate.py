@@ -28,7 +28,8 @@ from core.compute.precision import autocast
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
-from core.datasets.photo_folder import PICTURE_MARK, list_photos
+from core.datasets.json_file import read_json
+from core.datasets.photo_folder import PICTURE_MARK, is_drawn, list_photos
 from core.datasets.transforms import fixed_view
 from core.drawing import draw_instances
 from core.evaluation.detection import coco_results
@@ -36,6 +37,7 @@ from core.evaluation.postprocess import detect
 from core.files.atomic import replaced
 
 ANNOTATIONS = "annotations.json"
+MADE_HERE = {"description": "written by core.annotate"}  # `info` of the file
 SOME_FAILED = 1  # exit status
 
 
@@ -55,15 +57,15 @@ def annotate(checkpoint: Path, images: Path, out: Path, compute: Compute, *, min
     are no photos (`list_photos`). Whatever ends the run, what was found until then is written.
 
     Raises:
-        ValueError: if the checkpoint cannot be read, the folder has no photo that can be read, or a picture would
-            replace a photo.
+        ValueError: if the checkpoint cannot be read, the folder has no photo that can be read, or a file that no
+            earlier run wrote would be replaced.
     """
     model, config, categories = load_checkpoint_network(checkpoint, device=compute.device)
     listed, failed = list_photos(images)
-    check_no_photo_is_replaced(listed, images, out)
+    check_nothing_is_replaced(listed, out)
     names = [{"id": label, "name": name} for label, name in enumerate(categories, 1)]
     view = partial(fixed_view, short_side=config.data.val_short_side, long_side_max=config.data.long_side_max)
-    content = {"images": listed, "categories": names, "annotations": []}
+    content = {"info": MADE_HERE, "images": listed, "categories": names, "annotations": []}
     photos = AnnotationFile.from_content(content, path=images, image_folder=images)
     dataset = CocoDataset(photos, view_of=view, upright=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -93,12 +95,23 @@ def annotate(checkpoint: Path, images: Path, out: Path, compute: Compute, *, min
     return done
 
 
-def check_no_photo_is_replaced(listed: list[dict[str, Any]], images: Path, out: Path) -> None:
-    """Raise a ValueError if the picture of a photo has the name of another photo, in the folder of the photos."""
-    replaced_photos = {picture_name(entry) for entry in listed} & {entry["file_name"] for entry in listed}
-    if out.resolve() == images.resolve() and replaced_photos:
-        found = f"the picture of another photo would replace the photo {min(replaced_photos)}"
-        raise ValueError(f"{out}: {found}, expected another folder as --out")
+def check_nothing_is_replaced(listed: list[dict[str, Any]], out: Path) -> None:
+    """Raise a ValueError if a file that no earlier run wrote has the name of one that this run is to write."""
+    paths = [out / picture_name(entry) for entry in listed]
+    foreign = [path for path in paths if path.exists() and not is_drawn(path)]
+    if (out / ANNOTATIONS).exists() and _info_of(out / ANNOTATIONS) != MADE_HERE:
+        foreign.append(out / ANNOTATIONS)
+    if foreign:
+        expected = "expected none or one of an earlier run: move it away, or choose another --out"
+        raise ValueError(f"{foreign[0]}: was not written by core.annotate and would be replaced; {expected}")
+
+
+def _info_of(path: Path) -> Any:
+    try:
+        content, _ = read_json(path)
+    except ValueError:
+        return None
+    return content.get("info") if isinstance(content, dict) else None
 
 
 def picture_name(entry: dict[str, Any]) -> str:

@@ -31,15 +31,14 @@ def list_photos(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     endings = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
     for path in paths:
         entry = {"id": len(entries) + 1, "file_name": path.name}
+        if is_drawn(path):
+            continue
         try:
             with opened(path) as image:
-                own = image.info.get(PICTURE_MARK[0]) == PICTURE_MARK[1]
                 entry["width"], entry["height"] = upright_size(image)
         except ValueError as error:
             if path.suffix.lower() in endings:
                 failed[path.name] = str(error)
-            continue
-        if own:
             continue
         if problem := image_problem(entry) or _name_problem(path.name):
             failed[path.name] = f"{folder}: {problem}"
@@ -49,6 +48,15 @@ def list_photos(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         unread = f" that can be read: {next(iter(failed.values()))}" if failed else ""
         raise ValueError(f"{folder}: found no image in this folder{unread}")
     return entries, failed
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file is a picture that we drew of a photo."""
+    try:
+        with opened(path) as image:
+            return image.info.get(PICTURE_MARK[0]) == PICTURE_MARK[1]
+    except ValueError:
+        return False
 
 
 def _name_problem(name: str) -> str | None:

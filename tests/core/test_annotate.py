@@ -178,11 +178,12 @@ def test_pictures_among_the_photos_are_no_photos_the_next_time(checkpoint: Path)
     assert run(checkpoint, 0.0).images == first.images
 
 
-def test_a_picture_never_replaces_a_photo(checkpoint: Path) -> None:
-    photo = checkpoint.parent / "photos" / "b.png.png"
-    Image.new("RGB", (30, 20), "blue").save(photo)
-    content = photo.read_bytes()
-    with pytest.raises(ValueError, match=r"photos: the picture of another photo would replace the photo b\.png\.png"):
+@pytest.mark.parametrize("name", ["b.png.png", "annotations.json"])
+def test_what_no_earlier_run_wrote_is_never_replaced(checkpoint: Path, name: str) -> None:
+    file = checkpoint.parent / "photos" / name
+    Image.new("RGB", (30, 20), "blue").save(file, format="PNG")
+    content = file.read_bytes()
+    with pytest.raises(ValueError, match=rf"photos/{name}: was not written by core\.annotate and would be replaced"):
         run(checkpoint, 0.0, out="photos")
-    assert photo.read_bytes() == content
-    assert len(run(checkpoint, 0.0).images) == 3  # in another folder
+    assert file.read_bytes() == content
+    assert len(run(checkpoint, 0.0).images) == 3  # in another folder, and the file there is a photo
