@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,15 +16,19 @@ from core.datasets.annotation_checks import (
     annotation_problem,
     check_sections,
     evaluation_problems,
-    has_size,
-    image_problem,
     located,
+    normalized_boxes,
     repeated_ids,
 )
-from core.datasets.masks import segmentation_problem
+from core.datasets.image_checks import class_problems, image_problem, is_class_name, is_missing
+from core.datasets.json_file import read_json, shown
+from core.datasets.masks import has_area, is_empty
+from core.datasets.segmentation_checks import segmentation_problem
 
 MAX_PROBLEMS_SHOWN = 5
 MAX_OVERHANG = 2.0  # px; more than rounding can explain
+MAX_EMPTY_SHARE = 0.01  # of the instances, with a mask without a pixel: large sets have a few
+SMALLEST_MASK = 2.0  # px; where both sides of a box reach it, a mask without a pixel contradicts the box
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,18 @@ class ImageRecord:
             if segmentation is not None and (problem := segmentation_problem(segmentation, self.height, self.width))
         ]
 
+    def empty_masks(self) -> list[str]:
+        """Masks, all without `segmentation_problems`, that have no pixel although their box has."""
+        return [
+            located(annotation_id, self.image_id, f"mask has no pixel, but its box is {box[2]:g} x {box[3]:g} pixels")
+            for annotation_id, segmentation, box in zip(
+                self.annotation_ids, self.segmentations, self.boxes - self.boxes[:, [0, 1, 0, 1]], strict=True
+            )
+            if has_area(segmentation)
+            and min(box[2:]) >= SMALLEST_MASK
+            and is_empty(segmentation, self.height, self.width)
+        ]
+
 
 @dataclass(frozen=True)
 class AnnotationFile:
@@ -65,7 +82,7 @@ class AnnotationFile:
     fingerprint: bytes  # SHA-256 of the file, or of content from memory
     categories: list[str]  # names by label; labels follow the order of the category ids
     category_ids: list[int]  # by label
-    images: list[ImageRecord]  # by image id
+    images: list[ImageRecord]  # by image id; those with a sound entry
     missing_images: list[str]  # file names not found in the image folder
     problems: list[str]
 
@@ -79,7 +96,7 @@ class AnnotationFile:
         Raises:
             ValueError: if the file cannot be read or lacks a section, or the folder does not exist.
         """
-        content, fingerprint = _read_json(path)
+        content, fingerprint = read_json(path)
         if not annotated and isinstance(content, dict):
             content = content | {"annotations": []}
         check_sections(content, path, kind="instances" if annotated else "image_info")
@@ -97,19 +114,22 @@ class AnnotationFile:
 
     @classmethod
     def _checked(cls, content: dict[str, Any], path: Path, image_folder: Path, fingerprint: bytes) -> "AnnotationFile":
-        if not image_folder.is_dir():
+        if not os.path.isdir(image_folder):  # false also for names that the file system refuses
             raise ValueError(f"{image_folder}: no such folder, expected the images of {path}")
-        problems = repeated_ids(content)
+        problems = repeated_ids(content) + class_problems(content["categories"])
         categories = sorted(content["categories"], key=lambda category: category["id"])
+        names = [category["name"] for category in categories]
         label_of = {category["id"]: label for label, category in enumerate(categories)}
         images = {image["id"]: image for image in content["images"]}
-        missing_images = []
+        sound, missing_images = set(), []
         for image in images.values():
-            problem = image_problem(image)
-            if not problem and not (image_folder / image["file_name"]).is_file():
+            if problem := image_problem(image):
+                problems.append(problem)
+                continue
+            sound.add(image["id"])
+            if is_missing(image_folder / image["file_name"]):
                 missing_images.append(image["file_name"])
-                problem = f"image {image['id']}: no file {image_folder / image['file_name']}"
-            problems += [problem] if problem else []
+                problems.append(f"image {image['id']}: no file {image_folder / image['file_name']}")
 
         instances: dict[int, list[dict]] = {image_id: [] for image_id in images}
         crowds, flat = Counter(), Counter()
@@ -124,18 +144,15 @@ class AnnotationFile:
                 flat[image_id] += 1
             else:
                 instances[image_id].append(annotation)
+        problems += normalized_boxes([annotation for of_image in instances.values() for annotation in of_image])
         return cls(
             path=path,
             image_folder=image_folder,
             content=content,
             fingerprint=fingerprint,
-            categories=[category["name"] for category in categories],
+            categories=[name if is_class_name(name) else shown(name) for name in names],
             category_ids=[category["id"] for category in categories],
-            images=[
-                _record(images[i], instances[i], label_of, crowds[i], flat[i])
-                for i in sorted(images)
-                if isinstance(images[i]["file_name"], str) and has_size(images[i])
-            ],
+            images=[_record(images[i], instances[i], label_of, crowds[i], flat[i]) for i in sorted(sound)],
             missing_images=missing_images,
             problems=problems,
         )
@@ -152,6 +169,29 @@ class AnnotationFile:
             shown = problems[:MAX_PROBLEMS_SHOWN] + ([f"... and {rest} more"] if rest > 0 else [])
             raise ValueError("\n  ".join([f"{self.path}: {len(problems)} problem(s)", *shown]))
 
+    def mask_problems(self, records: Sequence[ImageRecord]) -> list[str]:
+        """What is wrong with the masks of these images of the file, which may hide some: malformed segmentations.
+
+        If there is none, masks without a pixel, if they are more than MAX_EMPTY_SHARE of the file's instances.
+        """
+        malformed = [problem for record in records for problem in record.segmentation_problems()]
+        if malformed:
+            return malformed
+        empty = [problem for record in records for problem in record.empty_masks()]
+        count = sum(len(record.labels) for record in self.images)
+        return empty if len(empty) > MAX_EMPTY_SHARE * count else []
+
+    def nothing_to_learn(self) -> str | None:
+        """Why no image has a box to learn from; None if one has."""
+        if any(len(record.labels) for record in self.images):
+            return None
+        crowds, flat = (sum(getattr(r, name) for r in self.images) for name in ("num_crowds", "num_flat_boxes"))
+        found = f"{len(self.images)} images, none of them with a box to learn from"
+        if not crowds + flat:
+            return found
+        left_out = f"{crowds} crowds (iscrowd 1) and {flat} boxes of width or height 0 are left out"
+        return f"{found}: {left_out}; expected iscrowd 0 for single objects"
+
     def check_for_evaluation(self) -> None:
         """Reject a file with areas or segmentations, including those of crowds, that pycocotools cannot evaluate.
 
@@ -160,17 +200,6 @@ class AnnotationFile:
         """
         self.raise_problems()
         self.raise_problems(evaluation_problems(self.content))
-
-
-def _read_json(path: Path) -> tuple[Any, bytes]:
-    """Content and SHA-256 of a JSON file."""
-    try:
-        text = path.read_bytes()
-        return json.loads(text), hashlib.sha256(text).digest()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
 
 
 def _record(image: dict, annotations: list[dict], label_of: dict[int, int], crowds: int, flat: int) -> ImageRecord:

@@ -15,6 +15,7 @@ from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.photo import open_rgb
+from core.datasets.small_boxes import SMALLEST_SIDE, too_small
 from core.datasets.supervision import supervise
 from core.datasets.transforms import (
     View,
@@ -26,8 +27,6 @@ from core.datasets.transforms import (
     random_view,
 )
 from core.structures import Annotations, Sample, grid_size
-
-SMALLEST_SIDE = 1.0  # px; a box that is narrower after augmentation is no training target
 
 PIXELS_KEPT = 2**26  # of decoded images, 3 bytes each: a small data set is decoded only once
 
@@ -78,14 +77,15 @@ class CocoDataset(Dataset):
         if clipped := sum(record.num_clipped_boxes for record in file.images):
             advice = "clipped; check that boxes are x, y, width, height"
             log.warning("%s: %d box(es) extend past their image and are %s", file.path, clipped, advice)
+        if drop_images_without_boxes and (lack := file.nothing_to_learn()):
+            raise ValueError(f"{file.path}: {lack}")
         records = [record for record in file.images if len(record.labels) or not drop_images_without_boxes]
         if not records:
-            lack = "none of them with a box to learn from" if drop_images_without_boxes else "expected at least one"
-            raise ValueError(f"{file.path}: {len(file.images)} images, {lack}")
+            raise ValueError(f"{file.path}: 0 images, expected at least one")
         self.epoch_length = len(records)
         self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
-        file.raise_problems([problem for record in self.records for problem in record.segmentation_problems()])
+        file.raise_problems(file.mask_problems(self.records))
 
     @property
     def image_ids(self) -> list[int]:
@@ -168,11 +168,10 @@ def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[
     """
     full = torch.zeros(len(segmentations), *view.size, dtype=torch.uint8)
     polygons = [i for i, segmentation in enumerate(segmentations) if masks.is_polygons(segmentation)]
-    encoded = [i for i, segmentation in enumerate(segmentations) if not masks.is_polygons(segmentation)]
     placed = [masks.encode(apply_to_polygons(segmentations[i], view, size), *view.size) for i in polygons]
     full[polygons] = masks.decode(placed, *view.size)
-    if encoded:
-        full[encoded] = apply_view(masks.decode([masks.encode(segmentations[i], *size) for i in encoded], *size), view)
+    for i in set(range(len(segmentations))).difference(polygons):  # one by one: each is as large as the file
+        full[i] = apply_view(masks.decode([masks.encode(segmentations[i], *size)], *size), view)[0]
     return full
 
 
@@ -190,7 +189,7 @@ def build_training_set(
     file: AnnotationFile, data: DataConfig, supervision: SupervisionConfig, seed: int, *, semantic_labels: bool = False
 ) -> CocoDataset:
     """The training images in random views; `seed` also determines which are used and which keep their masks."""
-    return CocoDataset(
+    dataset = CocoDataset(
         file,
         view_of=partial(
             random_view,
@@ -207,6 +206,9 @@ def build_training_set(
         drop_vanished_boxes=True,
         semantic_labels=semantic_labels,
     )
+    if small := too_small(dataset.records, data):
+        log.warning("%s: %s", file.path, small)
+    return dataset
 
 
 def build_validation_set(file: AnnotationFile, data: DataConfig) -> CocoDataset:

@@ -3,7 +3,6 @@
 from collections.abc import Sized
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from pycocotools import mask as coco_mask
@@ -12,62 +11,10 @@ from torch import Tensor
 from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE
 
 Segmentation = list | dict  # COCO: polygons [[x1, y1, x2, y2, ...], ...], or a run-length encoding
-COMPRESSED_RUNS = bytes(range(48, 48 + 64))  # the characters of a compressed run-length encoding: six bits each
 
 
 def is_polygons(segmentation: Segmentation) -> bool:
     return isinstance(segmentation, list)
-
-
-def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
-    """What is wrong with a segmentation in an image of this size; None if it can be rasterized."""
-    if isinstance(segmentation, dict):
-        return _encoding_problem(segmentation, height, width)
-    if not isinstance(segmentation, list):
-        return f"segmentation is {segmentation!s:.60}, expected polygons or a run-length encoding"
-    for part in segmentation:
-        if not isinstance(part, list) or len(part) % 2 or not all(isinstance(value, int | float) for value in part):
-            return f"polygon is {part!s:.60}, expected a list of x, y, x, y, ..."
-        if not np.isfinite(part).all():
-            return f"polygon has a coordinate that is not finite: {part!s:.60}"
-    return None
-
-
-def _encoding_problem(encoding: dict, height: int, width: int) -> str | None:
-    if encoding.get("size") != [height, width]:
-        return f"run-length encoding has size {encoding.get('size')}, expected [{height}, {width}]"
-    counts = encoding.get("counts")
-    runs = run_lengths(counts) if isinstance(counts, str | bytes) else counts
-    if not isinstance(runs, list) or not all(isinstance(run, int) for run in runs):
-        return f"run-length encoding has counts {counts!r:.60}, expected a list of integers or its compressed form"
-    if min(runs, default=0) < 0:
-        return f"run-length encoding has a run of {min(runs)} pixels, expected none below 0"
-    if sum(runs) != height * width:
-        return f"run-length encoding covers {sum(runs)} pixels, expected {height * width}"
-    return None
-
-
-def run_lengths(counts: str | bytes) -> list[int] | None:
-    """Decode a compressed run-length encoding to numbers of pixels off, on, off, ...; None if it is malformed.
-
-    The format is COCO's: each character minus 48 is six bits, of which the highest says that the number continues.
-    The other five bits are part of the number, lowest first; the highest bit of the number is its sign. From the
-    fourth number on, each is the difference to the run two before.
-    """
-    counts = counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts
-    if counts.translate(None, COMPRESSED_RUNS):
-        return None
-    runs: list[int] = []
-    number, num_bits = 0, 0
-    for character in counts:
-        bits = character - 48
-        number |= (bits & 0x1F) << num_bits
-        num_bits += 5
-        if not bits & 0x20:
-            number -= (bits >> 4) << num_bits
-            runs.append(number + runs[-2] if len(runs) > 2 else number)
-            number, num_bits = 0, 0
-    return runs if num_bits == 0 else None
 
 
 def parts_with_area(polygons: list) -> list:
@@ -78,6 +25,11 @@ def parts_with_area(polygons: list) -> list:
 def has_area(segmentation: Any) -> bool:
     """Whether there is a mask: some tools export `[]`, and COCO has polygons of fewer than three vertices."""
     return bool(parts_with_area(segmentation)) if isinstance(segmentation, list) else segmentation is not None
+
+
+def is_empty(segmentation: Segmentation, height: int, width: int) -> bool:
+    """Whether a mask, without problems (`segmentation_problem`), has no pixel in an image of this size."""
+    return int(coco_mask.area(encode(segmentation, height, width))) == 0
 
 
 def encode(segmentation: Segmentation, height: int, width: int) -> dict:

@@ -20,8 +20,9 @@ def share_of_images(image_ids: Collection[int], ratio: float, seed: int) -> froz
     """
     if not 0 <= ratio <= 1:
         raise ValueError(f"the share of images is {ratio}, expected a number between 0 and 1")
-    shuffled = np.random.default_rng(seed).permutation(sorted(image_ids))
-    return frozenset(int(image_id) for image_id in shuffled[: int(ratio * len(shuffled) + 0.5)])
+    ids = sorted(image_ids)
+    shuffled = np.random.default_rng(seed).permutation(len(ids))  # places: NumPy would round ids of 64 bits
+    return frozenset(ids[place] for place in shuffled[: int(ratio * len(ids) + 0.5)])
 
 
 def supervise(

@@ -104,25 +104,31 @@ def _run(
     image_ids: Sequence[int] | None,
     category_ids: Sequence[int] | None,
 ) -> COCOeval:
-    """Run COCOeval: evaluate, accumulate and summarize; its printed output is dropped."""
+    """Run COCOeval: evaluate, accumulate and summarize; its printed output is dropped.
+
+    Images are numbered in the order of their ids: pycocotools would round ids of 64 bits and lose them.
+    """
+    number = {image_id: i for i, image_id in enumerate(sorted(image["id"] for image in content["images"]), 1)}
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
-            **content,
+            "categories": content["categories"],
+            "images": [image | {"id": number[image["id"]]} for image in content["images"]],
             "annotations": [
-                _complete(annotation, id_, kind) for id_, annotation in enumerate(content["annotations"], 1)
+                _complete(annotation, id_, kind) | {"image_id": number[annotation["image_id"]]}
+                for id_, annotation in enumerate(content["annotations"], 1)
             ],
         }
         truth.createIndex()
         if results:
-            found = truth.loadRes([dict(result) for result in results])  # loadRes modifies the results
+            found = truth.loadRes([result | {"image_id": number[result["image_id"]]} for result in results])
         else:
             found = COCO()
-            found.dataset = {**content, "annotations": []}
+            found.dataset = {**truth.dataset, "annotations": []}
             found.createIndex()
         run = COCOeval(truth, found, kind)
         if image_ids is not None:
-            run.params.imgIds = list(image_ids)
+            run.params.imgIds = [number[image_id] for image_id in image_ids]
         if category_ids is not None:
             run.params.catIds = list(category_ids)
         run.evaluate()

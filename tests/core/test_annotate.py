@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core.annotate import annotate
+from core import annotate as command
+from core.annotate import Annotated, annotate, main
 from core.checkpoints.checkpoint import save_checkpoint
 from core.compute.compute import Compute
 from core.config.file import build_config
@@ -44,18 +45,25 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "checkpoint.pt"
 
 
-def run(checkpoint: Path, min_score: float) -> int:
+def run(checkpoint: Path, min_score: float, out: str = "out") -> Annotated:
     folder = checkpoint.parent
-    return annotate(checkpoint, folder / "photos", folder / "out", Compute(), min_score=min_score)
+    return annotate(checkpoint, folder / "photos", folder / out, Compute(), min_score=min_score)
+
+
+def run_command(checkpoint: Path) -> int:
+    folder = checkpoint.parent
+    words = ["--checkpoint", checkpoint, "--images", folder / "photos", "--out", folder / "out", "--device", "cpu"]
+    return main(list(map(str, words)))
 
 
 def test_photos_become_a_coco_file_with_pictures(checkpoint: Path) -> None:
-    count = run(checkpoint, 0.0)
+    done = run(checkpoint, 0.0)
     out = checkpoint.parent / "out"
     content = json.loads((out / "annotations.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["a.jpg", "b.png"]
     assert [category["name"] for category in content["categories"]] == ["cat", "dog"]
-    assert 0 < count == len(content["annotations"]) <= 10
+    assert 0 < len(content["annotations"]) <= 10
+    assert (done.images, done.annotations, done.failed) == (content["images"], content["annotations"], {})
     assert {"bbox", "segmentation", "score", "area", "category_id"} <= content["annotations"][0].keys()
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg.png", "annotations.json", "b.png.png"]
     data = build_config(SETTINGS, "test").data.model_copy(update={"root": str(checkpoint.parent)})
@@ -63,7 +71,7 @@ def test_photos_become_a_coco_file_with_pictures(checkpoint: Path) -> None:
 
 
 def test_instances_below_the_score_are_left_out(checkpoint: Path) -> None:
-    assert run(checkpoint, 1.0) == 0
+    assert run(checkpoint, 1.0).annotations == []
 
 
 def test_a_folder_without_images_is_named(checkpoint: Path) -> None:
@@ -111,9 +119,71 @@ def test_a_turned_tiff_is_turned_once(checkpoint: Path) -> None:
     assert Image.open(checkpoint.parent / "out" / "c.tif.png").size == (80, 120)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "b.png"])
-def test_a_truncated_photo_is_named(checkpoint: Path, name: str) -> None:
-    path = checkpoint.parent / "photos" / name
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=rf"{name}: cannot be read as an image"):
+def spoil(folder: Path) -> list[str]:
+    """Photos that cannot be read, each for another reason; their names."""
+    (folder / "cut.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-200])
+    (folder / "cut.png").write_bytes((folder / "b.png").read_bytes()[:60])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.PNG").write_text("no image")
+    Image.new("I;16", (40, 30)).save(folder / "gray.png")
+    for name in ("back\\slash.png", "x" * 250 + ".png"):
+        Image.new("RGB", (40, 30)).save(folder / name)
+    return ["back\\slash.png", "cut.jpg", "cut.png", "empty.jpg", "gray.png", "text.PNG", "x" * 250 + ".png"]
+
+
+def test_photos_that_cannot_be_read_are_named_at_the_end_and_the_others_are_done(checkpoint: Path, capsys) -> None:
+    bad = spoil(checkpoint.parent / "photos")
+    assert run_command(checkpoint) == 1
+    out = checkpoint.parent / "out"
+    content = json.loads((out / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.jpg", "b.png"]
+    assert {path.name for path in out.iterdir()} == {"a.jpg.png", "annotations.json", "b.png.png"}
+    told = capsys.readouterr()
+    assert "annotations.json: 0 instances in 2 photos" in told.out
+    assert f"{len(bad)} photo(s) left out:\n" in told.err
+    for name in ("cut.jpg", "cut.png", "empty.jpg", "gray.png", "text.PNG"):
+        assert f"{name}: cannot be read as an image (" in told.err
+    assert "file_name is 'back\\\\slash.png', expected / between folders" in told.err
+    assert "has 254 bytes, expected at most 240" in told.err
+
+
+def test_without_a_single_sound_photo_the_input_is_wrong(checkpoint: Path, capsys) -> None:
+    spoil(checkpoint.parent / "photos")
+    for name in ("a.jpg", "b.png", "cut.jpg", "cut.png"):
+        (checkpoint.parent / "photos" / name).unlink()
+    assert run_command(checkpoint) == 2
+    assert "photos: found no image in this folder that can be read: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt, OSError("disk full")])
+def test_whatever_ends_a_run_what_was_found_is_written(checkpoint: Path, monkeypatch, cause) -> None:
+    def save(picture: Image.Image, path: Path) -> None:
+        if path.name != "a.jpg.png":
+            raise cause
+
+    monkeypatch.setattr(command, "save_picture", save)
+    with pytest.raises((KeyboardInterrupt, OSError)):
         run(checkpoint, 0.0)
+    content = json.loads((checkpoint.parent / "out" / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.jpg"]
+    assert {entry["image_id"] for entry in content["annotations"]} == {1}
+
+
+def test_pictures_among_the_photos_are_no_photos_the_next_time(checkpoint: Path) -> None:
+    photos = checkpoint.parent / "photos"
+    first = run(checkpoint, 0.0, out="photos")
+    assert {path.name for path in photos.glob("*.png")} == {"a.jpg.png", "b.png", "b.png.png"}
+    assert run(checkpoint, 0.0, out="photos") == first
+    (photos / "b.png.png").rename(photos / "renamed.png")
+    assert run(checkpoint, 0.0).images == first.images
+
+
+@pytest.mark.parametrize("name", ["b.png.png", "annotations.json"])
+def test_what_no_earlier_run_wrote_is_never_replaced(checkpoint: Path, name: str) -> None:
+    file = checkpoint.parent / "photos" / name
+    Image.new("RGB", (30, 20), "blue").save(file, format="PNG")
+    content = file.read_bytes()
+    with pytest.raises(ValueError, match=rf"photos/{name}: was not written by core\.annotate and would be replaced"):
+        run(checkpoint, 0.0, out="photos")
+    assert file.read_bytes() == content
+    assert len(run(checkpoint, 0.0).images) == 3  # in another folder, and the file there is a photo

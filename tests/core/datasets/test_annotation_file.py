@@ -18,7 +18,7 @@ def read(root):
         ({"category_id": 5}, "category_id is 5, expected one of 3, 9"),
         ({"image_id": 99}, "annotation 1 (image 99): no such image"),
         ({"image_id": [7]}, "annotation 1 (image [7]): image_id is [7], expected an integer"),
-        ({"image_id": "7"}, "annotation 1 (image 7): image_id is '7', expected an integer"),
+        ({"image_id": "7"}, "annotation 1 (image '7'): image_id is '7', expected an integer"),
         ({"category_id": [3]}, "annotation 1 (image 7): category_id is [3], expected an integer"),
         ({"category_id": None}, "annotation 1 (image 7): category_id is None, expected an integer"),
         ({"bbox": [0, 0, float("nan"), 4]}, "bbox is [0, 0, nan, 4], expected four finite numbers"),
@@ -29,6 +29,18 @@ def read(root):
         ({"bbox": [-9, 0, 9, 4]}, "bbox is [-9, 0, 9, 4], outside the image of 40 x 24 pixels"),
         ({"bbox": [0, 24, 4, 4]}, "bbox is [0, 24, 4, 4], outside the image of 40 x 24 pixels"),
         ({"bbox": [0, -9, 4, 9]}, "bbox is [0, -9, 4, 9], outside the image of 40 x 24 pixels"),
+        ({"bbox": [0, 0, 81, 4]}, "bbox is [0, 0, 81, 4], expected at most 40 x 24 pixels beyond the image of 40 x 24"),
+        ({"bbox": [0, 2e9, 5, 0]}, "expected at most 40 x 24 pixels beyond the image"),  # without area, and far away
+        ({"bbox": [0, 0, 10**400, 4]}, "expected four finite numbers"),
+        ({"bbox": [True, 0, 4, 4]}, "bbox is [True, 0, 4, 4], expected four finite numbers"),
+        ({"image_id": True}, "annotation 1 (image True): image_id is True, expected an integer"),
+        ({"category_id": 10**400}, "category_id is 1000"),
+        ({"category_id": float("nan")}, "category_id is nan, expected one of 3, 9"),
+        ({"iscrowd": None}, "iscrowd is None, expected 0 or 1, or no such key"),
+        ({"iscrowd": "0"}, "iscrowd is '0', expected 0 or 1"),
+        ({"iscrowd": 2}, "iscrowd is 2, expected 0 or 1"),
+        ({"iscrowd": [0]}, "iscrowd is [0], expected 0 or 1"),
+        ({"bbox": [0.1, 0.2, 0.5, 0.5]}, "all 1 boxes lie in 0..1, such as bbox [0.1, 0.2, 0.5, 0.5]: normalized?"),
     ],
 )
 def test_an_annotation_that_makes_no_sense_is_named_with_file_and_id(write, fields, message):
@@ -100,6 +112,20 @@ def test_images_are_sorted_by_id(write):
         ('{"categories": [], "images": []}', "expected a list of objects under 'annotations'"),
         ('{"categories": [{"id": 1}], "images": [], "annotations": []}', "an entry of 'categories' has no 'name'"),
         ('{"categories": [], "images": [{"id": "a", "file_name": ""}], "annotations": []}', "images: id is 'a'"),
+        (
+            '{"categories": [], "images": [{"id": 1.0, "file_name": ""}], "annotations": []}',
+            "images: id is 1.0, expected",
+        ),
+        (
+            '{"categories": [], "images": [], "annotations": [{"id": true}]}',
+            "annotations: id is True, expected an integer",
+        ),
+        (
+            '{"categories": [{"id": 9223372036854775808, "name": "a"}], "images": [], "annotations": []}',
+            "categories: id is",
+        ),
+        ('{"categories": [], "images": [], "annotations": [{"id": 18446744073709551616}]}', "to 18446744073709551615"),
+        ('{"categories": 5, "images": [], "annotations": []}', "expected a list of objects under 'categories'"),
     ],
 )
 def test_a_file_in_another_format_is_refused(write, content, message):
@@ -163,7 +189,7 @@ def test_missing_images_are_listed(write):
             "has counts '\u00e4', expected a list of integers",
         ),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [1000, -40]}}, "has a run of -40 pixels"),
-        ({"segmentation": "mask"}, "segmentation is mask, expected polygons"),
+        ({"segmentation": "mask"}, "segmentation is 'mask', expected polygons"),
         ({"area": None}, "area is None, expected a number of at least 0"),
         ({"area": float("nan")}, "area is nan, expected a number of at least 0"),
     ],
@@ -188,6 +214,31 @@ def test_the_check_for_evaluation_names_what_is_wrong_with_the_file_first(write)
     file = read(write([annotation(1, image_id=99, area=None)]))
     with pytest.raises(ValueError, match=r"1 problem\(s\)\n  annotation 1 \(image 99\): no such image"):
         file.check_for_evaluation()
+
+
+def test_a_training_without_a_box_is_told_what_was_left_out(write):
+    assert read(write([annotation()])).nothing_to_learn() is None
+    assert read(write([])).nothing_to_learn() == "1 images, none of them with a box to learn from"
+    crowds = [annotation(1, iscrowd=1), annotation(2, iscrowd=1), annotation(3, bbox=[1, 1, 0, 4])]
+    assert read(write(crowds)).nothing_to_learn() == (
+        "1 images, none of them with a box to learn from: 2 crowds (iscrowd 1) and 1 boxes of width or height 0 are "
+        "left out; expected iscrowd 0 for single objects"
+    )
+
+
+def test_masks_without_a_pixel_are_problems_unless_they_are_few(write):
+    beside, sound = [[50, 30, 70, 30, 70, 40]], annotation(1, segmentation=RECTANGLE)
+    file = read(write([sound, annotation(2, segmentation=beside)]))
+    expected = "annotation 2 (image 7): mask has no pixel, but its box is 16 x 8 pixels"
+    assert file.mask_problems(file.images) == [expected]
+    file = read(write([sound | {"id": i} for i in range(2, 101)] + [annotation(1, segmentation=beside)]))
+    assert file.mask_problems(file.images) == []  # 1 of 100: COCO has some, too
+    file = read(write([sound, annotation(2, segmentation=[[1.2, 2.2, 1.3, 2.2, 1.3, 2.3]], bbox=[1, 2, 1, 1])]))
+    assert file.mask_problems(file.images) == []  # as small as its box
+    file = read(write([annotation(1, segmentation=beside), annotation(2, segmentation="none")]))
+    assert file.mask_problems(file.images) == [
+        "annotation 2 (image 7): segmentation is 'none', expected polygons or a run-length encoding"
+    ]
 
 
 def test_missing_files_and_folders_are_named(write, tmp_path):

@@ -44,7 +44,7 @@ def test_broken_images_and_all_broken_masks_are_problems(write):
     problems = split_problems(read(root))
     assert len(problems) == 3
     assert problems[0].startswith("annotation 2 (image 8): bbox is")
-    assert problems[1].startswith("annotation 1 (image 7): segmentation is none")
+    assert problems[1].startswith("annotation 1 (image 7): segmentation is 'none'")
     assert "8.png: cannot be read as an image" in problems[2]
 
 
@@ -108,3 +108,78 @@ def test_images_that_viewers_turn_without_another_size_are_counted(shapes, check
     status, printed = check(shapes)
     assert status == 0
     assert f"rotated     1 images that viewers rotate or mirror by EXIF, such as {path.name}" in printed
+
+
+def change(path, changes):
+    content = json.loads(path.read_text())
+    changes(content)
+    path.write_text(json.dumps(content))
+
+
+def test_missing_masks_are_no_problem_but_a_note(shapes, check):
+    def without_masks(content):
+        for entry in content["annotations"]:
+            del entry["segmentation"]
+
+    for split in ("train", "val"):
+        change(shapes / f"instances_{split}.json", without_masks)
+    status, printed = check(shapes)
+    assert status == 0
+    notes = [line for line in printed.splitlines() if line.startswith("note: ")]
+    assert [note.split("instances have no mask; ")[1] for note in notes] == [
+        "boxes suffice, but the arm `full` of a study learns from masks",
+        "box AP is measured, but mask AP, and so a study, needs them",
+    ]
+
+
+def test_boxes_too_small_at_the_sizes_of_the_recipe_are_a_note(shapes, check, capsys):
+    def tiny(content):
+        for entry in content["annotations"]:
+            entry["bbox"][2:] = [0.3, 0.3]
+            entry.pop("segmentation")
+        content["annotations"][0]["bbox"] = [90, 90, 6, 6]
+
+    change(shapes / "instances_train.json", tiny)
+    status, printed = check(shapes)
+    assert status == 0
+    assert "with the recipe own, " in printed
+    assert "boxes are smaller than 1 px in every view, of at most" in printed
+    assert main(["--root", str(shapes), "--recipe", "owl"]) == 2
+    assert "recipe 'owl': no file" in capsys.readouterr().err
+
+
+def test_a_training_set_of_crowds_alone_is_a_problem_that_says_so(shapes, check):
+    change(shapes / "instances_train.json", lambda content: [a.update(iscrowd=1) for a in content["annotations"]])
+    status, printed = check(shapes)
+    assert status == 1
+    assert "none of them with a box to learn from: " in printed
+    assert "crowds (iscrowd 1)" in printed
+
+
+def test_masks_without_a_pixel_are_counted_as_none(shapes, check):
+    def outside(content):
+        for entry in content["annotations"]:
+            entry["segmentation"] = [[100, 100, 110, 100, 110, 110]]
+
+    change(shapes / "instances_train.json", outside)
+    status, printed = check(shapes)
+    assert status == 1
+    assert ": 0 with a mask, " in printed
+    assert "mask has no pixel, but its box is" in printed
+
+
+def test_a_validation_set_without_images_or_instances_is_told(shapes, check):
+    change(shapes / "instances_val.json", lambda content: content["annotations"].clear())
+    status, printed = check(shapes)
+    assert status == 0
+    assert "no instance, so that no AP can be measured" in printed
+    change(shapes / "instances_val.json", lambda content: content["images"].clear())
+    status, printed = check(shapes)
+    assert status == 1
+    assert "0 images, expected at least one" in printed
+
+
+def test_classes_must_agree_in_name_and_order_whatever_their_ids(write):
+    train = read(write([annotation()]))
+    val = replace(train, category_ids=[1, 2], image_folder=train.image_folder.parent)
+    assert pair_problems(train, val) == []

@@ -8,9 +8,8 @@ from core.datasets.masks import (
     decode,
     encode,
     has_area,
-    run_lengths,
+    is_empty,
     sample_cell_centers,
-    segmentation_problem,
     semantic_labels,
 )
 from core.structures import BACKGROUND
@@ -53,57 +52,6 @@ def test_no_masks_decode_to_none():
     assert decode([], 4, 5).shape == (0, 4, 5)
 
 
-@pytest.mark.parametrize(
-    ("segmentation", "message"),
-    [
-        ([[0, 0, 4, 0, 4]], "polygon is"),
-        ([[0, 0, 4, 0, 4, float("inf")]], "not finite"),
-        (["0,0"], "polygon is"),
-        ("0,0", "expected polygons or a run-length encoding"),
-        ({"size": [4, 5], "counts": [19]}, "covers 19 pixels, expected 20"),
-        ({"size": [5, 4], "counts": [20]}, r"has size \[5, 4\], expected \[4, 5\]"),
-        ({"size": [4, 5]}, "has counts None"),
-        ({"size": [4, 5], "counts": ["a"]}, r"has counts \['a'\], expected a list of integers"),
-        ({"size": [4, 5], "counts": 20}, "has counts 20, expected a list of integers"),
-        ({"size": [4, 5], "counts": [25, -5]}, "has a run of -5 pixels, expected none below 0"),
-        # 'c' = 48 + 32 + 19 and '0' = 48 + 0: 19 pixels
-        ({"size": [4, 5], "counts": "c0"}, "covers 19 pixels, expected 20"),
-        ({"size": [4, 5], "counts": ""}, "covers 0 pixels, expected 20"),
-        # 'i' = 48 + 32 + 25 and '0': 25; 'K' = 48 + 27, whose highest bit is the sign: 27 - 32
-        ({"size": [4, 5], "counts": "i0K"}, "has a run of -5 pixels, expected none below 0"),
-        ({"size": [4, 5], "counts": "zz"}, "has counts 'zz', expected"),  # 'z' = 48 + 74 is more than six bits
-        ({"size": [4, 5], "counts": "d"}, "has counts 'd', expected"),  # ends within a number
-        ({"size": [4, 5], "counts": "d0\u20ac"}, "has counts 'd0\u20ac', expected"),
-        ({"size": [4, 5], "counts": "d0\ud800"}, "expected a list of integers"),
-    ],
-)
-def test_a_malformed_segmentation_is_described(segmentation, message):
-    with pytest.raises(ValueError, match=message):
-        raise ValueError(segmentation_problem(segmentation, 4, 5))
-
-
-@pytest.mark.parametrize(
-    "segmentation",
-    [[], [[0, 0, 4, 0, 4, 4]], [[1, 1]], {"size": [4, 5], "counts": "d0"}, {"size": [4, 5], "counts": [0, 20]}],
-)
-def test_a_sound_segmentation_has_no_problem(segmentation):
-    assert segmentation_problem(segmentation, 4, 5) is None
-
-
-@pytest.mark.parametrize("height_width", [(1, 1), (7, 5), (160, 160), (300, 1200)])
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999, 1.0])
-def test_run_lengths_are_those_that_pycocotools_wrote(height_width, share):
-    # Few pixels of many: runs of up to 360,000 take four characters; differences of both signs
-    mask = np.random.default_rng(0).random(height_width) < share
-    encoding = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    runs = run_lengths(encoding["counts"])
-    assert run_lengths(encoding["counts"].decode()) == runs
-    assert sum(runs) == mask.size
-    values = np.repeat(np.arange(len(runs)) % 2, runs)
-    np.testing.assert_array_equal(values.reshape(height_width, order="F"), coco_mask.decode(encoding))
-    assert segmentation_problem(encoding, *height_width) is None
-
-
 @pytest.mark.parametrize("segmentation", [None, [], [[]], [[1, 1, 5, 5]], [5], [None]])
 def test_polygons_of_fewer_than_three_vertices_have_no_area(segmentation):
     assert not has_area(segmentation)
@@ -113,6 +61,15 @@ def test_a_polygon_among_shorter_parts_has_area():
     triangle = [0, 0, 8, 0, 8, 8]
     assert has_area([[], [1, 1, 5, 5], triangle])
     assert encode([[], [1, 1, 5, 5], triangle], 10, 10) == encode([triangle], 10, 10)
+
+
+def test_a_mask_is_empty_if_no_pixel_is_in_it():
+    pixels = np.zeros((4, 5), dtype=np.uint8, order="F")
+    compressed = coco_mask.encode(pixels)
+    for empty in ([[0.1, 0.1, 0.2, 0.1, 0.2, 0.2]], [[6, 1, 9, 1, 9, 3]], {"size": [4, 5], "counts": [20]}, compressed):
+        assert is_empty(empty, 4, 5)
+    for one in ([[1, 1, 3, 1, 3, 3, 1, 3]], {"size": [4, 5], "counts": [19, 1]}):
+        assert not is_empty(one, 4, 5)
 
 
 def rectangles(*sides: tuple[int, int, int, int]) -> torch.Tensor:

@@ -59,6 +59,18 @@ def test_the_order_of_the_images_does_not_matter():
     assert share_of_images(list(reversed(IDS)), 0.25, seed=0) == share_of_images(IDS, 0.25, seed=0)
 
 
+def test_ids_of_64_bits_are_drawn_as_they_are():
+    ids = [2, 4, 2**63 + 1, 2**63 + 3, 2**64 - 1]
+    assert share_of_images(ids, 1.0, seed=0) == frozenset(ids)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_draw_is_that_of_a_permutation_of_the_sorted_ids(seed):
+    ids = sorted(np.random.default_rng(9).choice(10**6, 137, replace=False).tolist())
+    shuffled = np.random.default_rng(seed).permutation(ids)
+    assert share_of_images(ids, 0.3, seed) == frozenset(shuffled[:41].tolist())
+
+
 def test_a_share_above_one_is_refused():
     with pytest.raises(ValueError, match=r"share of images is 1.5, expected a number between 0 and 1"):
         share_of_images(IDS, 1.5, seed=0)

@@ -221,7 +221,7 @@ def test_the_file_is_a_coco_file_with_equal_masks_and_nothing_unused(folder: Pat
         ({"segmentation": []}, r"annotation 70 \(image 7\): no mask, expected one"),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "1"}}, r"annotation 70 .* covers 1 pixels, expected"),
         ({"id": 1000}, r"annotation 70 \(image 7\): no mask, expected one"),
-        ({"bbox": "large"}, "bbox is large, expected four finite numbers"),
+        ({"bbox": "large"}, "bbox is 'large', expected four finite numbers"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(folder: Path, differences: dict, message: str) -> None:

@@ -1,0 +1,66 @@
+"""The photos of a folder as entries of a COCO file; pictures that we drew of photos are not among them."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from core.datasets.image_checks import image_problem
+from core.datasets.json_file import shown
+from core.datasets.photo import FORMATS, opened, upright_size
+
+PICTURE_MARK = ("Software", "core.annotate")  # PNG text of the pictures that `core.annotate` writes
+LONGEST_NAME = 240  # bytes; that of the picture is longer, and 255 is the limit of file systems
+
+
+def list_photos(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The entries of the photos in a folder, numbered by name, and by name what is wrong with the others.
+
+    A file that is no image, and whose name does not end like that of one, is no photo. The size is that of the upright
+    photo, from its header; decoding may still fail.
+
+    Raises:
+        ValueError: if the folder cannot be read, or has no photo without a problem.
+    """
+    entries: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be read ({error.strerror}), expected a folder of photos") from error
+    endings = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
+    for path in paths:
+        entry = {"id": len(entries) + 1, "file_name": path.name}
+        if is_drawn(path):
+            continue
+        try:
+            with opened(path) as image:
+                entry["width"], entry["height"] = upright_size(image)
+        except ValueError as error:
+            if path.suffix.lower() in endings:
+                failed[path.name] = str(error)
+            continue
+        if problem := image_problem(entry) or _name_problem(path.name):
+            failed[path.name] = f"{folder}: {problem}"
+        else:
+            entries.append(entry)
+    if not entries:
+        unread = f" that can be read: {next(iter(failed.values()))}" if failed else ""
+        raise ValueError(f"{folder}: found no image in this folder{unread}")
+    return entries, failed
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether a file is a picture that we drew of a photo."""
+    try:
+        with opened(path) as image:
+            return image.info.get(PICTURE_MARK[0]) == PICTURE_MARK[1]
+    except ValueError:
+        return False
+
+
+def _name_problem(name: str) -> str | None:
+    length = len(name.encode())
+    if length <= LONGEST_NAME:
+        return None
+    return f"file name {shown(name)} has {length} bytes, expected at most {LONGEST_NAME}, which leaves room for .png"
