@@ -99,6 +99,13 @@ class MaskRcnn(nn.Module):
         features = {name: level[image_index : image_index + 1] for name, level in regions.features.items()}
         return self._mask_logits(features, [boxes], labels, regions.padded_size)
 
+    def most_probable_classes(
+        self, regions: Regions, image_index: int, boxes: Float[Tensor, "N 4"]
+    ) -> Int64[Tensor, " N"]:
+        """The class of highest probability, never the background, of boxes of one image in input pixels."""
+        features = {name: level[image_index : image_index + 1] for name, level in regions.features.items()}
+        return self._classify(features, [boxes], regions.padded_size)[0][:, 1:].argmax(1)
+
     def losses(
         self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]], annotations: list[Annotations]
     ) -> dict[str, Float[Tensor, ""]]:

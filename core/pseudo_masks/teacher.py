@@ -3,27 +3,22 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from pycocotools import mask as coco_mask
+from PIL import Image
 from torch import nn
-from torchvision.transforms.v2.functional import pil_to_tensor
 from tqdm import tqdm
 
 from core.compute.compute import Compute
 from core.compute.precision import autocast
-from core.config import Config, DataConfig
+from core.config import Config
 from core.config.loss import terms_that_learn_from
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
-from core.datasets.coco import CocoDataset, view_annotations
+from core.datasets.coco import CocoDataset
 from core.datasets.photo import open_rgb
-from core.datasets.transforms import apply_view, fixed_view
-from core.evaluation.postprocess import paste_masks
-from core.pseudo_masks.grabcut import encode_mask, filled_box, instances_without_mask
-from core.structures import Batch, Predictions, Sample
-from core.targets.assignment import assign, select_positives
+from core.pseudo_masks.given_boxes import best_locations, cut_to_box, masks_at, resized
+from core.pseudo_masks.grabcut import instances_without_mask
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +56,13 @@ def teacher_masks(model: nn.Module, dataset: CocoDataset, config: Config, comput
     records = [record for record in dataset.records if instances_without_mask(record)]
     with tqdm(total=len(records), desc="teacher's masks", unit="image", disable=not compute.progress) as bar:
         for chunk in batches(records, config.inference.batch_size):
-            batch = collate([unaugmented(record, dataset.image_folder, config.data) for record in chunk]).to(device)
+            batch = collate([resized(record, load(dataset, record), config.data) for record in chunk]).to(device)
             with autocast(config.training.precision, device):
                 predictions = model(batch.images, batch.image_sizes)
-            for image_index, location_of in enumerate(best_locations(predictions, batch, config)):
+            for image_index, location_of in enumerate(best_locations(predictions, batch.annotations, config)):
                 record = chunk[image_index]
-                seen = [i for i in instances_without_mask(record) if i in location_of]
-                location_index = torch.tensor([location_of[i] for i in seen], dtype=torch.int64, device=device)
-                with autocast(config.training.precision, device):
-                    mask_logits = model.predict_masks(
-                        predictions, torch.full_like(location_index, image_index), location_index
-                    )
-                pasted = paste_masks(mask_logits, batch.image_sizes[image_index], batch.original_sizes[image_index])
-                masks |= cut_to_boxes(record, dict(zip(seen, pasted, strict=True)), reasons)
+                seen = {i: location_of[i] for i in instances_without_mask(record) if i in location_of}
+                masks |= cut_to_boxes(record, masks_at(model, predictions, batch, image_index, seen, config), reasons)
             bar.update(len(chunk))
     for reason, count in reasons.items():
         log.warning("%d of %d instances have %s: their mask is the filled box", count, len(masks), reason)
@@ -84,12 +73,10 @@ def cut_to_boxes(record: ImageRecord, predicted: dict[int, dict], reasons: Count
     """Crop predicted masks (by instance) to boxes; returns masks by annotation id. `reasons` counts filled boxes."""
     masks = {}
     for instance in instances_without_mask(record):
-        box = encode_mask(filled_box(record.boxes[instance], record.height, record.width))
-        mask = coco_mask.merge([predicted.get(instance, box), box], intersect=True)
-        empty = coco_mask.area(mask) == 0
-        masks[record.annotation_ids[instance]] = box if empty else mask
-        if empty or instance not in predicted:
-            reasons["an empty mask in their box" if empty else "no location to predict a mask"] += 1
+        mask, reason = cut_to_box(predicted.get(instance), record.boxes[instance], record.height, record.width)
+        masks[record.annotation_ids[instance]] = mask
+        if reason:
+            reasons[reason] += 1
     return masks
 
 
@@ -97,34 +84,5 @@ def batches(records: list[ImageRecord], size: int) -> Iterator[list[ImageRecord]
     return (records[start : start + size] for start in range(0, len(records), size))
 
 
-def unaugmented(record: ImageRecord, image_folder: Path, data: DataConfig) -> Sample:
-    """A training image resized as for validation, with all its instances, however small."""
-    view = fixed_view(
-        record.height, record.width, 0, 0, short_side=data.val_short_side, long_side_max=data.long_side_max
-    )
-    image = open_rgb(image_folder / record.file_name, record.width, record.height)
-    return Sample(
-        image=pil_to_tensor(apply_view(image, view)),
-        annotations=view_annotations(record, view, smallest_side=0.0),
-        image_id=record.image_id,
-        original_size=(record.height, record.width),
-        ignored_bottom_rows=0,
-    )
-
-
-def best_locations(predictions: Predictions, batch: Batch, config: Config) -> list[dict[int, int]]:
-    """For each image, the location of highest class probability * centerness of each instance that has a location."""
-    assignment = assign(predictions, batch.annotations, config.assignment)
-    selection = select_positives(
-        assignment,
-        predictions.class_logits,
-        predictions.centerness_logits,
-        batch.annotations,
-        selection="best_per_instance",
-        max_masks=1,  # shared among the instances of an image, at least one each
-        generator=torch.Generator(),
-    )
-    best: list[dict[int, int]] = [{} for _ in batch.annotations]
-    for image, location in zip(selection.image_index.tolist(), selection.location_index.tolist(), strict=True):
-        best[image][int(assignment.instance_index[image, location])] = location
-    return best
+def load(dataset: CocoDataset, record: ImageRecord) -> Image.Image:
+    return open_rgb(dataset.image_folder / record.file_name, record.width, record.height)

@@ -28,13 +28,18 @@ def rgb_to_lab(rgb: UInt8[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
 
 
 def trusted_cells(
-    image_sizes: list[tuple[int, int]], ignored_bottom_rows: list[int], h: int, w: int, device: torch.device
+    image_sizes: list[tuple[int, int]],
+    ignored_bottom_rows: list[int],
+    h: int,
+    w: int,
+    device: torch.device,
+    stride: int = MASK_STRIDE,
 ) -> Bool[Tensor, "B h w"]:
     """Mark the cells whose center pixel is in the unpadded image and above its ignored bottom rows."""
     heights = torch.tensor([size[0] for size in image_sizes]) - torch.tensor(ignored_bottom_rows)
     widths = torch.tensor([size[1] for size in image_sizes])
-    y = torch.arange(h) * MASK_STRIDE + MASK_STRIDE // 2
-    x = torch.arange(w) * MASK_STRIDE + MASK_STRIDE // 2
+    y = torch.arange(h) * stride + stride // 2
+    x = torch.arange(w) * stride + stride // 2
     return ((y < heights[:, None])[:, :, None] & (x < widths[:, None])[:, None, :]).to(device)
 
 
@@ -44,19 +49,21 @@ def color_similarity(
     ignored_bottom_rows: list[int],
     neighborhood: Neighborhood,
     temperature: float,
+    stride: int = MASK_STRIDE,
 ) -> Float[Tensor, "B E h w"]:
     """Color similarity of each cell and its neighbors: exp(-|difference in LAB| / temperature), in 0..1.
 
     BoxInst (arXiv:2012.02310), equation 5, as in AdelaiDet: the zero-padded image is averaged over 4x4 pixels and
-    truncated to integers before LAB. Rounding would change 10 to 16 % of the edges over the threshold.
+    truncated to integers before LAB. Rounding would change 10 to 16 % of the edges over the threshold. `stride` is the
+    side of a cell in pixels.
 
     The similarity is 0 if the neighbor is outside the unpadded image or in its ignored bottom rows. Only the neighbor
     counts: an untrusted cell keeps its edges to trusted ones.
     """
-    pooled = functional.avg_pool2d(images.float(), MASK_STRIDE).to(torch.uint8)  # B 3 h w
+    pooled = functional.avg_pool2d(images.float(), stride).to(torch.uint8)  # B 3 h w
     lab = rgb_to_lab(pooled.movedim(1, -1)).float()
     h, w = lab.shape[1:3]
-    trusted = trusted_cells(image_sizes, ignored_bottom_rows, h, w, images.device)
+    trusted = trusted_cells(image_sizes, ignored_bottom_rows, h, w, images.device, stride)
     squares = [(neighborhood.neighbors(channel) - channel[:, None]).square_() for channel in lab.unbind(-1)]
     similarity = (squares[0].add_(squares[1]).add_(squares[2])).sqrt_().div_(-temperature).exp_()
     return similarity * neighborhood.neighbors(trusted)
@@ -69,11 +76,12 @@ def similar_edges(
     neighborhood: Neighborhood,
     temperature: float,
     threshold: float,
+    stride: int = MASK_STRIDE,
 ) -> Bool[Tensor, "B E h w"]:
     """Mark the edges whose color similarity reaches `threshold`, inclusive.
 
     Edges to untrusted neighbors are never marked, not even at threshold 0 (where AdelaiDet would include them).
     """
-    similarity = color_similarity(images, image_sizes, ignored_bottom_rows, neighborhood, temperature)
-    trusted = trusted_cells(image_sizes, ignored_bottom_rows, *similarity.shape[2:], images.device)
+    similarity = color_similarity(images, image_sizes, ignored_bottom_rows, neighborhood, temperature, stride)
+    trusted = trusted_cells(image_sizes, ignored_bottom_rows, *similarity.shape[2:], images.device, stride)
     return (similarity >= threshold) & neighborhood.neighbors(trusted)

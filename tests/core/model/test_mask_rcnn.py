@@ -204,6 +204,17 @@ def test_masks_are_those_of_the_image_asked_for(root: Path) -> None:
     assert none.shape == (0, 28, 28)
 
 
+def test_the_most_probable_class_of_a_box_is_never_the_background(root: Path) -> None:
+    config = config_of(root)
+    model, batch = model_of(config).eval(), batch_of(config)
+    boxes = torch.tensor([[10.0, 10, 50, 40], [0, 0, 96, 96]])
+    with torch.no_grad():
+        model.roi_heads.box_predictor.cls_score.bias.copy_(torch.tensor([1000.0, 0, 0, 500, 0]))  # background first
+        regions = model(batch.images, batch.image_sizes)
+        assert model.most_probable_classes(regions, 1, boxes).tolist() == [2, 2]
+        assert model.most_probable_classes(regions, 1, boxes[:0]).tolist() == []
+
+
 def test_a_target_switches_half_way_between_two_samples_of_the_grid() -> None:
     # Columns 0..2 hold the pixels 2, 6, 10, whose middles are 2.5, 6.5, 10.5; column 3 lies at 14.5. The edge is at
     # 12.5. Cells of 2 px around it, with their middles at 9.5, 11.5, 13.5, 15.5: 1, 3/4, 1/4, 0.

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from core.targets.box_mask import box_masks
@@ -17,13 +18,15 @@ def test_a_box_between_the_sampled_pixels_is_empty() -> None:
     assert not box_masks(torch.tensor([[3.2, 3.2, 5.3, 9.0]]), 4, 4).any()
 
 
-def test_box_masks_equal_rasterizing_at_full_resolution_and_sampling() -> None:
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_box_masks_equal_rasterizing_at_full_resolution_and_sampling(stride: int) -> None:
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(20, 2, 2, generator=generator).sort(dim=1).values * torch.tensor([64.0, 48.0])
     expected = torch.zeros(20, 48, 64, dtype=torch.bool)
     for mask, ((x1, y1), (x2, y2)) in zip(expected, corners.tolist(), strict=True):
         mask[int(y1) : int(y2 + 1), int(x1) : int(x2 + 1)] = True
-    assert torch.equal(box_masks(corners.flatten(1), 12, 16), expected[:, 2::4, 2::4])
+    sampled = expected[:, stride // 2 :: stride, stride // 2 :: stride]
+    assert torch.equal(box_masks(corners.flatten(1), 48 // stride, 64 // stride, stride), sampled)
 
 
 def test_no_boxes_give_no_masks() -> None:

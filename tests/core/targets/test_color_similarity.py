@@ -52,6 +52,22 @@ def test_padding_and_ignored_rows_are_not_trusted() -> None:
     assert trusted[1].all()
 
 
+@pytest.mark.parametrize("stride", [1, 2, 8])
+def test_cells_of_another_stride_are_the_same_image_at_another_size(stride: int) -> None:
+    small = torch.randint(90, 110, (1, 3, 5, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    sizes = {
+        side: [(5 * side - (side + 1) // 2, 6 * side)] for side in (stride, 4)
+    }  # the last row's centers are padding
+    of_stride, of_four = (
+        similar_edges(
+            small.repeat_interleave(side, 2).repeat_interleave(side, 3), sizes[side], [0], CLOSE, 2.0, 0.3, side
+        )
+        for side in (stride, 4)
+    )
+    assert 0 < of_four.sum() < of_four.numel()
+    assert torch.equal(of_stride, of_four)
+
+
 def test_edges_join_trusted_cells_of_similar_color() -> None:
     # Columns of cells: black, half and half, light. The first image ends before the third.
     images = torch.zeros(2, 3, 8, 12, dtype=torch.uint8)
