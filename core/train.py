@@ -1,19 +1,24 @@
 """Train one recipe: `python -m core.train --recipe coco_r50_1x --data-root datasets/coco --folder runs/r50`.
 
 On several GPUs: `torchrun --nproc-per-node 8 -m core.train --recipe ...`. Run the same command again to resume from
-the checkpoint in `--folder`. To run studies of many trainings, use `python -m experiments.run`.
+the checkpoint in `--folder`: it is written after every epoch, and after the current step when SIGTERM (exit status 143)
+or Ctrl-C (130) ends the training; Ctrl-C again ends it at once. To run studies of many trainings, use
+`python -m experiments.run`.
 """
 
 import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from core.compute.compute import Compute
+from core.compute.interrupt import stop_requests
 from core.compute.precision import network_precision
 from core.compute.workers import Workers, run_with_workers
 from core.config.file import build_config, merge
@@ -21,6 +26,7 @@ from core.config.recipe import changes_of, load_recipe
 from core.evaluation.submission import write_metrics, write_results
 from core.evaluation.tables import metrics_table
 from core.files.imagenet_weights import require_weights
+from core.files.lock import folder_lock
 from core.training.loop import train
 
 
@@ -74,14 +80,34 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
     config = build_config(settings, f"recipe {options.recipe}")
     require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
     logging.info(f"device {device}, network precision {network_precision(config.training.precision, device)}")
-    compute = Compute(device, workers, options.loader_processes, progress=workers.writes)
-    result = train(config, options.seed, folder=options.folder, compute=compute)
-    if workers.writes:
-        evaluation = result.evaluation
-        write_results(evaluation.box_results, options.folder / "bbox.json")
-        write_results(evaluation.mask_results, options.folder / "segm.json")
-        write_metrics(evaluation.metrics, evaluation.per_class, options.folder / "metrics.json")
-        print(metrics_table(evaluation.metrics, evaluation.recalls))
+    with only_training(options.folder, workers), stop_requests() as stop:
+        compute = Compute(device, workers, options.loader_processes, progress=workers.writes, stop=stop)
+        result = train(config, options.seed, folder=options.folder, compute=compute)
+        if workers.writes:
+            evaluation = result.evaluation
+            write_results(evaluation.box_results, options.folder / "bbox.json")
+            write_results(evaluation.mask_results, options.folder / "segm.json")
+            write_metrics(evaluation.metrics, evaluation.per_class, options.folder / "metrics.json")
+            print(metrics_table(evaluation.metrics, evaluation.recalls))
+
+
+@contextmanager
+def only_training(folder: Path, workers: Workers) -> Iterator[None]:
+    """Keep other trainings out of the folder; the first worker holds the lock.
+
+    Raises:
+        ValueError: on every worker, if another training uses the folder.
+    """
+    with ExitStack() as stack:
+        refused = None
+        if workers.writes:
+            try:
+                stack.enter_context(folder_lock(folder, "training"))
+            except (ValueError, OSError) as error:
+                refused = error
+        if (refused := workers.gather(refused)[0]) is not None:
+            raise refused
+        yield
 
 
 def main(arguments: list[str] | None = None) -> int:

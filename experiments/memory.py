@@ -1,6 +1,5 @@
 """Memory of a trial: a limit for its process, and the reason given when it runs out of memory."""
 
-import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from core.compute.failure import asked_memory
+
 GIGABYTE = 2**30
-# Of the CPU allocator, C++ and oneDNN; CUDA has its own exception.
-PHRASES = ("can't allocate memory", "bad_alloc", "could not create a memory", "ALLOC_FAILED")
 
 
 @contextmanager
@@ -41,19 +40,12 @@ def memory_limit(gigabytes: float | None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in PHRASES)
-
-
 def out_of_memory(error: BaseException, *, device: str, batch_size: int, limit_gb: float | None) -> str:
     """One-line reason for a trial that ran out of memory, with the way out."""
     gpu = torch.device(device).type == "cuda"
-    asked = re.search(r"allocate (\d[\d.]*)\s?([KMGT]?i?B|bytes)", str(error))
     where = "out of memory on the GPU" if gpu else "out of memory"
     limit = f" at the limit of {limit_gb:g} GB (resources.memory_per_trial_gb)" if limit_gb and not gpu else ""
-    size = f", asking for {asked[1]} {asked[2]}" if asked else ""
+    size = f", asking for {asked}" if (asked := asked_memory(error)) else ""
     if gpu:
         more = "set resources.gpus_per_trial to 1 if trials share a GPU"
     else:

@@ -12,13 +12,14 @@ import torch
 
 from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
+from core.compute.failure import is_out_of_memory
 from core.compute.precision import network_precision
 from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
 from core.files.atomic import write_text
 from core.record import Record
 from core.training.loop import train
-from experiments.memory import is_out_of_memory, memory_limit, out_of_memory
+from experiments.memory import memory_limit, out_of_memory
 from experiments.pictures import draw_detections
 from experiments.provenance import Provenance
 from experiments.study import Trial

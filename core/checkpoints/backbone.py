@@ -11,11 +11,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from core.checkpoints.checkpoint import load_trained
+from core.checkpoints.state import network_tensors
 from core.compute.command import run_command
-from core.files.atomic import replaced
+from core.files.tensors import write_torch_file
 
 
 def write_trunk(checkpoint: Path, weights: Path) -> str:
@@ -30,9 +29,9 @@ def write_trunk(checkpoint: Path, weights: Path) -> str:
     config, state = load_trained(checkpoint, "cpu")
     name = config.model.backbone.name
     prefix = "backbone.trunk." if name.startswith("timm:") else "backbone."
-    trunk = {key.removeprefix(prefix): value for key, value in state["model"].items() if key.startswith(prefix)}
-    with replaced(weights) as partial:
-        torch.save(trunk, partial)
+    tensors = network_tensors(state, checkpoint)
+    trunk = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    write_torch_file(weights, trunk)
     return name
 
 

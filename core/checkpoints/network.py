@@ -8,6 +8,7 @@ import torch
 
 from core.checkpoints.checkpoint import load_trained
 from core.checkpoints.released import load_released_weights, our_name
+from core.checkpoints.state import class_names, load_tensors, network_tensors
 from core.config import Config, ModelConfig
 from core.config.dotted import leaves
 from core.files.tensors import read_tensors, read_torch_file
@@ -38,10 +39,10 @@ def load_checkpoint_network(path: Path, *, device: str) -> tuple[CondInst | Mask
     """Load a checkpoint of ours: its network in eval mode, built from its own config, that config, and its class names.
 
     Raises:
-        ValueError: if the file is not a checkpoint of ours.
+        ValueError: if the file is not a checkpoint of ours, is damaged, or its state does not fit its config.
     """
     config, state = load_trained(path, "cpu")
-    return _for_use(_filled(path, config.model, state), device), config, state["categories"]
+    return _for_use(_filled(path, config.model, state), device), config, class_names(state, path)
 
 
 def _for_use(model: CondInst | MaskRcnn, device: str) -> CondInst | MaskRcnn:
@@ -62,8 +63,9 @@ def _trained_here(path: Path, settings: ModelConfig, categories: Sequence[str]) 
     ]
     if differences:
         raise ValueError(f"{path}: network differs from the recipe's: {', '.join(differences)}")
-    _check_number_of_classes(path, len(state["categories"]), categories)
-    for found, name in zip(state["categories"], categories, strict=True):
+    trained_on = class_names(state, path)
+    _check_number_of_classes(path, len(trained_on), categories)
+    for found, name in zip(trained_on, categories, strict=True):
         if found != name:
             raise ValueError(f"{path}: trained on other classes than the data has: found {found!r}, expected {name!r}")
     return _filled(path, settings, state)
@@ -71,11 +73,12 @@ def _trained_here(path: Path, settings: ModelConfig, categories: Sequence[str]) 
 
 def _filled(path: Path, settings: ModelConfig, state: dict[str, Any]) -> CondInst | MaskRcnn:
     """Build the network of these settings and load the weights of a checkpoint's state."""
-    model = build_model(without_weights(settings), len(state["categories"]))
+    tensors, num_classes = network_tensors(state, path), len(class_names(state, path))
     try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:  # written by a version of this project with other parameter names
-        raise ValueError(f"{path}: {error}") from error
+        model = build_model(without_weights(settings), num_classes)
+    except (ValueError, RuntimeError, TypeError) as error:  # of a timm backbone that this version does not have
+        raise ValueError(f"{path}: its network cannot be built: {error}") from error
+    load_tensors(model, tensors, path)
     return model
 
 
@@ -86,7 +89,7 @@ def _released(path: Path, settings: ModelConfig, categories: Sequence[str]) -> C
         )
     for name, tensor in read_tensors(path).items():
         if our_name(name) == "head.class_logits.bias":
-            _check_number_of_classes(path, len(tensor), categories)
+            _check_number_of_classes(path, tensor.shape[0] if tensor.dim() else 0, categories)
     model = build_model(without_weights(settings), len(categories))
     load_released_weights(model, path)
     return model

@@ -133,7 +133,7 @@ def _settings(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """The settings that can be inferred from the names (ours) and shapes of a network's tensors."""
 
     def rows(name: str) -> str:
-        return str(len(tensors[name])) if name in tensors else "unknown"
+        return str(len(tensors[name])) if name in tensors and tensors[name].dim() else "unknown"
 
     blocks = {name.split(".")[2] for name in tensors if name.startswith("backbone.layer3.")}
     deformable = {name.split(".")[2] for name in tensors if re.fullmatch(r"backbone\.layer3.*offset\.bias", name)}

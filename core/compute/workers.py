@@ -62,6 +62,14 @@ class Workers:
             for tensor in model.state_dict().values():
                 distributed.broadcast(tensor, src=0)
 
+    def highest(self, number: int, device: str) -> int:
+        """The highest number of the workers, on each of them; `device` is that of this worker."""
+        if self.count == 1:
+            return number
+        highest = torch.tensor(number, device=device)
+        distributed.all_reduce(highest, distributed.ReduceOp.MAX)
+        return int(highest)
+
     def gather(self, item: Any) -> list[Any]:
         """The items of all workers, ordered by rank."""
         if self.count == 1:

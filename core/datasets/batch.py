@@ -1,6 +1,9 @@
-"""Collate samples of different sizes into a batch."""
+"""Collate samples of different sizes into a batch, and send it from one process to another."""
 
+import pickle
 from dataclasses import replace
+from io import BytesIO
+from typing import Any
 
 import torch
 from torch.nn.functional import pad
@@ -34,3 +37,22 @@ def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
         classes_missing = (0, width // stride - classes.shape[1], 0, height // stride - classes.shape[0])
         classes = pad(classes, classes_missing, value=BACKGROUND)
     return replace(annotations, masks=pad(grids, missing), semantic_labels=classes)
+
+
+class _ArrayPickler(pickle.Pickler):
+    """Pickles the content of tensors. Torch would send a file descriptor into shared memory for each."""
+
+    def reducer_override(self, value: Any) -> Any:
+        return (torch.from_numpy, (value.numpy(),)) if isinstance(value, torch.Tensor) else NotImplemented
+
+
+def packed(content: Any) -> bytes:
+    """A batch, or anything else that can be pickled, with its CPU tensors, as one piece for a pipe."""
+    buffer = BytesIO()
+    _ArrayPickler(buffer, pickle.HIGHEST_PROTOCOL).dump(content)
+    return buffer.getvalue()
+
+
+def unpacked(content: bytes) -> Any:
+    """What `packed` was given, equal to the bit."""
+    return pickle.loads(content)

@@ -5,15 +5,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core.compute.compute import Compute
 from core.compute.precision import autocast
 from core.config import InferenceConfig
 from core.config.values import Precision
-from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
+from core.datasets.loader import BatchLoader
 from core.evaluation.postprocess import detect
 from core.structures import Detections
 
@@ -31,23 +30,25 @@ def detect_images(
 
     Runs in eval mode and restores the mode of every module. The network runs in its `network_precision`; scores, NMS
     and masks are always float32. Each worker processes a share of the images and returns the results of all.
+
+    Raises:
+        Stopped: between two batches, if `compute.stop` asks for it and there is one worker.
     """
     workers = compute.workers
-    loader = DataLoader(
-        dataset,
-        sampler=range(len(dataset))[:limit][workers.rank :: workers.count],
-        batch_size=inference.batch_size,
-        collate_fn=collate,
-        num_workers=compute.loader_processes,
-        generator=torch.Generator(),  # else each pass would draw from the global generator
-    )
+    indices = range(len(dataset))[:limit][workers.rank :: workers.count]
+    size = inference.batch_size
+    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
     thresholds = inference.model_dump(exclude={"batch_size"})
     results_of: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}  # by image id
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode():
-            for batch in tqdm(loader, desc="evaluate", leave=False, disable=not compute.progress):
+        with BatchLoader(dataset, compute.loader_processes) as loader, torch.inference_mode():
+            loaded = loader.load(batches, dataset.epoch)
+            bar = tqdm(loaded, desc="evaluate", total=len(batches), leave=False, disable=not compute.progress)
+            for batch in bar:
+                if workers.count == 1:  # several would have to stop at the same batch
+                    compute.check_stop(f"the evaluation of {len(results_of)} of {len(indices)} images")
                 with autocast(precision, compute.device):
                     detections = detect(model, batch.to(compute.device), **thresholds)
                 for image_id, found in zip(batch.image_ids, detections, strict=True):

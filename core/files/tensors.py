@@ -1,4 +1,4 @@
-"""Read files of tensors from untrusted sources without running code from them.
+"""Write files of tensors, and read them from untrusted sources without running code from them.
 
 A pickle may name any function and have it called. Torch files are read with torch's own list of safe names. In pickles
 of numpy arrays (detectron2's and Caffe2's `.pkl`), the few names that arrays need are replaced by `PickledNumbers` and
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from core.files.sealed import DamagedError, check_seal, sealed
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
@@ -95,16 +97,35 @@ class ArrayUnpickler(pickle.Unpickler):
         return ALLOWED[f"{module}.{name}"]
 
 
+def write_torch_file(path: Path, content: Any) -> None:
+    """Write tensors, numbers, text and containers of them with `torch.save`, atomically and sealed (`sealed`).
+
+    Raises:
+        OSError: if the file cannot be written; names it.
+    """
+    with sealed(path) as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch's writer hides what writing raised
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
 def read_torch_file(path: str | Path, device: str = "cpu") -> Any:
     """Read a file written by `torch.save`: tensors, numbers, text and containers of them, but no code.
 
     Raises:
-        ValueError: if the file cannot be read or contains anything else.
+        ValueError: if the file cannot be read, contains anything else, or has changed since it was sealed.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with Path(path).open("rb") as file:
+            check_seal(file, path)
+            return torch.load(file, map_location=device, weights_only=True)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    except (DamagedError, MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # on other content, the unpickler can fail with any exception
         asked = re.search(r"GLOBAL (\S+)", str(error))  # without torch's advice to load the file anyway
         reason = f"it refers to {asked[1]}" if asked else f"{type(error).__name__} ({error!s:.60})"
@@ -129,6 +150,11 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     }
 
 
+def is_dense(tensor: Tensor) -> bool:
+    """Whether a tensor has all its numbers in memory: it is not sparse, quantized, nested or without content (meta)."""
+    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized or tensor.is_nested)
+
+
 def _read_pickle(path: str | Path) -> Any:
     try:
         with Path(path).open("rb") as file:
@@ -140,7 +166,7 @@ def _read_pickle(path: str | Path) -> Any:
 
 
 def _as_tensor(value: Any, name: Any, path: str | Path) -> Tensor:
-    if isinstance(name, str) and isinstance(value, Tensor):
+    if isinstance(name, str) and isinstance(value, Tensor) and is_dense(value):
         return value
     found = type(value).__name__
     if isinstance(value, PickledArray):

@@ -2,21 +2,21 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import cycle, islice
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from core.compute.compute import Compute
+from core.compute.workers import Workers
 from core.config import Config, TrainingConfig
-from core.datasets.batch import collate
-from core.datasets.coco import CocoDataset
+from core.datasets.loader import BatchLoader
 from core.losses.criterion import Losses
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
-from core.structures import Batch
 from core.training.effective_batch import effective_batch
 from core.training.optimizer import learning_rate
 from core.training.step import train_step
@@ -56,57 +56,94 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> list[int]:
 
 
 def epoch_batches(
-    dataset: Dataset, training: TrainingConfig, compute: Compute, *, seed: int, epoch: int
-) -> Iterator[Batch]:
-    """The batches of this worker in an epoch: `accumulation` per step, each of `batch_size` images.
+    num_images: int, training: TrainingConfig, workers: Workers, *, seed: int, epoch: int
+) -> list[list[int]]:
+    """The images of each batch of this worker in an epoch: `accumulation` batches per step, each of `batch_size`.
 
     All workers together see every image once, except those left over after the last full step. If the data set is
     smaller than one step, its images repeat in the same order until the step is full.
     """
-    workers = compute.workers
-    order = epoch_order(len(dataset), seed, epoch)
+    order = epoch_order(num_images, seed, epoch)
     size = training.batch_size
-    steps = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
+    steps = steps_per_epoch(num_images, effective_batch(training, workers.count))
     num_batches = steps * training.accumulation * workers.count
     order = list(islice(cycle(order), num_batches * size))
     batches = [order[i * size : (i + 1) * size] for i in range(num_batches)]
-    mine = batches[workers.rank :: workers.count]
-    return iter(DataLoader(dataset, batch_sampler=mine, collate_fn=collate, num_workers=compute.loader_processes))
+    return batches[workers.rank :: workers.count]
+
+
+@dataclass
+class EpochProgress:
+    """The steps of an epoch that are done, and the sums of their losses (of this worker), from which it goes on."""
+
+    steps: int = 0
+    sums: dict[str, torch.Tensor | float] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    pairwise_warmup: float = 0.0  # of the last step
+    seconds: float = 0.0  # before the training was stopped in this epoch
+
+    def add(self, losses_of: Sequence[Losses]) -> None:
+        """Count one more step, with the losses of its batches."""
+        self.steps += 1
+        for losses in losses_of:
+            self.pairwise_warmup = losses.pairwise_warmup
+            for name, value in loss_values(losses).items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+                self.counts[name] += 1
+
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint saves; doubles, so that the sums go on equal to the bit."""
+        sums = {name: float(total) for name, total in self.sums.items()}
+        return vars(self) | {"sums": sums, "counts": dict(self.counts)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "EpochProgress":
+        return cls(**state | {"counts": Counter(state["counts"])})
 
 
 def run_epoch(
     model: CondInst | MaskRcnn,
     optimizer: torch.optim.Optimizer,
-    dataset: CocoDataset,
+    loader: BatchLoader,
     config: Config,
     compute: Compute,
     *,
     epoch: int,
     steps: int,
     seed: int,
+    progress: EpochProgress,
 ) -> dict[str, float | int]:
-    """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step."""
+    """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step.
+
+    It starts after the steps that `progress` has, which is kept up to date.
+
+    Raises:
+        Stopped: before a step, if `compute.stop` asks for it on any worker; the work so far is in `progress`, the
+            network and the optimizer.
+    """
     model.train()
-    dataset.set_epoch(epoch)
     training, workers = config.training, compute.workers
-    per_epoch = steps_per_epoch(len(dataset), effective_batch(training, workers.count))
+    num_images = len(loader.dataset)
+    per_epoch = steps_per_epoch(num_images, effective_batch(training, workers.count))
     first = epoch * per_epoch
     end = min(first + per_epoch, steps)
-    batches = epoch_batches(dataset, training, compute, seed=seed, epoch=epoch)
-    sums: dict[str, torch.Tensor | float] = {}
-    counts: Counter[str] = Counter()
-    for step in tqdm(range(first, end), desc=f"epoch {epoch + 1}", leave=False, disable=not compute.progress):
+    waiting = epoch_batches(num_images, training, workers, seed=seed, epoch=epoch)[
+        : (end - first) * training.accumulation
+    ]
+    batches = loader.load(waiting[progress.steps * training.accumulation :], epoch)
+    bar = tqdm(range(first + progress.steps, end), desc=f"epoch {epoch + 1}", leave=False, disable=not compute.progress)
+    for step in bar:
+        compute.check_stop(f"{step} of {steps} steps")
         of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
-        losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers)
-        for losses in losses_of:
-            for name, value in loss_values(losses).items():
-                sums[name] = sums.get(name, 0.0) + value
-                counts[name] += 1
+        progress.add(train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers))
     return {
         "step": end,
         "learning_rate": learning_rate(end - 1, steps, training),
-        "pairwise_warmup": losses.pairwise_warmup,
-        **{name: float(total) / counts[name] for name, total in sums.items()},
+        "pairwise_warmup": progress.pairwise_warmup,
+        **progress.means(),
     }
 
 

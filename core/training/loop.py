@@ -1,8 +1,8 @@
 """The training loop: epochs, evaluation, checkpoints and exact resume, with one or several workers (`torchrun`).
 
 All randomness is a function of (seed, epoch, image), and all schedules are functions of the step. A training that was
-killed and resumed therefore gives, on a CPU, the same result to the bit. CUDA's scatter and interpolation kernels add
-in no fixed order: there, equal runs agree closely but not to the bit.
+killed or stopped and resumed therefore gives, on a CPU, the same result to the bit. CUDA's scatter and interpolation
+kernels add in no fixed order: there, equal runs agree closely but not to the bit.
 """
 
 import logging
@@ -19,6 +19,7 @@ from torch import nn
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, save_checkpoint
 from core.compute.compute import Compute
 from core.compute.device import peak_memory_mb
+from core.compute.interrupt import Stopped
 from core.config import Config
 from core.config.identity import pseudo_mask_identity
 from core.datasets.annotation_file import AnnotationFile
@@ -30,6 +31,7 @@ from core.datasets.coco import (
     read_validation_file,
 )
 from core.datasets.digest import data_digest
+from core.datasets.loader import BatchLoader
 from core.datasets.supervision import first_phase
 from core.evaluation.evaluate import Evaluation, evaluate
 from core.files.imagenet_weights import with_weights
@@ -39,7 +41,7 @@ from core.model.mask_rcnn import MaskRcnn
 from core.pseudo_masks.grabcut import PSEUDO_MASKS, grabcut_masks, with_pseudo_masks, write_pseudo_masks
 from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
 from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
-from core.training.epoch import boxes_only_epochs, run_epoch, steps_per_epoch, total_steps
+from core.training.epoch import EpochProgress, boxes_only_epochs, run_epoch, steps_per_epoch, total_steps
 from core.training.optimizer import build_optimizer
 from core.training.preconditions import check_same_categories, check_something_to_learn
 from core.training.resume import resume, state_of
@@ -79,6 +81,9 @@ def train(
     step, learning_rate, pairwise_warmup, edges_kept, seconds, `loss/<term>` (weighted) and `loss/<term>_unweighted` as
     means over the epoch, and the metrics if the epoch ended with an evaluation.
 
+    When `compute.stop` asks for it, the training ends before its next step or within an evaluation (with several
+    workers after it), with a checkpoint from which it resumes there.
+
     Each annotation file is read once. With several workers, each calls this function with its own `compute` and
     otherwise the same arguments; rank 0 writes and reports. Batch norm statistics are those of each worker's own
     images (as in AdelaiDet); those of rank 0 are evaluated and saved.
@@ -86,6 +91,7 @@ def train(
     Raises:
         ValueError: if the data or the checkpoint do not fit the config.
         FloatingPointError: if a loss is not finite; names the term.
+        Stopped: if `compute.stop` asked for it; after the checkpoint is written.
     """
     workers = compute.workers
     training_file, validation_file = read_training_file(config.data), read_validation_file(config.data)
@@ -115,29 +121,49 @@ def train(
     optimizer = build_optimizer(model, config.training)
     checkpoint = folder / CHECKPOINT
     belonging = {"images_per_step": images_per_step, "identity": identity}
-    curves = resume(checkpoint, model, optimizer, compute, epochs=epochs, **belonging)
+    curves, progress = resume(checkpoint, model, optimizer, compute, epochs=epochs, **belonging)
     report = on_epoch if on_epoch is not None and workers.writes else (lambda numbers: None)
     for numbers in curves:
         report(numbers)
 
-    evaluation = None
-    for epoch in range(len(curves), epochs):
-        started = time.perf_counter()
-        dataset = first_set if epoch < num_boxes_only else training_set
-        numbers = run_epoch(model, optimizer, dataset, config, compute, epoch=epoch, steps=steps, seed=seed)
-        every = config.training.evaluate_every
-        last = epoch + 1 == epochs
-        if last or (every and (epoch + 1) % every == 0):
-            evaluation = evaluate_model(model, validation_set, validation_file, config, compute)
-            numbers |= evaluation.metrics
-        seconds = time.perf_counter() - started + (curves[-1]["seconds"] if curves else 0.0)
-        curves.append({"epoch": epoch + 1, "epochs": epochs, "seconds": seconds} | numbers)
+    def save() -> None:
         if workers.writes:
-            state = state_of(model, optimizer, curves, training_set.categories, images_per_step)
+            state = state_of(model, optimizer, curves, training_set.categories, images_per_step, progress)
             save_checkpoint(checkpoint, state, **identity)
-        report(curves[-1])
+
+    def evaluated() -> Evaluation:
+        workers.copy_from_first(model)
+        precision = config.training.precision
+        return evaluate(model, validation_set, validation_file, config.inference, compute, precision=precision)
+
+    evaluation = None
+    processes = compute.loader_processes
+    with BatchLoader(first_set, processes) as boxes_only, BatchLoader(training_set, processes) as whole:
+        for epoch in range(len(curves), epochs):
+            started = time.perf_counter()
+            loader = boxes_only if epoch < num_boxes_only else whole
+            if loader is whole:
+                boxes_only.close()
+            position = {"epoch": epoch, "steps": steps, "seed": seed, "progress": progress}
+            last = epoch + 1 == epochs
+            try:
+                numbers = run_epoch(model, optimizer, loader, config, compute, **position)
+                every = config.training.evaluate_every
+                if last or (every and (epoch + 1) % every == 0):
+                    evaluation = evaluated()
+                    numbers |= evaluation.metrics
+            except Stopped as stopped:
+                progress.seconds += time.perf_counter() - started
+                save()
+                message = f"{stopped}; the same command goes on there, from {checkpoint}"
+                raise Stopped(message, stopped.signal_number) from None
+            seconds = time.perf_counter() - started + progress.seconds + (curves[-1]["seconds"] if curves else 0.0)
+            curves.append({"epoch": epoch + 1, "epochs": epochs, "seconds": seconds} | numbers)
+            progress = EpochProgress()
+            save()
+            report(curves[-1])
     if evaluation is None:  # resumed after the last epoch
-        evaluation = evaluate_model(model, validation_set, validation_file, config, compute)
+        evaluation = evaluated()
     seconds = curves[-1]["seconds"] + seconds_of_masks
     num_images, num_instances = len(first_set.records), sum(len(record.labels) for record in first_set.records)
     return TrainingResult(model, evaluation, curves, seconds, peak_memory_mb(compute.device), num_images, num_instances)
@@ -207,10 +233,3 @@ def mask_every_instance(
             write_pseudo_masks(path, file, training_set, masks, seconds=seconds, identity=identity)
         workers.gather(None)  # wait until the file is written
     return with_pseudo_masks(training_set, path, identity=identity)
-
-
-def evaluate_model(
-    model: CondInst | MaskRcnn, dataset: CocoDataset, file: AnnotationFile, config: Config, compute: Compute
-) -> Evaluation:
-    compute.workers.copy_from_first(model)
-    return evaluate(model, dataset, file, config.inference, compute, precision=config.training.precision)

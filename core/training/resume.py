@@ -1,4 +1,4 @@
-"""The training state in a checkpoint, and how to resume from it."""
+"""The training state in a checkpoint, and how to resume from it: after an epoch, or after a step within one."""
 
 from pathlib import Path
 from typing import Any
@@ -6,25 +6,34 @@ from typing import Any
 import torch
 
 from core.checkpoints.checkpoint import load_checkpoint
+from core.checkpoints.state import load_tensors, network_tensors
 from core.compute.compute import Compute
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
+from core.training.epoch import EpochProgress
+
+Curves = list[dict[str, float | int]]  # the numbers of each finished epoch
 
 
 def state_of(
     model: CondInst | MaskRcnn,
     optimizer: torch.optim.Optimizer,
-    curves: list[dict[str, float | int]],
+    curves: Curves,
     categories: list[str],
     images_per_step: int,
+    progress: EpochProgress,
 ) -> dict[str, Any]:
-    """The state saved in a checkpoint: everything that `resume` needs, and the class names for later use."""
+    """The state saved in a checkpoint: everything that `resume` needs, and the class names for later use.
+
+    `progress` is that of the epoch after the finished ones.
+    """
     return {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "curves": curves,
         "categories": categories,
         "images_per_step": images_per_step,
+        "progress": progress.state(),
     }
 
 
@@ -37,24 +46,50 @@ def resume(
     epochs: int,
     images_per_step: int,
     identity: dict[str, Any],
-) -> list[dict[str, float | int]]:
-    """Restore network and optimizer from a checkpoint; returns the numbers of the finished epochs.
+) -> tuple[Curves, EpochProgress]:
+    """Restore network and optimizer from a checkpoint; returns the finished epochs and the progress of the next one.
 
-    Without a checkpoint nothing changes, and the list is empty. The checkpoint must match `identity` and
+    Without a checkpoint nothing changes, and both are empty. The checkpoint must match `identity` and
     `images_per_step`.
 
     Raises:
-        ValueError: if the checkpoint belongs to another training, or to another number of images per step.
+        ValueError: if the checkpoint is damaged, belongs to another training or another number of images per step, or
+            does not fit the network.
     """
     if not compute.workers.gather(checkpoint.exists())[0]:
-        return []
+        return [], EpochProgress()
     state = load_checkpoint(checkpoint, device=compute.device, **identity)
-    if state["images_per_step"] != images_per_step:
+    try:
+        return _restored(state, checkpoint, model, optimizer, epochs=epochs, images_per_step=images_per_step)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to start over") from error
+
+
+def _restored(
+    state: dict[str, Any],
+    checkpoint: Path,
+    model: CondInst | MaskRcnn,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epochs: int,
+    images_per_step: int,
+) -> tuple[Curves, EpochProgress]:
+    written_with = state.get("images_per_step")
+    if not isinstance(written_with, int) or written_with != images_per_step:
         raise ValueError(
-            f"{checkpoint}: written with {state['images_per_step']} images per step, expected {images_per_step} "
-            "(batch_size x accumulation x workers); delete it to start over"
+            f"{checkpoint}: written with {written_with!r:.20} images per step, expected "
+            f"{images_per_step} (batch_size x accumulation x workers)"
         )
-    model.load_state_dict(state["model"])
-    if len(state["curves"]) < epochs:  # a finished training may have removed it
-        optimizer.load_state_dict(state["optimizer"])
-    return state["curves"]
+    load_tensors(model, network_tensors(state, checkpoint), checkpoint)
+    try:
+        curves, progress = state["curves"], EpochProgress.from_state(state["progress"])
+        if not isinstance(curves, list) or not all("seconds" in numbers for numbers in curves):
+            raise ValueError("an epoch has no seconds")
+        if len(curves) < epochs:  # a finished training may have removed it
+            optimizer.load_state_dict(state["optimizer"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{checkpoint}: curves, progress or optimizer are not those of a training ({found})"
+        ) from error
+    return curves, progress

@@ -10,11 +10,12 @@ from unittest import mock
 
 import torch
 
-from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
 from core.compute.precision import network_precision
+from core.compute.workers import ALONE
 from core.config.file import build_config, read_yaml
 from core.datasets.coco import load_training_set
+from core.datasets.loader import BatchLoader
 from core.model.build import build_model
 from core.training import step as training_step
 from core.training.epoch import epoch_batches, total_steps
@@ -66,12 +67,13 @@ def main() -> None:
     model = build_model(config.model, dataset.num_classes).to(memory_format=torch.channels_last)
     model.train()
     optimizer = build_optimizer(model, config.training)
+    loader = BatchLoader(dataset, processes=0)
     steps = total_steps(config.training, len(dataset), num_workers=1)
     batch_size = config.training.batch_size
 
     def run(first: int, count: int, seconds: dict[str, float]) -> float:
         """Mean seconds per image over `count` steps that begin with step `first` of the schedule."""
-        batches = epoch_batches(dataset, config.training, Compute(), seed=0, epoch=0)
+        batches = loader.load(epoch_batches(len(dataset), config.training, ALONE, seed=0, epoch=0), epoch=0)
         started = time.perf_counter()
         for step in range(first, first + count):
             before = time.perf_counter()

@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.model.condinst import CondInst
 from core.train import main
+from tests.core.files.test_lock import HOLD
 from tests.core.training.test_loop import root
 
 __all__ = ["root"]  # a fixture
@@ -67,11 +70,56 @@ def test_a_folder_that_cannot_be_made_and_a_loss_that_diverges_end_alike(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert run(root, tmp_path / "file" / "run") == 2
-    assert capsys.readouterr().err.startswith("error: [Errno 20] Not a directory")
+    assert capsys.readouterr().err == f"error: {tmp_path}/file/run: Not a directory\n"
     original = CondInst.predict_masks
     monkeypatch.setattr(CondInst, "predict_masks", lambda *given: original(*given) * float("nan"))
     assert run(root, tmp_path / "run") == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: step 0: loss projection, pairwise is not finite")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_training_that_is_asked_to_stop_saves_its_step_and_goes_on_there(
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    status: int,
+) -> None:
+    steps, original = [], CondInst.predict_masks
+
+    def predict_masks(*given: Any) -> Any:
+        if not steps:
+            os.kill(os.getpid(), number)
+        steps.append(0)
+        return original(*given)
+
+    monkeypatch.setattr(CondInst, "predict_masks", predict_masks)
+    assert run(root, tmp_path) == status
+    assert len(steps) == 1
+    said = (
+        f"stopped by {signal.Signals(number).name} after 1 of 2 steps; the same command goes on there, from {tmp_path}"
+    )
+    assert capsys.readouterr().err.splitlines()[-1] == f"{said}/checkpoint.pt"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert run(root, tmp_path) == 0
+    assert len(steps) >= 2
+
+
+def test_a_second_training_in_one_folder_is_told_of_the_first(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes) as first:
+        assert first.stdout.readline() == b"held\n"
+        assert run(root, tmp_path) == 2
+        first.kill()
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith(f"error: {tmp_path}: another training uses this folder (process {first.pid} on ")
+    )
 
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,9 @@ import psutil
 import pytest
 import torch
 
+from core.compute.failure import is_out_of_memory
 from experiments import trial as trial_module
-from experiments.memory import GIGABYTE, count_kernel_kills, is_out_of_memory, memory_limit, out_of_memory
+from experiments.memory import GIGABYTE, count_kernel_kills, memory_limit, out_of_memory
 from experiments.provenance import Provenance
 from experiments.study import Study
 from experiments.trial import run_trial

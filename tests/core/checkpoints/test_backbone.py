@@ -47,7 +47,7 @@ def test_what_is_no_checkpoint_of_ours_is_told_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save({"model": {}}, tmp_path / "other.pt")
-    for name, message in (("other.pt", "expected a checkpoint of format 1"), ("gone.pt", "cannot be read")):
+    for name, message in (("other.pt", "not a checkpoint of this program"), ("gone.pt", "cannot be read")):
         assert main([str(tmp_path / name), str(tmp_path / "trunk.pt")]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "trunk.pt").exists()

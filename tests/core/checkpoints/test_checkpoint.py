@@ -1,6 +1,7 @@
 """A checkpoint is gone on from by the training that wrote it; others are told what differs."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from core.checkpoints.checkpoint import load_checkpoint, load_trained, save_checkpoint
 from core.config import Config
 from core.config.file import build_config
+from core.files.sealed import SealingFile
+from core.files.tensors import write_torch_file
 
 STATE = {"model": {"w": torch.ones(2)}, "curves": [{"epoch": 1}]}
 
@@ -30,7 +33,7 @@ def load(path: Path, *, seed: int = 0, data_digest: str = "d", **sections: Any) 
 def rewritten(path: Path, **parts: Any) -> None:
     """Replace parts of a checkpoint; None leaves one out."""
     content = torch.load(path, weights_only=True) | parts
-    torch.save({name: part for name, part in content.items() if part is not None}, path)
+    write_torch_file(path, {name: part for name, part in content.items() if part is not None})
 
 
 def test_the_state_comes_back_and_nothing_lies_beside_the_file(path: Path) -> None:
@@ -70,7 +73,10 @@ def test_another_seed_or_data_set_is_told(path: Path, identity: dict[str, Any], 
     ({"config": 3}, "config is 3, expected settings as JSON"),
     ({"config": "[]"}, r"config is '\[\]', expected settings as JSON"),
     ({"state": [1]}, r"state is \[1\], expected a dict of tensors and numbers"),
-    ({"format": 2}, "expected a checkpoint of format 1"),
+    ({"seed": "0"}, "seed '0' and data_digest 'd', expected an integer and text"),
+    ({"format": 3}, "expected a checkpoint of format 2, found 3"),
+    ({"format": None}, "not a checkpoint of this program"),
+    ({"format": 1}, "format 1, of an earlier version, has no SHA-256 that would show damage, expected format 2"),
 ])  # fmt: skip
 def test_a_file_that_lacks_a_part_is_told_to_both_readers(path: Path, parts: dict[str, Any], message: str) -> None:
     rewritten(path, **parts)
@@ -78,6 +84,34 @@ def test_a_file_that_lacks_a_part_is_told_to_both_readers(path: Path, parts: dic
         load(path)
     with pytest.raises(ValueError, match=rf"checkpoint\.pt: {message}"):
         load_trained(path, "cpu")
+
+
+def test_every_flipped_bit_is_refused_by_both_readers(path: Path) -> None:
+    whole, random = path.read_bytes(), Random(0)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        damaged[random.randrange(len(whole))] ^= 1 << random.randrange(8)
+        path.write_bytes(damaged)
+        for read in (load, lambda path: load_trained(path, "cpu")):
+            with pytest.raises(ValueError, match=r"checkpoint\.pt: damaged"):
+                read(path)
+
+
+def test_a_checkpoint_whose_seal_is_gone_is_refused(path: Path) -> None:
+    torch.save(torch.load(path, weights_only=True), path)
+    with pytest.raises(ValueError, match="damaged: the SHA-256 of its content is missing at its end; delete it to"):
+        load(path)
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_before_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SealingFile, "write", lambda file, data: Path("/dev/full").write_bytes(data))
+    with pytest.raises(OSError, match="No space left on device") as refused:
+        save_checkpoint(path, STATE, config=config(), seed=1, data_digest="d")
+    assert refused.value.filename == str(path)
+    monkeypatch.undo()
+    load(path)
 
 
 def test_a_trained_network_comes_with_its_config(path: Path) -> None:

@@ -1,6 +1,8 @@
 """How a command ends: its status, one message for what was wrong, and none twice."""
 
+import os
 import re
+import signal
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from torch import distributed
 
 from core.compute.command import run_command
+from core.compute.interrupt import Stopped
 from core.compute.workers import ALONE, Workers, run_with_workers
 
 
@@ -32,18 +35,49 @@ def test_what_may_go_wrong_is_one_message_and_status_2(
     assert capsys.readouterr() == ("", "error: step 3: loss box is not finite\n")
 
 
-def test_an_interrupted_command_says_nothing_and_ends_with_status_130(capsys: pytest.CaptureFixture[str]) -> None:
-    def work(*given: object) -> None:
-        raise KeyboardInterrupt
+def test_an_interrupted_command_says_so_and_ends_with_128_and_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
+    def press_control_c(*given: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
 
-    assert run_command(work) == run_with_workers(work, "cpu") == 130
-    assert capsys.readouterr() == ("", "")
+    def terminate(*given: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(*given: object) -> None:
+        raise Stopped("stopped by SIGTERM after 3 of 4 steps", signal.SIGTERM)
+
+    for work, status, message in (
+        (press_control_c, 130, "interrupted\n"),
+        (terminate, 143, "terminated\n"),
+        (stop, 143, "stopped by SIGTERM after 3 of 4 steps\n"),
+    ):
+        for run in (run_command, lambda work: run_with_workers(work, "cpu")):
+            assert run(work) == status
+            assert capsys.readouterr() == ("", message)
 
 
-def test_a_fault_of_the_program_is_not_hidden() -> None:
+def test_a_fault_of_the_program_is_one_line_and_status_70(capsys: pytest.CaptureFixture[str]) -> None:
     for run in (run_command, lambda work: run_with_workers(work, "cpu")):
-        with pytest.raises(ZeroDivisionError):
-            run(lambda *given: 1 / 0)
+        assert run(lambda *given: 1 / 0) == 70
+        assert re.fullmatch(
+            r"error: unexpected ZeroDivisionError: division by zero \(tests/core/compute/test_command\.py:\d+\); "
+            r"probably a fault of this program: BOXINST_DEBUG=1 in the environment shows more\n",
+            capsys.readouterr().err,
+        )
+
+
+@pytest.mark.parametrize("error", [ValueError("no such setting"), KeyError("x"), KeyboardInterrupt()])
+def test_the_traceback_is_shown_to_those_who_ask(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        raise error
+
+    statuses = [run_command(work)]
+    assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setenv("BOXINST_DEBUG", "1")
+    statuses.append(run_command(work))
+    assert capsys.readouterr().err.startswith("Traceback (most recent call last):")
+    assert statuses[0] == statuses[1]
 
 
 COMMANDS = {

@@ -28,6 +28,7 @@ from core.datasets.coco import (
     read_training_file,
     read_validation_file,
 )
+from core.datasets.loader import BatchLoader
 from core.datasets.sources.shapes import generate
 from core.evaluation.evaluate import evaluate
 from core.model.build import build_model
@@ -76,8 +77,7 @@ def first_steps(config: Config, workers: Workers) -> dict[str, float]:
     values = {}
     step, epoch = 0, 0
     while step < STEPS:
-        dataset.set_epoch(epoch)
-        batches = list(epoch_batches(dataset, config.training, Compute(workers=workers), seed=0, epoch=epoch))
+        batches = loaded(dataset, config, workers, epoch)
         for i in range(0, len(batches), config.training.accumulation):
             of_step = batches[i : i + config.training.accumulation]
             losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=0, workers=workers)
@@ -86,6 +86,12 @@ def first_steps(config: Config, workers: Workers) -> dict[str, float]:
             step += 1
         epoch += 1
     return {name: value for name, value in values.items() if int(name.split()[0]) < STEPS}
+
+
+def loaded(dataset: CocoDataset, config: Config, workers: Workers, epoch: int = 0) -> list[Batch]:
+    """The batches of a worker in an epoch."""
+    indices = epoch_batches(len(dataset), config.training, workers, seed=0, epoch=epoch)
+    return list(BatchLoader(dataset, 0).load(indices, epoch))
 
 
 def each_worker(root: Path, **training: Any) -> Config:
@@ -110,7 +116,7 @@ def one_batch_each(workers: Workers, device: str, root: Path, folder: Path) -> l
     config = each_worker(root)
     dataset = load_training_set(config.data, config.supervision, 0)
     model = build(config, dataset.num_classes)
-    batch = next(epoch_batches(dataset, config.training, Compute(workers=workers), seed=0, epoch=0))
+    batch = loaded(dataset, config, workers)[0]
     return [terms(model, batch, config, who) for who in (workers, ALONE)]
 
 
@@ -300,7 +306,7 @@ def test_accumulation_2_with_2_workers_is_1_with_4_but_for_whom_positives_are_co
     config = each_worker(together.root, batch_size=1)
     dataset = load_training_set(config.data, config.supervision, 0)
     model = build(config, dataset.num_classes)
-    batches = list(epoch_batches(dataset, config.training, Compute(), seed=0, epoch=0))[:4]
+    batches = loaded(dataset, config, ALONE)[:4]
     two, four = (scored_as(count, batches, model, config) for count in (2, 4))
     positives = torch.tensor([num_positives(model, batch, config) for batch in batches], dtype=torch.float64)
     with_two = positives.view(2, 2).mean(1).repeat_interleave(2).tolist()

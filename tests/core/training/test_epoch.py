@@ -1,37 +1,17 @@
 """Which images the steps of an epoch see, and how many epochs see boxes only; by hand."""
 
 import pytest
-from torch.utils.data import Dataset
 
-from core.compute.compute import Compute
 from core.compute.workers import Workers
 from core.config import TrainingConfig
 from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order, steps_per_epoch
 
 
-class Numbers(Dataset):
-    """Its samples are their own indices."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-@pytest.fixture(autouse=True)
-def samples_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.training.epoch.collate", list)
-
-
 def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_workers: int) -> list[list[list[int]]]:
     """Each worker's batches of epoch 0, by rank."""
     training = TrainingConfig(batch_size=batch_size, accumulation=accumulation)
-    computes = [Compute(workers=Workers(rank, num_workers)) for rank in range(num_workers)]
-    return [list(epoch_batches(Numbers(num_images), training, compute, seed=3, epoch=0)) for compute in computes]
+    workers = [Workers(rank, num_workers) for rank in range(num_workers)]
+    return [epoch_batches(num_images, training, worker, seed=3, epoch=0) for worker in workers]
 
 
 def test_a_data_set_smaller_than_one_step_comes_again_until_the_step_is_full() -> None:

@@ -1,0 +1,61 @@
+"""One process at a time works in a folder; the second is told which one the first is."""
+
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+LOCK = ".lock"
+HELD = (errno.EAGAIN, errno.EACCES)  # POSIX allows both
+
+
+@contextmanager
+def folder_lock(folder: Path, work: str) -> Iterator[None]:
+    """Create the folder and hold its lock for the block; `work` names what is done there, as in `training`.
+
+    The operating system releases the lock when the process ends, however it ends. A file system without locks gets a
+    warning.
+
+    Raises:
+        ValueError: if another process holds the lock; names the process, and its machine.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    file = _locked(path, folder, work)
+    try:
+        with suppress(OSError):  # on a full disk: the lock holds without the name of its holder
+            os.truncate(file, 0)
+            os.write(file, f"process {os.getpid()} on {os.uname().nodename}".encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # still locked, so that no one takes it between
+        os.close(file)
+
+
+def _locked(path: Path, folder: Path, work: str) -> int:
+    """Descriptor of the lock file, locked.
+
+    A lock of `lockf` is this process's alone: forked processes that outlive it by seconds do not hold it.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(file, 200).decode(errors="replace") or "a process"
+            if error.errno not in HELD:
+                log.warning("%s: no locks here (%s): start no second %s in this folder", folder, error.strerror, work)
+                return file
+            os.close(file)
+            raise ValueError(
+                f"{folder}: another {work} uses this folder ({holder}); wait until it ends, or choose another folder"
+            ) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        os.close(file)  # its holder ended, and removed it, after it was opened here
