@@ -76,6 +76,9 @@ class Record(BaseModel):
     device: str | None = None
     precision: str | None = None  # of the network
     threads: int | None = None
+    host: str | None = None
+    process: int | None = None  # id of the process that trained, on that host
+    rank: int | None = None  # of that process among the workers of the training
     metrics: dict[str, Number]  # METRICS and more; None: no annotation to find; empty for a failed trial
     per_class: dict[str, Number] = {}  # mask AP in percent by class name
     curves: list[dict[str, Number]]  # the numbers of each epoch

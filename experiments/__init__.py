@@ -11,7 +11,7 @@ import secrets
 # Ray and MLflow read these when they are first imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage data
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # its errors are raised too, without a traceback
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # URLs would break our progress line
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # half a minute, enough for a server to restart
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its tables would break our progress line

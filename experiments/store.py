@@ -9,7 +9,7 @@ import fcntl
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -76,14 +76,26 @@ class Store:
         else:
             write_text(folder / "failed.json", record.to_json())
 
-    def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> None:
-        """Save the MLflow run ids of a study's trials, by trial key."""
-        write_text(self.root / "runs" / f"{study}.json", json.dumps(run_ids, indent=1))
+    def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> bool:
+        """Save MLflow run ids of a study's trials, by trial key; returns whether one of them is new."""
+        before = self.run_ids(study)
+        self._write_run_ids(study, before | run_ids)
+        return before | run_ids != before
 
     def run_ids(self, study: str) -> dict[str, str]:
-        """MLflow run ids that the last sweep over a study saved, by trial key; empty if there was none."""
-        path = self.root / "runs" / f"{study}.json"
+        """The MLflow run ids that were saved of a study's trials, by trial key."""
+        path = self._run_ids_path(study)
         return json.loads(path.read_text()) if path.exists() else {}
+
+    def limit_run_ids(self, study: str, keys: Collection[str]) -> None:
+        """Forget the MLflow runs of all trials of a study but these."""
+        self._write_run_ids(study, {key: run for key, run in self.run_ids(study).items() if key in keys})
+
+    def _write_run_ids(self, study: str, run_ids: dict[str, str]) -> None:
+        write_text(self._run_ids_path(study), json.dumps(run_ids, indent=1))
+
+    def _run_ids_path(self, study: str) -> Path:
+        return self.root / "runs" / f"{study}.json"
 
     def forget_failure(self, key: str) -> None:
         (self.folder(key) / "failed.json").unlink(missing_ok=True)

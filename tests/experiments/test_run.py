@@ -28,14 +28,16 @@ FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "train_only":
 class Silence:
     """Stands for MLflow where a test is not about it."""
 
-    def __init__(self, *arguments: object) -> None:
-        pass
+    problem = ""
 
-    def complete(self, records: dict) -> dict[str, str]:
-        return {key: f"run of {key}" for key in records}
+    def __init__(self, studies: list, *arguments: object) -> None:
+        self.jobs = {study.name: jobs for study, jobs in studies}
+
+    def run_ids(self, study: str) -> dict[str, str]:
+        return {job.key: f"run of {job.key}" for job in self.jobs[study]}
 
     def __getattr__(self, name: str):
-        return lambda *arguments: None
+        return lambda *arguments, **named: None
 
 
 @pytest.fixture
@@ -156,6 +158,40 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
     assert not (here / "results").exists()
 
 
+def test_results_do_not_depend_on_mlflow(study: Study, here: Path, monkeypatch, fake_training: list, capsys) -> None:
+    def fails(self, records: dict, **limit: float) -> None:
+        assert len(rows(here / "results" / "pair.csv")) == 2 or train_only
+        self.problem = "MLflow at x: connection refused"
+
+    monkeypatch.setattr(Silence, "finish", fails, raising=False)
+    monkeypatch.setattr(Silence, "run_ids", lambda self, study: {}, raising=False)
+    train_only = False
+    assert run(study) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        "warning: MLflow at x: connection refused; results are written, and the same command sends the rest to MLflow\n"
+    )
+    train_only = True
+    assert run(study, train_only=True) == 0
+    assert "`python -m experiments.run pair --train-only` sends the rest" in capsys.readouterr().err
+
+
+def test_a_run_that_is_known_only_at_the_end_comes_into_the_results(
+    study: Study, here: Path, monkeypatch, fake_training: list
+) -> None:
+    ids: dict[str, str] = {}
+    monkeypatch.setattr(Silence, "run_ids", lambda self, study: ids)
+    monkeypatch.setattr(
+        Silence,
+        "finish",
+        lambda self, records, seconds: ids.update(dict.fromkeys(records["pair"], "late")),
+        raising=False,
+    )
+    assert run(study) == 0
+    records = [json.loads(path.read_text()) for path in (here / "results" / "pair" / "trials").iterdir()]
+    assert [record["mlflow_run_id"] for record in records] == ["late", "late"]
+
+
 def test_an_interrupt_leaves_no_failure_of_a_sweep_before(study: Study, here: Path, monkeypatch, fake_training) -> None:
     assert run(failing(study)) == 1
     monkeypatch.setattr(run_module, "run_one_by_one", lambda *arguments, **named: None)
@@ -167,7 +203,7 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
         raise RuntimeError("the node timed out")
 
     closed = []
-    monkeypatch.setattr(Silence, "close", lambda self, records: closed.append(records), raising=False)
+    monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
     monkeypatch.setattr(ray_sweep.ray, "init", broken)
     with pytest.raises(RuntimeError, match="timed out"):
         run(study, in_process=False)
