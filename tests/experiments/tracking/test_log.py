@@ -17,7 +17,7 @@ from experiments.study import Study
 from experiments.sweep import Job, crashed, list_jobs, run_job, run_one_by_one
 from experiments.tracking import runs as tracking_runs
 from experiments.tracking import server as tracking_server
-from experiments.tracking.database import prepare, sqlite_uri
+from experiments.tracking.database import sqlite_uri
 from experiments.tracking.log import Tracking
 
 
@@ -45,14 +45,6 @@ class Server:
     def epochs(self, run: Run) -> list[tuple[int, float]]:
         history = self.client.get_metric_history(run.info.run_id, "loss/total")
         return [(metric.step, metric.value) for metric in history]
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to make its tables."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    prepare(path)
-    return path
 
 
 @pytest.fixture(autouse=True)
