@@ -62,6 +62,7 @@ mutants: $(READY)
 	python -m tests.mutants
 
 ui: $(READY)
+	python -m experiments.tracking.database
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
 bench: $(READY)

@@ -5,6 +5,7 @@ Reading order: params · recipe · study (files → trials) · provenance (what 
 line, Ray) · progress · tracking (what MLflow shows) · results (what the analysis reads).
 """
 
+import logging
 import os
 import secrets
 
@@ -18,3 +19,4 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its tables would break our p
 if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
     # A Ray that we start gets a token for this process only; Ray itself would store one in the home directory.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # else a line for each attempt to reach MLflow

@@ -37,7 +37,9 @@ class Background:
         """
         answer: Future = Future()
         self._calls.put(_answering(call, answer))
-        return answer.result(seconds)
+        if not wait([answer], timeout=seconds).done:
+            raise TimeoutError(f"no answer for {seconds:.0f} s")
+        return answer.result()
 
     def sign_of_life(self) -> None:
         """Told by a long call that it makes progress."""

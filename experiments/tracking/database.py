@@ -59,9 +59,10 @@ def prepare(path: Path, artifacts: Path | None = None) -> None:
                 _make(path)
             if artifacts is not None:
                 _relocate(path, artifacts.as_uri())
-    except sqlite3.Error as error:
-        way_out = "end the program that holds it" if "locked" in str(error) else "free space, or rename the file"
-        raise ValueError(f"{path}: {error}; {way_out}, and run the same command again") from error
+    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error) as error:
+        reason = str(error).partition("\n")[0]
+        way_out = "end the program that holds it" if "locked" in reason else "free space, or rename the file"
+        raise ValueError(f"{path}: {reason}; {way_out}, and run the same command again") from error
 
 
 def _make(path: Path) -> None:

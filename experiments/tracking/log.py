@@ -47,7 +47,9 @@ class Tracking:
             self._server = connect(folder)
             self._background.ask(lambda: self._server.client.search_experiments(max_results=1), START_SECONDS)
         except UNREACHABLE as error:
-            way_out = "finished trials are kept; run the same command without --fresh to resume"
+            way_out = (
+                "start it or name another in MLFLOW_TRACKING_URI, and run the same command without --fresh to resume"
+            )
             raise ValueError(f"MLflow at {self.address}: {_in_a_line(error)}; {way_out}") from error
         self._studies = [StudyRuns(self._server, study, jobs, store) for study, jobs in studies]
         self._later(self._server.end_abandoned)

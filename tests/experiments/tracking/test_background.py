@@ -75,6 +75,13 @@ def test_the_end_waits_for_a_limited_time(most_waiting: int) -> None:
     hangs.set()
 
 
+def test_an_answer_is_waited_for_a_limited_time() -> None:
+    hangs = threading.Event()
+    with pytest.raises(TimeoutError, match="no answer for 0 s"):
+        Background(9, nothing).ask(hangs.wait, seconds=0.1)
+    hangs.set()
+
+
 def test_a_long_last_call_that_makes_progress_is_waited_for() -> None:
     background = Background(9, nothing)
 
