@@ -38,7 +38,7 @@ class Tracking:
     """
 
     def __init__(self, studies: Sequence[tuple[Study, Sequence[Job]]], store: Store, folder: Path) -> None:
-        self.address = re.sub("//[^/@]*@", "//***@", tracking_uri(folder))  # without a password
+        self.address = _without_password(tracking_uri(folder))
         self.lost = False  # a call failed: log nothing more before the end of the sweep
         self.problem = ""  # why MLflow is incomplete after `finish`
         self._studies: list[StudyRuns] = []
@@ -118,6 +118,11 @@ class Tracking:
 
 
 def _in_a_line(error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0]
+    line = _without_password(str(error).strip().partition("\n")[0])
     is_plain = line and isinstance(error, (*UNREACHABLE, ValueError))  # else the message says little without its type
     return line if is_plain else f"{type(error).__name__}: {line}".removesuffix(": ")
+
+
+def _without_password(text: str) -> str:
+    """A text with addresses, in which user and password are replaced by stars."""
+    return re.sub(r"//[^/@\s]*@", "//***@", text)

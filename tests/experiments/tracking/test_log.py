@@ -271,6 +271,75 @@ def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
     assert [server.epochs(run) for run in children] == [[(1, 1.0), (2, 0.5)]] * 2
 
 
+def test_a_slow_server_keeps_no_trial_waiting_and_gets_everything_in_order(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch, fake_training: list
+) -> None:
+    class Slow(MlflowClient):
+        def __getattribute__(self, name: str):
+            if not name.startswith("_"):
+                time.sleep(0.1)
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(tracking_server, "MlflowClient", Slow)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
+    log = Tracking([(study, jobs)], store, tmp_path)
+    record = run_job(jobs[0], store, Resources(), lambda numbers: None)
+    started = time.monotonic()
+    log.started(jobs[0])
+    for numbers in record.curves:
+        log.epoch(jobs[0], numbers)
+    log.ended(jobs[0], record)
+    assert time.monotonic() - started < 0.05
+    log.finish({"pair": {jobs[0].key: record}}, seconds=60)
+    assert log.problem == ""
+    (run,) = server.runs()[1]
+    assert (run.info.status, server.epochs(run)) == ("FINISHED", [(1, 1.0), (2, 0.5)])
+
+    log = Tracking([(study, jobs)], store, tmp_path)
+    log.finish({"pair": {jobs[0].key: record}}, seconds=0.1)
+    assert log.problem == f"MLflow at {server.uri}: not all was sent within 0 s"
+    sent(log)
+
+
+def test_clones_on_one_server_leave_the_runs_of_each_other_alone(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch, fake_training: list
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow's own place for artifacts is here
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(tmp_path / "mlflow.db"))
+    server = Server(tmp_path)
+    clones = {name: Store(tmp_path / name / "store") for name in ("one", "two")}
+    for store in clones.values():
+        store.root.parent.mkdir()
+
+    def sweep(name: str) -> Tracking:
+        return Tracking([(study, jobs)], clones[name], clones[name].root.parent)
+
+    ids = {}
+    for name, store in clones.items():
+        log = sweep(name)
+        run_one_by_one(jobs, store, Resources(), [log], progress=False)
+        log.finish({"pair": {job.key: store.finished(job.key) for job in jobs}})
+        ids[name] = log.run_ids("pair")
+    parents, children = server.runs()
+    assert [run.info.status for run in parents + children] == ["FINISHED"] * 6
+    assert {run.info.run_id for run in children} == {*ids["one"].values(), *ids["two"].values()}
+    assert [server.epochs(run) for run in children] == [[(1, 1.0), (2, 0.5)]] * 4
+
+    # the first trains anew, and is killed; the second neither ends nor continues what that left open
+    log = sweep("one")
+    clones["one"].forget(jobs[0].key)
+    log.started(jobs[0])
+    killed(log)
+    left_open = log.run_ids("pair")[jobs[0].key]
+    log = sweep("two")
+    log.started(jobs[0])
+    log.finish({})
+    assert server.client.get_run(left_open).info.status == "RUNNING"
+    sweep("one").finish({})
+    assert server.client.get_run(left_open).info.status == "KILLED"
+    assert {server.client.get_run(run_id).info.status for run_id in ids["two"].values()} == {"FINISHED"}
+
+
 def test_the_machine_is_watched_while_trials_run(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

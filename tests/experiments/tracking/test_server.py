@@ -107,6 +107,9 @@ def test_a_server_that_is_not_there_is_named_before_anything_runs(
     study: Study, made_from: Provenance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(ValueError, match=r"MLflow at http://127\.0\.0\.1:9: .*run the same command without"):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(
+        ValueError, match=r"MLflow at http://\*\*\*@127\.0\.0\.1:9: .*run the same command without"
+    ) as raised:
         Tracking([(study, list_jobs(study, made_from))], Store(tmp_path / "store"), tmp_path)
+    assert "secret" not in str(raised.value)
