@@ -4,7 +4,8 @@ Trials that are finished in the store are not run again. A stopped trial resumes
 command resumes an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
 DVC's stage `sweep` runs `--all --train-only`: it fills the store, from which `experiments.collect` writes each study.
 
-Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 130 interrupted.
+Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 130 interrupted. What MLflow lacks at the end is a
+warning, which names the command that sends it.
 """
 
 import argparse
@@ -101,7 +102,11 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
         if store.keep_run_ids(study.name, tracking.run_ids(study.name)) and study.name in written:
             write_records(study, jobs_of[study.name], records_of[study.name], store)
     if tracking.problem:
-        report_incomplete(tracking.problem, studies, train_only=arguments.train_only)
+        command = "the same command"
+        if arguments.train_only:  # DVC does not run a stage again that has ended well
+            command = f"`python -m experiments.run {' '.join(jobs_of)} --train-only`"
+        kept = "results are written" if len(written) == len(studies) else "the store has every trial that ended"
+        print(f"warning: {tracking.problem}; {kept}, and {command} sends the rest to MLflow", file=sys.stderr)
     return status
 
 
@@ -127,14 +132,6 @@ def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record
     for job in failed:
         print(f"failed: {study.name}: {job.trial.name}: {records[job.key].reason}", file=sys.stderr)
     return FAILED if failed else 0
-
-
-def report_incomplete(problem: str, studies: Sequence[Study], *, train_only: bool) -> None:
-    """Print that MLflow lacks a part of the sweep, and which command sends it. This is no failure of the sweep."""
-    names = " ".join(study.name for study in studies)  # `dvc repro` would not run a stage again that has ended well
-    command = f"`python -m experiments.run {names} --train-only`" if train_only else "the same command"
-    what = "the store has every trial that ended" if train_only else "results are written"
-    print(f"warning: {problem}; {what}, and {command} sends the rest to MLflow", file=sys.stderr)
 
 
 def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> None:
