@@ -71,10 +71,11 @@ class Project:
 def locked(path: Path) -> Iterator[None]:
     """Wait until no other process has locked this file, and block the others meanwhile.
 
-    The operating system releases the lock when the process ends, however it ends.
+    The operating system releases the lock when the process ends, however it ends. On a file system without locks
+    nobody waits.
 
     Raises:
-        OSError: if the lock stays taken for `SECONDS_FOR_LOCK`, or the file system has no locks.
+        OSError: if the file cannot be written, or stays locked for `SECONDS_FOR_LOCK`.
     """
     deadline = time.monotonic() + SECONDS_FOR_LOCK
     with path.open("w") as file:
@@ -87,6 +88,8 @@ def locked(path: Path) -> Iterator[None]:
                     message = f"{path}: locked by another process for {SECONDS_FOR_LOCK} s; end it"
                     raise TimeoutError(message) from None
                 time.sleep(0.05)
+            except OSError:
+                break
         yield
 
 

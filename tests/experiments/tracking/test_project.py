@@ -1,5 +1,6 @@
 """A clone, a copy and a moved folder: which of them is the same project on an MLflow server."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.tracking import project as project_module
+from experiments.tracking.driver import Driver, has_died
 from experiments.tracking.project import Project, locked
 
 
@@ -81,3 +83,16 @@ def test_a_lock_that_stays_taken_is_named(tmp_path: Path, monkeypatch) -> None:
         pass
     with locked(path):
         pass
+
+
+def test_without_locks_nobody_waits(tmp_path: Path, monkeypatch) -> None:
+    def not_implemented(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(project_module.fcntl, "flock", not_implemented)
+    with locked(tmp_path / "lock"), locked(tmp_path / "lock"):
+        assert Project(tmp_path).id == Project(tmp_path).id
+    driver = Driver(tmp_path)
+    assert not has_died(driver.name, tmp_path)
+    driver.close()
+    assert has_died(driver.name, tmp_path)
