@@ -1,7 +1,9 @@
 """One trial: train, evaluate, draw, and collect the results in one record."""
 
 import json
+import os
 import platform
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -47,7 +49,9 @@ def run_trial(
     keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
     precision = network_precision(trial.config.training.precision, device)
-    record = record.changed(device=device_name(device), threads=threads, precision=precision)
+    compute = Compute(device, loader_processes=loader_processes(device, threads), progress=progress)
+    where = {"host": socket.gethostname(), "process": os.getpid(), "rank": compute.workers.rank}
+    record = record.changed(**where, device=device_name(device), threads=threads, precision=precision)
     curves: list[dict[str, float]] = []
 
     def remember(numbers: dict[str, float]) -> None:
@@ -61,7 +65,7 @@ def run_trial(
             result = train(
                 trial.config,
                 trial.seed,
-                Compute(device, loader_processes=loader_processes(device, threads), progress=progress),
+                compute,
                 folder=folder,
                 digest=data_digest,
                 on_epoch=remember,
@@ -108,6 +112,9 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         git_revision=provenance.git_revision,
         git_dirty=provenance.git_dirty,
         versions=provenance.versions,
+        host=None,
+        process=None,
+        rank=None,
         device=None,
         precision=None,
         threads=None,
@@ -119,6 +126,7 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         peak_memory_mb=None,
         num_train_images=None,
         num_train_instances=None,
+        files={},
     )
 
 
