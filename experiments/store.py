@@ -17,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from core.files.atomic import write_text
+from core.files.exclusive import exclusive
 from core.files.json_file import parse_json, read_utf8
-from core.files.lock import locked
 from core.record import Record, read_record
 
 STORE = Path("store")
@@ -71,7 +71,7 @@ class Store:
 
         A worker outlives its killed driver by seconds and would write to the same folder as the next sweep's worker.
         """
-        with locked(self.root / "locks" / key):
+        with exclusive(self.root / "locks" / key):
             yield
 
     def write(self, record: Record) -> None:
