@@ -177,6 +177,20 @@ def read_record(path: str | Path) -> Record:
     return record
 
 
+def spreadsheet_text(text: str) -> str:
+    """Text as a cell that no spreadsheet takes for a formula: a `'` before `=`, `+`, `-`, `@` at its start.
+
+    A number keeps its sign, and a lone `-` stays.
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")) or text == "-":
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
 def _rounded(metric: float | None) -> float | None:
     return None if metric is None else round(metric, DIGITS)
 
@@ -184,4 +198,4 @@ def _rounded(metric: float | None) -> float | None:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return "-".join(map(_cell, value)) if isinstance(value, list) else str(value)
+    return spreadsheet_text("-".join(map(_cell, value)) if isinstance(value, list) else str(value))

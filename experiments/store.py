@@ -4,8 +4,8 @@
 the trial is finished, record.json. failed.json holds the record of the last attempt that raised.
 `<root>/runs/<study>.json` maps the study's trials to their MLflow runs.
 
-A record is sealed when it is written and holds the SHA-256 of found.json and of each picture. What was edited or damaged
-since counts as not there: a finished trial runs again, which takes seconds where its checkpoint is whole.
+A record is sealed when it is written and holds the SHA-256 of found.json and of each picture. What was edited or
+damaged since counts as missing: a finished trial runs again, which takes seconds where its checkpoint is whole.
 """
 
 import json

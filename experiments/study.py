@@ -88,8 +88,8 @@ def load_study(
     If its arms are whole recipes, `recipe_settings` gives the settings of each in place of `base`.
 
     Raises:
-        ValueError: for a name that cannot be one, a missing file, an unknown key, field, view or arm (suggests the nearest one), a value out of
-            range, or two arms with equal settings.
+        ValueError: for a name that cannot be one, a missing file, an unknown key, field, view or arm (suggests the
+            nearest one), a value out of range, or two arms with equal settings.
     """
     path = folder / f"{checked_study(name)}.yaml"
     if not path.exists():

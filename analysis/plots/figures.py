@@ -47,9 +47,13 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) ->
     return paths
 
 
-def styled() -> Any:
-    """Context in which figures are made and saved: the one style of all plots."""
-    return matplotlib.rc_context(matplotlib.rc_params_from_file(STYLE, use_default_template=True))
+def styled(*, formulas: bool = False) -> Any:
+    """Context in which figures are made and saved: the one style of all plots.
+
+    `formulas`: whether text between two `$` is a formula, as it may be where no text is of a study file or a record.
+    """
+    style = matplotlib.rc_params_from_file(STYLE, use_default_template=True)
+    return matplotlib.rc_context(style | {"text.parse_math": formulas})
 
 
 def arms_figure(

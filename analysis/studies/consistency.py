@@ -1,6 +1,8 @@
 """The two cues that a box gives, on one photo: its projections and its edges of similar color (BoxInst, figure 2)."""
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,10 +21,22 @@ def read_consistency(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays of the figure; `similarity` (E, h, w) follows `offsets`, (dy, dx) in cells of the mask grid.
 
     Raises:
-        ValueError: if arrays are missing or the neighborhood is not of 3x3.
+        ValueError: if the file is damaged, arrays are missing or the neighborhood is not of 3x3.
     """
-    with np.load(path) as file:
-        arrays = {key: file[key] for key in file.files}
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"{path}: not the arrays of the figure that can be read: {error}") from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays missing: {', '.join(missing)}; found {', '.join(arrays)}")

@@ -11,8 +11,8 @@ from pydantic import AfterValidator
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 ARM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=,+-]{0,149}")
-# A study's results are `results/<study>.csv`, `results/<study>/` and files such as `<study>_curves.png`: these names are
-# taken there.
+# A study's results are `results/<study>.csv`, `results/<study>/` and files such as `<study>_curves.png`. Other results
+# have these names:
 TAKEN = ("comparison", "consistency", "edge_purity", "metrics", "plots", "tables")
 TAKEN_ENDS = ("_arms", "_curves", "_pictures", "_sizes")
 TAKEN_START = "published_"
@@ -55,6 +55,17 @@ def checked_study(name: object) -> str:
     return name
 
 
+def checked_key(key: str) -> str:
+    """Validate the key of a trial, which names the file of its record.
+
+    Raises:
+        ValueError: states the key and what is expected.
+    """
+    if not ARM.fullmatch(key):
+        raise ValueError(f"trial key {key!r:.200}: expected letters and digits (it names a file)")
+    return key
+
+
 def checked_arm(name: str) -> str:
     """Validate the name of an arm, which also holds the values of a grid: `color_threshold=0.1`.
 
@@ -63,7 +74,7 @@ def checked_arm(name: str) -> str:
     """
     if not ARM.fullmatch(name):
         raise ValueError(
-            f"arm {name!r:.200}: expected only letters, digits and . = , + - _, at most 150, the first a letter, a digit or "
-            "_ (it names a folder)"
+            f"arm {name!r:.200}: expected only letters, digits and . = , + - _ (it names a folder), at most 150, "
+            "the first a letter, a digit or _"
         )
     return name

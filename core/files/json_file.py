@@ -1,4 +1,4 @@
-"""Read JSON files of ours, which may have been damaged or edited: whatever is wrong is a ValueError that names the file."""
+"""Read JSON files of ours, damaged or edited ones too: whatever is wrong is a ValueError that names the file."""
 
 import json
 from pathlib import Path

@@ -2,8 +2,7 @@
 
 import fcntl
 import multiprocessing
-import os
-import signal
+import threading
 import time
 from pathlib import Path
 
@@ -46,8 +45,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path, capfd: pytest.CaptureFix
         time.sleep(0.01)
     with (tmp_path / "lock").open("w") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    signal.signal(signal.SIGALRM, lambda *arguments: os.kill(process.pid, signal.SIGKILL))
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    threading.Timer(0.2, process.kill).start()
     with exclusive(tmp_path / "lock", while_waiting="waiting for another process") as alone:
         assert alone
     assert capfd.readouterr().err == "waiting for another process\n"
