@@ -14,6 +14,7 @@ KEYS = ("image", "box", "x_profile", "y_profile", "offsets", "similarity", "temp
 THRESHOLDS = (0.1, 0.3)  # the paper's and the released code's
 LEVEL_COLORS = ("#26323F", "#E69F00", "#FFF3D0")  # dark to light, so that gray print keeps the order
 BOX_COLOR = "#0072B2"
+DAMAGE = (BadZipFile, zlib.error, EOFError, TypeError, AttributeError, NotImplementedError)  # what numpy raises for it
 VEIL = 0.6  # opacity of the white over what lies outside of the box
 
 
@@ -26,16 +27,7 @@ def read_consistency(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        BadZipFile,
-        zlib.error,
-    ) as error:
+    except (*DAMAGE, OSError, ValueError) as error:
         raise ValueError(f"{path}: not the arrays of the figure that can be read: {error}") from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:

@@ -201,7 +201,7 @@ def span(low: float | None, high: float | None, digits: int = 1, sign: str = "")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table aligned in plain text too: the first `left` columns left, the others right. Cells are text, no Markdown."""
+    """A table aligned in plain text too: the first `left` columns left, the others right. Cells are plain text."""
     cells = [[markdown_text(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
     lines = [
