@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/ready
 
 # No telemetry in any command started here.
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(value PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
