@@ -1,6 +1,6 @@
 """Text from study files and records in Markdown and CSV: it is shown as it is written, and nothing in it is obeyed.
 
-HTML is escaped by its template, LaTeX by `analysis.tables.latex`; in plots, the style turns off formulas.
+HTML is escaped by its template, LaTeX by `analysis.tables.latex`; in plots `styled` turns formulas off.
 """
 
 import re
@@ -14,9 +14,14 @@ from core.record import spreadsheet_text
 MARKUP = re.compile(r"[\\`*\[]|<(?=[A-Za-z/!?])|&(?=#|[A-Za-z][A-Za-z0-9]*;)")
 
 
+def printable(text: str) -> str:
+    """Text in which control characters, also those that reverse the direction of reading, are spaces."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def one_line(text: Any) -> str:
-    """Text on one line: control characters, also those that reverse the direction of reading, become spaces."""
-    return " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
+    """Printable text on one line, without spaces that follow a space."""
+    return " ".join(printable(str(text)).split())
 
 
 def markdown_text(text: str) -> str:

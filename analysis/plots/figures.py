@@ -10,8 +10,10 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
+from analysis.plain_text import printable
 from analysis.published import STATUS_MEANINGS, published_for
 from analysis.statistics import summarize_arm
 from analysis.study import Study
@@ -37,6 +39,8 @@ CONFIRMED = ("V", "V2", "D")  # published statuses drawn filled; the others holl
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write `stem.png`, `stem.svg`; without dates and program versions, so that equal figures give equal bytes."""
+    for text in figure.findobj(Text):
+        text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
     paths = []
     for extension in formats:
         metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
