@@ -15,6 +15,7 @@ import torch
 from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
 from core.compute.failure import is_out_of_memory
+from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
 from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
@@ -39,17 +40,21 @@ def run_trial(
     memory_gb: float | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
+    stop: Callable[[], int] = never_stop,
 ) -> Record:
-    """Train and evaluate one trial in `folder`, from its checkpoint if there is one.
+    """Train and evaluate one trial in `folder`, from its checkpoint if there is one, until `stop` asks for its end.
 
     Beside the checkpoint it writes pictures/ and found.json, the result of `found_annotations`.
     Exceptions are not raised but recorded: a failed trial has status `failed`, the reason in one line, the traceback
     and the curves so far.
+
+    Raises:
+        Stopped: if `stop` asked for it; the next call goes on at the same step.
     """
     keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
     precision = network_precision(trial.config.training.precision, device)
-    compute = Compute(device, loader_processes=loader_processes(device, threads), progress=progress)
+    compute = Compute(device, loader_processes=loader_processes(device, threads), progress=progress, stop=stop)
     where = {"host": socket.gethostname(), "process": os.getpid(), "rank": compute.workers.rank}
     record = record.changed(**where, device=device_name(device), threads=threads, precision=precision)
     curves: list[dict[str, float]] = []

@@ -217,7 +217,9 @@ def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
     kills = iter([4, 6, 7] if starts else [4, 7])  # of the kernel, when the sweep, the trial and the error began
     monkeypatch.setattr(ray_sweep, "count_kernel_kills", lambda: next(kills))
     store, jobs = Store(here / "store"), list_jobs(study, made_from)
-    relay = ray_sweep.Relay(jobs, store, [], Progress(jobs, 1))
+    progress = Progress(jobs, 1)
+    stop = ray_sweep.SweepStop(lambda: 0, here / "stop", progress)
+    relay = ray_sweep.Relay(jobs, store, [], progress, stop)
     (here / "error.txt").write_text("Failure # 1 (occurred at 12:00)\nThe actor died.\n")
     trial = SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt")
     if starts:
