@@ -136,7 +136,8 @@ def run_with_ray(
             with suppress(Interrupted):  # it has a checkpoint and no record
                 run_job(jobs[settings["job"]], store, resources, report, stop=lambda: read_flag(flag))
 
-        start_ray(resources)
+        with sigterm_held_back():
+            start_ray(resources)
         check_resources(resources)
         with stop_requests() as asked:
             tuner = tune.Tuner(
@@ -172,38 +173,37 @@ def sweep_folder(root: Path) -> Iterator[Path]:
     try:
         yield sweep
     finally:
-        ray.shutdown()
-        shutil.rmtree(sweep, ignore_errors=True)
+        with sigterm_held_back():
+            ray.shutdown()
+            shutil.rmtree(sweep, ignore_errors=True)
 
 
 def start_ray(resources: Resources) -> None:
     """Join the cluster at `RAY_ADDRESS`, or start Ray on this machine for the duration of the sweep.
 
-    Ray's processes inherit that SIGTERM is blocked: one that is sent to all processes of a job is the driver's to
+    Ray's processes inherit that SIGTERM is held back: one that is sent to all processes of a job is the driver's to
     answer. If they died of it, Ray would keep the driver waiting for a minute, and then end it.
-
-    Raises:
-        Interrupted: if SIGTERM arrived meanwhile, which Ray answers by leaving the program.
     """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the records have the curves
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # the sweep has its own
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        try:
-            _start_ray(resources)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    except SystemExit as error:
-        raise Interrupted("stopped", signal.SIGTERM) from error
-
-
-def _start_ray(resources: Resources) -> None:
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if "RAY_ADDRESS" in os.environ:
         ray.init(**common)
         return
     num_cpus = resources.parallel_trials * resources.cpus_per_trial
     ray.init(num_cpus=num_cpus, include_dashboard=False, **common)
+
+
+@contextmanager
+def sigterm_held_back() -> Iterator[None]:
+    """SIGTERM waits for the end of the block, and is handled as before it: Ray's own handlers abort the process."""
+    handler = signal.getsignal(signal.SIGTERM)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def asked_per_trial(resources: Resources) -> dict[str, float]:

@@ -18,6 +18,7 @@ from signal import SIGTERM
 from core.compute.command import INTERRUPTED, TERMINATED, run_command
 from core.compute.interrupt import Interrupted
 from core.record import Record
+from experiments.dvc_stage import end_with_dvc
 from experiments.params import SETS, Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
@@ -151,6 +152,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
 
     def work() -> int:
+        end_with_dvc()
         before = inputs(arguments.params)
         params = load_params(arguments.params)
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)
