@@ -196,7 +196,10 @@ def start_ray(resources: Resources) -> None:
 
 @contextmanager
 def sigterm_held_back() -> Iterator[None]:
-    """SIGTERM waits for the end of the block, and is handled as before it: Ray's own handlers abort the process."""
+    """SIGTERM to this thread waits for the end of the block, and is handled as before it: Ray's own handlers abort.
+
+    Processes that are started in the block hold it back for good.
+    """
     handler = signal.getsignal(signal.SIGTERM)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:

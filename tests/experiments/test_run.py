@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -234,7 +235,7 @@ def test_sigterm_waits_while_ray_has_handlers_of_its_own() -> None:
     try:
         with ray_sweep.sigterm_held_back():
             signal.signal(signal.SIGTERM, native)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
             assert received == []
         assert received == [signal.SIGTERM]
     finally:
