@@ -256,5 +256,5 @@ def _drop_optimizer(job: Job, path: Path) -> None:
     """Keep only the weights: a finished training does not need the other two thirds of its checkpoint."""
     identity = {"config": job.trial.config, "seed": job.trial.seed, "data_digest": job.data_digest}
     state = load_checkpoint(path, device="cpu", **identity)
-    del state["optimizer"]
-    save_checkpoint(path, state, **identity)
+    if state.pop("optimizer", None) is not None:  # else the trial had finished before, and lost its record
+        save_checkpoint(path, state, **identity)

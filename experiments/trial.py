@@ -14,7 +14,7 @@ import torch
 
 from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
-from core.compute.failure import is_out_of_memory
+from core.compute.failure import describe, is_out_of_memory
 from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
 from core.datasets.coco import build_validation_set, read_validation_file
@@ -135,9 +135,9 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
     )
 
 
-def failure(error: BaseException) -> dict[str, str]:
+def failure(error: Exception) -> dict[str, str]:
     """Status, one-line reason and traceback of a trial that raised."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    reason = " ".join(f"{type(error).__name__}: {describe(error) or error}".split())
     return {"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
 
 

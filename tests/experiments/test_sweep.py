@@ -122,6 +122,21 @@ def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: S
     assert set(content["state"]) == {"model", "curves"}
 
 
+@pytest.mark.parametrize("name", ["record.json", "found.json"])
+def test_a_finished_trial_that_is_damaged_runs_again_from_its_checkpoint(
+    jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run(jobs[:1], store)
+    whole = store.finished(jobs[0].key)
+    path = store.folder(jobs[0].key) / name
+    path.write_bytes(path.read_bytes()[:-2])
+    epochs: list[int] = []
+    monkeypatch.setattr(training, "run_epoch", lambda *a, **k: epochs.append(k["epoch"]) or run_epoch(*a, **k))
+    run(jobs[:1], store)
+    assert epochs == []
+    assert store.finished(jobs[0].key).metrics == whole.metrics
+
+
 def test_the_table_has_a_row_for_each_trial_and_no_clock(
     study: Study, jobs: list[Job], store: Store, tmp_path: Path, fake_training: list
 ) -> None:
