@@ -8,18 +8,20 @@ sweep at once. The trials learn it from a file in the folder of the sweep, which
 
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from core.compute.failure import describe
 from core.compute.interrupt import Interrupted, stop_requests
 from experiments.memory import GIGABYTE, count_kernel_kills
 from experiments.params import Resources
@@ -30,6 +32,13 @@ from experiments.sweep import Job, Observer, crashed, run_job
 LOW_ON_MEMORY = "running low on memory"  # Ray's message when it kills a process before the kernel does
 STOP_SECONDS = 20.0  # until running trials are given up when the sweep stops; Slurm and Kubernetes kill after 30
 CRASHES_FORGIVEN = 1  # restarts, from its checkpoint, of a trial whose process died (not of one that raised)
+
+
+class MachineFault(Exception):
+    """A read or write that failed in a trial's process, such as on a full disk: no fault of the trial, in one line."""
+
+
+FAULT = re.compile(rf"{MachineFault.__name__}: (.+)")  # in the text of Tune's error
 
 
 class Relay(tune.Callback):
@@ -74,6 +83,9 @@ class Relay(tune.Callback):
         message = (
             Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]
         )  # of the last failure
+        if fault := FAULT.search(message):
+            self.stop.end_for(fault[1])
+            return
         kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
         record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:
@@ -92,6 +104,12 @@ class SweepStop:
         self.flag = flag  # tells the trials: its text is the number of the signal
         self.running: set[str] = set()  # ids of the trials that are waited for
         self.deadline: float | None = None  # of the trials, once they were told
+        self.fault = ""  # of the machine, for which the sweep ends
+
+    def end_for(self, fault: str) -> None:
+        """End the sweep at once: no trial can finish."""
+        self.fault = fault
+        signal.raise_signal(signal.SIGUSR1)
 
     def proceed(self) -> None:
         """The next step of stopping, if it was asked for and there is one."""
@@ -119,6 +137,7 @@ def run_with_ray(
 
     Raises:
         ValueError: if no node has the resources of one trial.
+        OSError: if trials cannot read or write their files, as on a full disk.
         Interrupted: if SIGTERM or Ctrl-C ended the sweep; the remaining jobs then have no record.
     """
     folder = Path.cwd()
@@ -133,13 +152,18 @@ def run_with_ray(
             def report(numbers: dict[str, float]) -> None:
                 tune.report({"numbers": numbers})
 
-            with suppress(Interrupted):  # it has a checkpoint and no record
+            try:
                 run_job(jobs[settings["job"]], store, resources, report, stop=lambda: read_flag(flag))
+            except Interrupted:
+                pass  # it has a checkpoint and no record
+            except OSError as error:
+                raise MachineFault(describe(error)) from error
 
         with sigterm_held_back():
             start_ray(resources)
         check_resources(resources)
         with stop_requests() as asked:
+            stop = SweepStop(asked, flag, progress)
             tuner = tune.Tuner(
                 tune.with_resources(
                     tune.with_parameters(trainable, jobs=list(jobs)),
@@ -151,7 +175,7 @@ def run_with_ray(
                     name=sweep.name,
                     storage_path=str(sweep.parent),
                     failure_config=tune.FailureConfig(max_failures=CRASHES_FORGIVEN),
-                    callbacks=[Relay(jobs, store, observers, progress, SweepStop(asked, flag, progress))],
+                    callbacks=[Relay(jobs, store, observers, progress, stop)],
                     verbose=0,
                 ),
             )
@@ -163,6 +187,8 @@ def run_with_ray(
                 logging.debug("Ray ended with the sweep: %s", error)
             if number := asked():
                 raise Interrupted("stopped", number)
+            if stop.fault:
+                raise OSError(stop.fault)
 
 
 @contextmanager

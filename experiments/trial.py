@@ -14,7 +14,7 @@ import torch
 
 from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
-from core.compute.failure import describe, is_out_of_memory
+from core.compute.failure import DISK_FULL, describe, is_out_of_memory
 from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
 from core.datasets.coco import build_validation_set, read_validation_file
@@ -49,6 +49,7 @@ def run_trial(
     and the curves so far.
 
     Raises:
+        OSError: if the disk is full.
         Stopped: if `stop` asked for it; the next call goes on at the same step.
     """
     keep_freed_memory()
@@ -86,6 +87,8 @@ def run_trial(
             )
             write_text(folder / "found.json", json.dumps(found, indent=1, allow_nan=False))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise  # no record could be written, and the next trial would end alike
         failed = record.changed(**failure(error), curves=curves, seconds=time.perf_counter() - started)
         if is_out_of_memory(error):
             batch_size = trial.config.training.batch_size

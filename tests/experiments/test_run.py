@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import errno
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from experiments import trial as trial_module
 from experiments.params import Params, Resources
 from experiments.plan import print_plan
 from experiments.progress import Progress
-from experiments.provenance import Provenance
+from experiments.provenance import Provenance, provenance
 from experiments.ray_sweep import check_resources
 from experiments.run import INTERRUPTED, main, run_studies
 from experiments.store import Store
@@ -312,6 +313,30 @@ def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
         relay.on_trial_start(0, [], trial)
     relay.on_trial_error(0, [], trial)
     assert found in store.failed(jobs[0].key).reason
+
+
+def test_a_full_disk_ends_the_sweep_and_fails_no_trial(study: Study, here: Path, made_from, monkeypatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", told.append)
+    store, jobs = Store(here / "store"), list_jobs(study, made_from)
+    progress = Progress(jobs, 1)
+    stop = ray_sweep.SweepStop(lambda: 0, here / "stop", progress)
+    relay = ray_sweep.Relay(jobs, store, [], progress, stop)
+    text = "Traceback ...\nexperiments.ray_sweep.MachineFault: store/k/checkpoint.pt: No space left\n"
+    (here / "error.txt").write_text(f"Failure # 1 (occurred at 12:00)\n{text}")
+    relay.on_trial_error(0, [], SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt"))
+    assert (stop.fault, told) == ("store/k/checkpoint.pt: No space left", [signal.SIGUSR1])
+    assert store.failed(jobs[0].key) is None
+
+
+def test_a_full_disk_is_no_failure_of_a_trial(study: Study, here: Path, fake_training: list, monkeypatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(trial_module, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(study)
+    assert Store(here / "store").failed(list_jobs(study, provenance())[0].key) is None
 
 
 def test_every_record_names_its_run(study: Study, here: Path, fake_training: list) -> None:
