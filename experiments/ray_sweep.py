@@ -212,6 +212,7 @@ def start_ray(resources: Resources) -> None:
     """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the records have the curves
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # the sweep has its own
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the records have the tracebacks
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if "RAY_ADDRESS" in os.environ:
         ray.init(**common)
