@@ -1,17 +1,18 @@
 # Main commands: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Both create .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PYTHON
 VENV := .venv
 READY := $(VENV)/ready
 
 # No telemetry in any command started here.
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(value PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: help repro report verify test soak ui bench lint lock
+.PHONY: help no_git repro report verify test soak ui bench lint lock
 
 help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
@@ -29,19 +30,24 @@ help:
 # uv installs the lock file much faster than pip, from the same registry. Bytecode is compiled at installation: if
 # PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch again, some 10 s per trial.
 $(READY): requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+	@"$$PYTHON" -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	"$$PYTHON" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet uv==0.13.9
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
+# In a copy without .git DVC must be told so. An archive of a commit says it in .dvc/config.
+NO_GIT := $(if $(wildcard .git),,no_git)
+no_git: $(READY)
+	dvc config --local core.no_scm true
+
 # DVC does the rest: data.dvc -> sweep -> studies -> reports -> page -> compare (dvc.yaml).
-repro: $(READY)
+repro: $(READY) $(NO_GIT)
 	dvc repro
 
 report: $(READY)
 	python -m analysis.report --params params.yaml
-	-python -m analysis.studies.edge_purity
+	if test -e results/edge_purity.csv; then python -m analysis.studies.edge_purity; fi
 	python -m analysis.published_tables --params params.yaml
 	python -m analysis.page --params params.yaml
 
@@ -62,9 +68,9 @@ mutants: $(READY)
 	python -m tests.mutants
 
 ui: $(READY)
-	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$PWD/mlflow.db"
 
-bench: $(READY)
+bench: $(READY) $(NO_GIT)
 	dvc repro --quiet data.dvc
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image

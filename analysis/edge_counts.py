@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.results import read_table
+
 COUNTS = ("edges", "kept", "pure", "different", "different_kept")
 KEY = ("neighborhood_size", "neighborhood_dilation", "color_threshold")
 RATIOS = {"share_kept": ("kept", "edges"), "purity": ("pure", "kept")}  # what each divides
@@ -21,13 +23,7 @@ def read_edge_purity(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path}: no such file; has `python -m experiments.edge_purity` run?")
-    try:
-        frame = pd.read_csv(path, dtype={"data_digest": str})
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path}: empty, expected the columns {', '.join(COLUMNS)}") from error
-    missing = [column for column in COLUMNS if column not in frame]
-    if missing:
-        raise ValueError(f"{path}: columns missing: {', '.join(missing)}; found {', '.join(frame)}")
+    frame = read_table(path, COLUMNS, dtype={"data_digest": str})
     if frame.empty:
         raise ValueError(f"{path}: no rows")
     for column in KEY + COUNTS:

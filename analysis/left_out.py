@@ -6,6 +6,7 @@ DVC's stages name all studies; that of a study outside of the set leaves a CSV w
 from pathlib import Path
 
 from analysis.metrics import arms_csv, curves_csv, metrics_json
+from analysis.plain_text import markdown_text
 from analysis.plots.figures import FIGURES, empty_figure, save, styled
 from analysis.results import no_results
 from analysis.study import Study
@@ -19,7 +20,7 @@ def left_out_texts(study: Study) -> dict[str, str]:
     """Tables, metrics, data of plots and comparison by their path within the results folder."""
     name, title = study.name, study.name.replace("_", " ")
     text = f"N{NOT_PART[1:]}: this study was not run."
-    lines = [f"# {title}", *([study.question] if study.question else []), text]
+    lines = [f"# {title}", *([markdown_text(study.question)] if study.question else []), text]
     results = no_results()
     return {
         f"tables/{name}.md": "\n\n".join(lines) + "\n",

@@ -18,7 +18,7 @@ import pandas as pd
 from analysis.statistics import summarize, summarize_arm
 from analysis.study import Study
 from analysis.study_data import StudyData
-from core.record import DIGITS, Record
+from core.record import DIGITS, Record, spreadsheet_text
 
 CURVES = {"loss_total": "loss/total", "mask_AP": "mask_AP"}  # column -> its name in a record
 
@@ -87,5 +87,5 @@ def _cell(number: float) -> str:
 def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
+    writer.writerows([header, *([spreadsheet_text(str(cell)) for cell in row] for row in rows)])
     return text.getvalue()

@@ -5,6 +5,7 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.plain_text import table_csv
 from analysis.plots.figures import arms_figure
 from analysis.published import STATUS_MEANINGS
 from analysis.results import COLUMNS, finished
@@ -108,6 +109,6 @@ def table_files(data: StudyData) -> dict[str, str]:
     )
     return {
         f"{name}.md": markdown,
-        f"{name}.csv": table.to_csv(float_format="%.6g", lineterminator="\n"),
+        f"{name}.csv": table_csv(table),
         f"{name}.tex": latex,
     }

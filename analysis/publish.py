@@ -28,6 +28,7 @@ from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.compute.command import run_command
 from core.files.atomic import write_text
 
 PICTURES = "*_pictures.*"
@@ -165,17 +166,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.other_cpu and (options.pictures or options.html):
         parser.error("--other-cpu publishes records alone: expected neither --pictures nor --html beside it")
-    try:
+
+    def work() -> None:
         what = options.results, options.reference, options.study_files, chosen_studies(options)
         if options.other_cpu:
             count = publish_other_cpu(*what)
         else:
             count = publish(*what, pictures=options.pictures, html=options.html)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.reference}: {count} files, verified")
-    return 0
+        print(f"{options.reference}: {count} files, verified")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.plain_text import table_csv
 from analysis.published import STATUS_MEANINGS, network_name, read_published, split_of
 from analysis.results import study_names
 from analysis.scale import beside_published, training_length
@@ -21,6 +22,7 @@ from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables.latex import latex_table
 from analysis.tables.study_table import markdown_table, number
+from core.compute.command import run_command
 from core.files.atomic import write_text
 
 HEADERS = {
@@ -168,7 +170,7 @@ def table_files(name: str, published: pd.DataFrame, studies: Sequence[StudyData]
     both = pd.concat([rows, ours], ignore_index=True)
     return {
         f"{stem}.md": "\n".join(lines) + "\n",
-        f"{stem}.csv": both.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        f"{stem}.csv": table_csv(both, index=False),
         f"{stem}.tex": latex_table(cells, caption=caption, label=f"tab:{stem}", leave_out=(), left=4),
     }
 
@@ -210,15 +212,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
     add_choice(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         files = comparison_files(options.results, options.study_files, chosen_studies(options))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for name, text in files.items():
-        write_text(options.results / "tables" / name, text)
-        print(f"Written: {options.results / 'tables' / name}")
-    return 0
+        for name, text in files.items():
+            write_text(options.results / "tables" / name, text)
+            print(f"Written: {options.results / 'tables' / name}")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

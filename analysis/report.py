@@ -22,6 +22,7 @@ from analysis.annotation_cost import SOURCES, AnnotationCost
 from analysis.edge_counts import read_edge_purity
 from analysis.left_out import NOT_PART, write_left_out
 from analysis.metrics import metric_files
+from analysis.plain_text import table_csv
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import FIGURES, empty_figure, save, sizes_figure, styled
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
@@ -36,7 +37,9 @@ from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
 from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
+from core.compute.command import WRONG_INPUT, run_command
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 from core.record import Record
 
 PICTURE_ROWS = 6
@@ -82,7 +85,7 @@ def report_study(
 def _report_left_out(study_file: Path, results_folder: Path) -> StudyReport:
     study = load_study(study_file, [])
     files = write_left_out(study, results_folder)
-    text = (results_folder / "tables" / f"{study.name}.md").read_text()
+    text = read_utf8(results_folder / "tables" / f"{study.name}.md")
     return StudyReport(
         text, left_out(study.name), tuple(files), Verdict(f"N{NOT_PART[1:]}.", "not judged"), pd.DataFrame()
     )
@@ -101,7 +104,7 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
     if (results_folder / f"{MEASUREMENT}.csv").exists():
         frame = read_edge_purity(results_folder / f"{MEASUREMENT}.csv")
         texts[f"{MEASUREMENT}.md"] = edge_purity_markdown(frame)
-        texts[f"{MEASUREMENT}.csv"] = edge_purity_table(frame).to_csv(float_format="%.6g", lineterminator="\n")
+        texts[f"{MEASUREMENT}.csv"] = table_csv(edge_purity_table(frame))
     for name, text in texts.items():
         write_text(results_folder / "tables" / name, text)
 
@@ -158,17 +161,21 @@ def main(arguments: list[str] | None = None) -> int:
         "--verify", action="store_true", help="only rebuild every table of the reference from its trial records"
     )
     options = parser.parse_args(arguments)
+    return run_command(lambda: report_studies(options))
 
-    try:
-        names = chosen_studies(options) or study_names(options.results)
-        if options.verify:
-            return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
-        cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
-        if not names:
-            raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def report_studies(options: argparse.Namespace) -> int:
+    """Report the chosen studies, or verify the reference; returns the exit status.
+
+    Raises:
+        ValueError: if there is no study, or nothing to verify.
+    """
+    if options.verify:
+        return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
+    names = chosen_studies(options) or study_names(options.results)
+    cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
+    if not names:
+        raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
     reports, errors = [], []
     for name in names:
         try:
@@ -183,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"  {path}")
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
-    return 2 if errors else 0
+    return WRONG_INPUT if errors else 0
 
 
 if __name__ == "__main__":

@@ -1,21 +1,54 @@
 """Read what the pipeline wrote: one CSV for each study, one JSON record for each trial."""
 
 import csv
-from collections.abc import Collection, Iterable
+import io
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from core.config.names import checked_arm, checked_key, checked_name, checked_study
+from core.files.json_file import read_utf8
 from core.record import METRICS, OUTCOME_COLUMNS, TRIAL_COLUMNS, Record, read_record
 
 COLUMNS = (*TRIAL_COLUMNS, *OUTCOME_COLUMNS)
 TEXT_COLUMNS = tuple(column for column in COLUMNS if column not in (*METRICS, "seed"))
 
 
+def read_rows(path: Path) -> list[list[str]]:
+    """The rows of a CSV.
+
+    Raises:
+        ValueError: if it cannot be read or is not CSV; names the file.
+    """
+    try:
+        return list(csv.reader(io.StringIO(read_utf8(path), newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path}: not valid CSV: {error}") from error
+
+
+def read_table(path: Path, columns: Sequence[str], **settings: Any) -> pd.DataFrame:
+    """A CSV with at least these columns; `settings` are those of `pandas.read_csv`.
+
+    Raises:
+        ValueError: if it cannot be read, is not CSV or lacks a column; names the file.
+    """
+    try:
+        table = pd.read_csv(io.StringIO(read_utf8(path), newline=""), **settings)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path}: empty, expected the columns {', '.join(columns)}") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: not valid CSV: {error}") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(f"{path}: columns missing: {', '.join(missing)}; found {', '.join(table.columns)}")
+    return table
+
+
 def is_study(path: Path) -> bool:
     """Whether a CSV lists trials; another one, such as the edge purity's, is a measurement of its own."""
-    with path.open(newline="") as file:
-        return "trial_key" in next(csv.reader(file), [])
+    return "trial_key" in next(iter(read_rows(path)), [])
 
 
 def no_results() -> pd.DataFrame:
@@ -25,13 +58,14 @@ def no_results() -> pd.DataFrame:
 
 def has_trials(path: Path) -> bool:
     """Whether a study's CSV has a row; without one the study is not part of the set that was run."""
-    with path.open(newline="") as file:
-        return sum(1 for row in csv.reader(file) if row) > 1
+    return sum(1 for row in read_rows(path) if row) > 1
 
 
 def study_names(results_folder: Path, chosen: Collection[str] | None = None) -> list[str]:
     """The studies that have results, of the chosen ones or of all, in order of name."""
     names = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path) and has_trials(path))
+    for name in names:
+        checked_study(name)
     return [name for name in names if chosen is None or name in chosen]
 
 
@@ -47,18 +81,13 @@ def read_results(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path}: no such file; has the study run?")
-    try:
-        results = pd.read_csv(
-            path,
-            dtype=dict.fromkeys(TEXT_COLUMNS, str),
-            keep_default_na=False,  # an arm may be called `none`
-            na_values={column: ["", "nan", "NaN"] for column in (*METRICS, "seed")},
-        )
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path}: empty, expected the columns {', '.join(COLUMNS)}") from error
-    missing = [column for column in COLUMNS if column not in results.columns]
-    if missing:
-        raise ValueError(f"{path}: columns missing: {', '.join(missing)}; found {', '.join(results.columns)}")
+    results = read_table(
+        path,
+        COLUMNS,
+        dtype=dict.fromkeys(TEXT_COLUMNS, str),
+        keep_default_na=False,  # an arm may be called `none`
+        na_values={column: ["", "nan", "NaN"] for column in (*METRICS, "seed")},
+    )
     if results.empty:
         raise ValueError(f"{path}: no trials")
     for column in (*METRICS, "seed"):
@@ -69,6 +98,11 @@ def read_results(path: str | Path) -> pd.DataFrame:
         results[column] = numbers
     if results["seed"].isna().any():
         raise ValueError(f"{path}: column seed, row {results['seed'].isna().idxmax() + 2}: empty")
+    wrong = results.loc[~results["seed"].between(0, 2**32 - 1) | (results["seed"] % 1 != 0), "seed"]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: column seed, row {wrong.index[0] + 2}: {wrong.iloc[0]:g}, expected an integer from 0"
+        )
     results["seed"] = results["seed"].astype(int)
     _check(results, path)
     return results
@@ -84,6 +118,12 @@ def _check(results: pd.DataFrame, path: Path) -> None:
     others = set(results["study"]) - {path.stem}
     if others:
         raise ValueError(f"{path}: column study: rows of {sorted(others)}, expected only '{path.stem}'")
+    for column, check in (("arm", checked_arm), ("trial_key", checked_key)):
+        for name in results[column]:
+            try:
+                check(name)
+            except ValueError as error:
+                raise ValueError(f"{path}: column {column}: {error}") from None
     twice = results[results.duplicated(["arm", "seed"])]
     if len(twice):
         raise ValueError(f"{path}: more than one row for arm '{twice['arm'].iloc[0]}', seed {twice['seed'].iloc[0]}")
@@ -128,8 +168,8 @@ def recipe_of(records: Iterable[Record]) -> str | None:
     configs = [record.config for record in records]
     names = sorted({str(config.get("name")) for config in configs})
     if len(names) < 2:
-        return names[0] if names else None
+        return checked_name("recipe", names[0]) if names else None
     folders = sorted({Path(config.get("data", {}).get("root", "")).name for config in configs})
     if len(folders) > 1 or not folders[0]:
         raise ValueError(f"trials of one study come from several recipes, {', '.join(names)}, on different data")
-    return folders[0]
+    return checked_name("set", folders[0])

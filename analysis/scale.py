@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.plain_text import without_markup
 from analysis.published import has_published_setting, network_name, split_of
 from core.record import Record
 
@@ -23,7 +24,7 @@ def scale_sentence(records: Sequence[Record], published: pd.DataFrame) -> str:
     if not records:
         return "No trial record was found, so recipe and data are unknown."
     configs = [record.config for record in records]
-    recipes = list(dict.fromkeys(f"`{config['name']}`" for config in configs))
+    recipes = list(dict.fromkeys(f"`{without_markup(config['name'])}`" for config in configs))
     parts = [
         f"Recipe{'s' if len(recipes) > 1 else ''} {', '.join(recipes)}: data {_each(_data, configs)}",
         _each(lambda config: _network(config["model"]), configs),
@@ -41,7 +42,7 @@ def scale_sentence(records: Sequence[Record], published: pd.DataFrame) -> str:
 
 def machine(record: Record) -> str:
     """The device of a trial and the precision in which its network computed there, as far as the record tells."""
-    device = record.device or "not recorded"
+    device = without_markup(record.device or "not recorded")
     return f"{device} in {record.precision}" if record.precision else device
 
 
@@ -54,7 +55,7 @@ def beside_published(configs: Sequence[dict[str, Any]], published: pd.DataFrame)
     """What our numbers are in a table of published ones, in a few words."""
     if comparable(configs, published):
         return "our run of a published setting"
-    folders = _each(lambda config: Path(config["data"]["root"]).name, configs)
+    folders = _each(lambda config: _folder(config["data"]), configs)
     if {split_of(config) for config in configs} != {None}:
         return "with a backbone, image size, schedule or batch that no published number states, not comparable"
     return f"on {'generated shapes' if folders == 'shapes' else f'`{folders}`'}, not comparable"
@@ -67,13 +68,17 @@ def _each(describe: Callable[[Any], str], items: Sequence[Any]) -> str:
 def _data(config: dict[str, Any]) -> str:
     data = config["data"]
     sides = f"short side {data['val_short_side']}, long at most {data['long_side_max']} px"
-    return f"`{Path(data['root']).name}` ({sides})"
+    return f"`{_folder(data)}` ({sides})"
+
+
+def _folder(data: dict[str, Any]) -> str:
+    return without_markup(Path(data["root"]).name)
 
 
 def _network(model: dict[str, Any]) -> str:
     backbone = model["backbone"]
     start = STARTS.get(backbone.get("weights"), "with pretrained weights")
-    return f"{network_name(model) or backbone['name']} {start}"
+    return f"{network_name(model) or without_markup(backbone['name'])} {start}"
 
 
 def training_length(training: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.plain_text import one_line
 from core.config.expectation import read_expectation
 from core.config.file import nearest, read_yaml
 
@@ -112,11 +113,11 @@ def _labels(labels: Any, arms: Collection[str], suggested: Sequence[str]) -> dic
     unknown = next((str(arm) for arm in labels if str(arm) not in arms and str(arm) not in parts), None)
     if arms and unknown is not None:
         raise ValueError(f"labels: no arm '{unknown}'{nearest(unknown, suggested)}")
-    return {str(arm): str(words) for arm, words in labels.items()}
+    return {str(arm): one_line(words) for arm, words in labels.items()}
 
 
 def _one_line(text: Any) -> str:
-    return " ".join(str(text or "").split())
+    return one_line(text or "")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,6 @@ leaves out studies whose results lie there but are not those that it runs.
 """
 
 import argparse
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -14,11 +13,13 @@ from pathlib import Path
 
 import jinja2
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
 from analysis.page.figures import Figure, figures_of, title
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
+from analysis.plain_text import markdown_text
 from analysis.presentation import study_verdict
 from analysis.reference.rebuild import read_trials
 from analysis.reference.seed_spread import with_spread
@@ -26,8 +27,11 @@ from analysis.results import holes, is_study, study_names
 from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
 from analysis.verdict import Verdict
+from core.compute.command import run_command
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 
+LINKS = ["link", "image", "autolink"]  # in what the report writes there is none
 TEMPLATES = Path(__file__).parent / "templates"
 MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training
 
@@ -79,7 +83,7 @@ def study_section(study_file: Path, results_folder: Path, names: list[str], *, a
     arms = arm_origins(results, study, records)
     links = {arm.label: f"#{arm.anchor}" for arm in arms}
     judged = study_verdict(data)
-    shown_above = (study.question, judged.text)
+    shown_above = (markdown_text(study.question), markdown_text(judged.text))
     table = "\n".join(
         line for line in _read_table(results_folder, name).splitlines() if not line or line not in shown_above
     )
@@ -94,7 +98,7 @@ def study_section(study_file: Path, results_folder: Path, names: list[str], *, a
         num_trials=len(results),
         num_holes=len(holes(results)),
         table=to_html(table, name=title(name), links=links),
-        comparison=to_html(compared.read_text(), name="comparison", links={}) if compared.exists() else "",
+        comparison=to_html(read_utf8(compared), name="comparison", links={}) if compared.exists() else "",
         figures=figures_of(name, results_folder / "plots", names),
         arms=arms,
         versions=tuple(versions(records)),
@@ -118,7 +122,7 @@ def _read_table(results_folder: Path, name: str) -> str:
     path = results_folder / "tables" / f"{name}.md"
     if not path.exists():
         raise ValueError(f"{path}: no such file; `python -m analysis.report` writes it")
-    return path.read_text()
+    return read_utf8(path)
 
 
 def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
@@ -127,7 +131,7 @@ def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
     Headings go down one level, to stand under the section's own. Each table scrolls sideways in a region called
     `name`. `links` leads from the first cell of a row, by its text, to where its numbers come from.
     """
-    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table").disable(LINKS)
     tokens = parser.parse(text, {"name": name})
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
         tokens = tokens[3:]  # opening, text, closing
@@ -136,8 +140,8 @@ def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
     page = parser.renderer.render(tokens, parser.options, {"name": name})
     for label, target in links.items():
-        cell = f"<td>{escape(label)}</td>"
-        page = page.replace(cell, f'<th scope="row"><a href="{escape(target)}">{escape(label)}</a></th>', 1)
+        shown = escapeHtml(label)
+        page = page.replace(f"<td>{shown}</td>", f'<th scope="row"><a href="{escape(target)}">{shown}</a></th>', 1)
     return Markup(page)
 
 
@@ -199,11 +203,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="default: report.html in the results")
     add_choice(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         path = options.out or options.results / "report.html"
         write_text(path, render(options.results, options.study_files, chosen_studies(options)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    return 0
+        print(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+    return run_command(work)

@@ -10,8 +10,10 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
+from analysis.plain_text import printable
 from analysis.published import STATUS_MEANINGS, published_for
 from analysis.statistics import summarize_arm
 from analysis.study import Study
@@ -37,6 +39,8 @@ CONFIRMED = ("V", "V2", "D")  # published statuses drawn filled; the others holl
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write `stem.png`, `stem.svg`; without dates and program versions, so that equal figures give equal bytes."""
+    for text in figure.findobj(Text):
+        text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
     paths = []
     for extension in formats:
         metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
@@ -47,9 +51,13 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) ->
     return paths
 
 
-def styled() -> Any:
-    """Context in which figures are made and saved: the one style of all plots."""
-    return matplotlib.rc_context(matplotlib.rc_params_from_file(STYLE, use_default_template=True))
+def styled(*, formulas: bool = False) -> Any:
+    """Context in which figures are made and saved: the one style of all plots.
+
+    `formulas`: whether text between two `$` is a formula, as it may be where no text is of a study file or a record.
+    """
+    style = matplotlib.rc_params_from_file(STYLE, use_default_template=True)
+    return matplotlib.rc_context(style | {"text.parse_math": formulas})
 
 
 def arms_figure(

@@ -10,7 +10,9 @@ import re
 import sys
 from pathlib import Path
 
+from core.compute.command import run_command
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 
 CHECKSUMS = "SHA256SUMS"
 LEFT_OUT = (CHECKSUMS, "README.md")  # the text about a reference may be edited at any time
@@ -38,7 +40,7 @@ def check_checksums(folder: Path) -> list[str]:
     if not path.exists():
         return [f"{path}: missing, so no edit of this folder can be seen"]
     expected = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_utf8(path).splitlines(), start=1):
         match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if match is None:
             raise ValueError(f"{path}, line {number}: '{line}', expected a SHA-256 sum, two spaces and a path")
@@ -63,11 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.reference.checksums", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="such as reference/shapes")
     options = parser.parse_args(arguments)
-    if not options.folder.is_dir():
-        print(f"error: {options.folder}: no such folder", file=sys.stderr)
-        return 2
-    print(f"{write_checksums(options.folder)}: {len(summed_files(options.folder))} files")
-    return 0
+
+    def work() -> None:
+        if not options.folder.is_dir():
+            raise ValueError(f"{options.folder}: no such folder")
+        print(f"{write_checksums(options.folder)}: {len(summed_files(options.folder))} files")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

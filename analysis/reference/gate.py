@@ -13,6 +13,7 @@ from analysis.reference.study_comparison import StudyComparison, compare_study, 
 from analysis.results import has_trials, is_study, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.compute.command import WRONG_INPUT, run_command
 from core.files.atomic import write_text
 
 SUMMARY = Path("comparison_summary.md")
@@ -56,15 +57,20 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_choice(parser)
     options = parser.parse_args(arguments)
+    return run_command(lambda: judge_studies(options))
+
+
+def judge_studies(options: argparse.Namespace) -> int:
+    """Compare the chosen studies and write the summary; returns the exit status.
+
+    Raises:
+        ValueError: if there is no study.
+    """
     found: dict[str, StudyComparison | str] = {}
     errors = []
-    try:
-        names = chosen_studies(options) or study_names(options.results)
-        if not names:
-            raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    names = chosen_studies(options) or study_names(options.results)
+    if not names:
+        raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
     for name in names:
         try:
             found[name] = judge_study(options.study_files / f"{name}.yaml", options.results, options.reference)
@@ -83,5 +89,5 @@ def main(arguments: list[str] | None = None) -> int:
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     if errors:
-        return 2
+        return WRONG_INPUT
     return 1 if any(isinstance(study, str) or not study.holds for study in found.values()) else 0

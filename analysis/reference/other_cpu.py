@@ -12,6 +12,7 @@ from pathlib import Path
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import OTHER_CPU, read_reference
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 from core.record import read_record
 
 SEED = 0
@@ -24,7 +25,7 @@ def copy_seed_0(csv_path: Path, reference: Path) -> None:
         ValueError: if there is no trial of seed 0.
     """
     name, target = csv_path.stem, reference / OTHER_CPU
-    reader = csv.DictReader(io.StringIO(csv_path.read_text()))
+    reader = csv.DictReader(io.StringIO(read_utf8(csv_path), newline=""))
     rows = [row for row in reader if row["seed"] == str(SEED)]
     if not rows:
         raise ValueError(f"{csv_path}: no trial of seed {SEED}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.plain_text import markdown_text
 from analysis.reference.compare import FAILURES, NOT_JUDGED, ArmComparison, Comparison, compare
 from analysis.reference.cpu_noise import CpuNoise, measure_noise
 from analysis.reference.trials import StudyReference, read_reference, reference_folder
@@ -83,24 +84,25 @@ def render_comparison(
         noise.sentence,
         "",
     ]
-    lines += [f"- {study.label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
-    lines += [f"- ORDER TURNED OVER: {change}" for change in comparison.order_changes]
-    lines += [f"- order not judged: {pair}" for pair in comparison.close_pairs]
+    found = [f"{study.label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
+    found += [f"ORDER TURNED OVER: {change}" for change in comparison.order_changes]
+    found += [f"order not judged: {pair}" for pair in comparison.close_pairs]
+    lines += [f"- {markdown_text(line)}" for line in found]
     lines += [""] if lines[-1] else []
     failed = [study.label(arm.arm) for arm in comparison.arms if arm.verdict in FAILURES]
     unjudged = [study.label(arm.arm) for arm in comparison.arms if arm.verdict in NOT_JUDGED]
     judged = comparison.judged_pairs
     orders = f"{judged} orders of two arms could be judged" if judged else "No order of two arms could be judged"
     if not comparison.holds:
-        problem = f" Arms: {', '.join(failed)}." if failed else ""
+        problem = f" Arms: {markdown_text(', '.join(failed))}." if failed else ""
         lines += [f"The results DO NOT AGREE with the reference.{problem}"]
     elif not comparison.judged:
         lines += ["Nothing could be judged: settings, data or seeds are not those of the reference."]
     elif unjudged:
-        lines += [f"Not judged: {', '.join(unjudged)}. What could be judged agrees with the reference."]
+        lines += [f"Not judged: {markdown_text(', '.join(unjudged))}. What could be judged agrees with the reference."]
     else:
         lines += [f"The results agree with the reference. {orders}{', all are as there' if judged else ''}."]
-    lines += ["", f"Here: {_machines(records)}. Reference: {_machines(reference.records)}."]
+    lines += ["", markdown_text(f"Here: {_machines(records)}. Reference: {_machines(reference.records)}.")]
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,7 @@ from analysis.reference.other_cpu import other_cpu_faults
 from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
 from analysis.reference.trials import OTHER_CPU
 from analysis.results import is_study
+from core.files.json_file import read_utf8
 
 CONTEXT = 24  # characters of a line that are shown on each side of a difference
 WriteTables = Callable[[Path, Path], None]  # (results folder, study files): writes <results folder>/tables
@@ -86,7 +87,7 @@ def _rebuild_study(path: Path, target: Path) -> list[str]:
     if not records:
         raise ValueError(f"{path}: no records in {path.parent / path.stem / 'trials'}, so no number can be traced")
     lines = [line for file, record in records.items() for line in contradictions(file, record)]
-    committed = path.read_text()
+    committed = read_utf8(path)
     try:
         rebuilt = rebuild_csv(committed, list(records.values()))
     except ValueError as error:
@@ -141,7 +142,7 @@ def _compare_tables(committed: Path, rebuilt: Path) -> list[str]:
         elif not (committed / name).exists():
             lines.append(f"{committed / name}: missing; the records give it")
         else:
-            lines += _line_differences(committed / name, (committed / name).read_text(), (rebuilt / name).read_text())
+            lines += _line_differences(committed / name, *(read_utf8(folder / name) for folder in (committed, rebuilt)))
     return lines
 
 

@@ -1,6 +1,8 @@
 """The two cues that a box gives, on one photo: its projections and its edges of similar color (BoxInst, figure 2)."""
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +14,7 @@ KEYS = ("image", "box", "x_profile", "y_profile", "offsets", "similarity", "temp
 THRESHOLDS = (0.1, 0.3)  # the paper's and the released code's
 LEVEL_COLORS = ("#26323F", "#E69F00", "#FFF3D0")  # dark to light, so that gray print keeps the order
 BOX_COLOR = "#0072B2"
+DAMAGE = (BadZipFile, zlib.error, EOFError, TypeError, AttributeError, NotImplementedError)  # what numpy raises for it
 VEIL = 0.6  # opacity of the white over what lies outside of the box
 
 
@@ -19,10 +22,13 @@ def read_consistency(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays of the figure; `similarity` (E, h, w) follows `offsets`, (dy, dx) in cells of the mask grid.
 
     Raises:
-        ValueError: if arrays are missing or the neighborhood is not of 3x3.
+        ValueError: if the file is damaged, arrays are missing or the neighborhood is not of 3x3.
     """
-    with np.load(path) as file:
-        arrays = {key: file[key] for key in file.files}
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (*DAMAGE, OSError, ValueError) as error:
+        raise ValueError(f"{path}: not the arrays of the figure that can be read: {error}") from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays missing: {', '.join(missing)}; found {', '.join(arrays)}")

@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.edge_counts import read_edge_purity
+from analysis.plain_text import table_csv
 from analysis.plots.figures import REFERENCE, save, styled
 from analysis.studies.consistency import consistency_figure, read_consistency
 from analysis.tables.study_table import markdown_table, number
+from core.compute.command import run_command
 from core.files.atomic import write_text
 
 PAPER_THRESHOLD, RELEASED_THRESHOLD = 0.1, 0.3
@@ -173,19 +175,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.studies.edge_purity", description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder that holds edge_purity.csv")
     options = parser.parse_args(arguments)
-    tables, plots = options.results / "tables", options.results / "plots"
-    arrays_file = options.results / "edge_purity" / "consistency.npz"
-    try:
-        frame = read_edge_purity(options.results / "edge_purity.csv")
-        arrays = read_consistency(arrays_file) if arrays_file.exists() else None
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(lambda: write_report(options.results))
+
+
+def write_report(results: Path) -> None:
+    """Write table and plots beside the measurement.
+
+    Raises:
+        ValueError: if a file of it is malformed.
+    """
+    tables, plots = results / "tables", results / "plots"
+    arrays_file = results / "edge_purity" / "consistency.npz"
+    frame = read_edge_purity(results / "edge_purity.csv")
+    arrays = read_consistency(arrays_file) if arrays_file.exists() else None
     text = render_markdown(frame)
     files = [tables / "edge_purity.md", tables / "edge_purity.csv"]
     write_text(files[0], text)
-    write_text(files[1], edge_purity_table(frame).to_csv(float_format="%.6g", lineterminator="\n"))
-    with styled():
+    write_text(files[1], table_csv(edge_purity_table(frame)))
+    with styled(formulas=True):
         files += save(edge_purity_figure(frame), plots / "edge_purity")
         if arrays is not None:
             files += save(consistency_figure(arrays), plots / "consistency")
@@ -193,7 +200,6 @@ def main(arguments: list[str] | None = None) -> int:
     print("Written:", *(f"  {path}" for path in files), sep="\n")
     if arrays is None:
         print(f"{arrays_file}: no such file; the photo's figure was not drawn")
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
+from analysis.plain_text import one_line
+
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -18,6 +20,8 @@ ESCAPES = {
     "<": r"$<$",
     ">": r"$>$",
     "|": r"$|$",
+    "[": "{[}",  # at the start of a row it would be the argument of the line break before it
+    "*": "{*}",  # likewise
     "±": r"$\pm$",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "τ": r"$\tau$",
@@ -36,7 +40,7 @@ BEGIN = (
 
 def latex_text(text: str) -> str:
     """Text as LaTeX prints it, also without packages for symbols; back quotes of Markdown go."""
-    return text.replace("`", "").translate(str.maketrans(ESCAPES))
+    return one_line(text).replace("`", "").translate(str.maketrans(ESCAPES))
 
 
 def latex_table(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.plain_text import markdown_text
 from analysis.published import STATUS_MEANINGS, published_for, same_setting
 from analysis.results import finished, holes
 from analysis.statistics import Summary, paired_difference, summarize_arm
@@ -92,15 +93,15 @@ def render_markdown(
     """The table for readers: APs to 0.1, mean ± sd with n; then verdict, holes and origin of the published numbers."""
     cells = reader_table(table, study, own_columns)
     lines = [f"# {study.name.replace('_', ' ')}", ""]
-    lines += [text + "\n" for text in (study.question, scale) if text]
-    lines += [markdown_table(list(cells), cells.to_numpy().tolist()), "", verdict, ""]
+    lines += [text + "\n" for text in (markdown_text(study.question), scale) if text]
+    lines += [markdown_table(list(cells), cells.to_numpy().tolist()), "", markdown_text(verdict), ""]
     missing = table[table["holes"] != ""]
     if len(missing):
         lines += ["No number, and why:", ""]
-        lines += [f"- {row.label}: {row.holes}" for row in missing.itertuples()]
+        lines += [f"- {markdown_text(f'{row.label}: {row.holes}')}" for row in missing.itertuples()]
         lines += [""]
     if own_columns is not None:
-        lines += [note + "\n" for note in own_columns.notes]
+        lines += [markdown_text(note) + "\n" for note in own_columns.notes]
     if "published_mask_AP" in table:
         lines += [_published_note(table, study, published), ""]
     lines += [reading_note(table)]
@@ -200,8 +201,8 @@ def span(low: float | None, high: float | None, digits: int = 1, sign: str = "")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table aligned in plain text too: the first `left` columns left, the others right. `|` in a cell is escaped."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    """A table aligned in plain text too: the first `left` columns left, the others right. Cells are plain text."""
+    cells = [[markdown_text(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
     lines = [
         [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
