@@ -44,7 +44,7 @@ def figures_of(name: str, plots: Path, names: Collection[str]) -> tuple[Figure, 
         ValueError: if a file is not a picture; names it.
     """
     paths = sorted(plots.glob("*.png")) + sorted(plots.glob("*.svg"))
-    by_stem = {path.stem: path for path in paths}  # the SVG wins
+    by_stem = {path.stem: path for path in paths}  # SVG takes precedence
     own = [stem for stem in by_stem if name == owner(stem, names)]
     figures = []
     for stem in sorted(own, key=lambda stem: _place(stem.removeprefix(name))):

@@ -28,7 +28,7 @@ def test_results_that_agree_pass_with_a_line_a_study_and_a_summary(gate, tmp_pat
     assert gate(APS) == 0
     line, tolerance, summary = capsys.readouterr().out.splitlines()
     assert line == "loss_terms: agrees: 5 equal; 0 pairwise orders judged"  # one seed holds no order with certainty
-    assert tolerance.startswith("Tolerance: 4.0 AP for a seed of an arm at 50 AP, ASSUMED")
+    assert tolerance.startswith("Tolerance: 4.0 AP per seed for an arm at 50 AP, ASSUMED")
     assert summary == "1 of 1 studies agree with the reference."
     text = (tmp_path / "results/comparison_summary.md").read_text()
     assert f"- {line}\n" in text
