@@ -149,13 +149,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--seconds-per-box",
         type=float,
         default=AnnotationCost.seconds_per_box,
-        help="annotation time (default: %(default)g)",
+        help="seconds to annotate a box (default: %(default)g)",
     )
     parser.add_argument(
         "--seconds-per-mask",
         type=float,
         default=AnnotationCost.seconds_per_mask,
-        help=f"annotation time (default: %(default)g). Sources: {SOURCES}",
+        help=f"seconds to annotate a mask (default: %(default)g). Sources: {SOURCES}",
     )
     parser.add_argument(
         "--verify",
