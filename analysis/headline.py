@@ -1,7 +1,7 @@
 """The few numbers that DVC shows by default: `python -m analysis.headline` writes `results/metrics.json`.
 
-They are the mask AP of each arm of the set's first study: `dvc metrics show`, and columns of `dvc exp show`. All arms
-of all studies are in `results/metrics/<study>.json`: `dvc metrics diff --targets results/metrics/*.json`.
+They are the mask AP of each arm of the set's first study, shown by `dvc metrics show` and as columns of `dvc exp show`.
+`results/metrics/<study>.json` has all arms of a study: `dvc metrics diff --targets results/metrics/*.json`.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from core.files.json_file import parse_json, read_utf8
 
 
 def headline(metrics: Path, study: str) -> str:
-    """JSON with the mask AP of each arm of a study, under the study's name.
+    """The mask AP of each arm of a study, as JSON under the study's name.
 
     Raises:
-        ValueError: if `metrics` holds no file of the study, or it is damaged.
+        ValueError: if `metrics` has no file for the study, or it is damaged.
     """
     path = metrics / f"{study}.json"
     if not path.exists():
@@ -34,14 +34,14 @@ def headline(metrics: Path, study: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.headline", description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
     add_choice(parser)
     options = parser.parse_args(arguments)
 
     def work() -> None:
         studies = chosen_studies(options)
         if not studies:
-            raise ValueError("expected --params or --studies: the first study is shown")
+            raise ValueError("expected --params or --studies, whose first study is shown")
         write_text(options.results / "metrics.json", headline(options.results / "metrics", studies[0]))
         print(f"Written: {options.results / 'metrics.json'}")
 

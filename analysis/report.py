@@ -1,11 +1,11 @@
 """Tables and plots of every study that has results, and their comparison with the committed reference.
 
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
-`results/comparison/<study>.md` and prints them. A difference from the reference is no error here: `python -m
+`results/comparison/<study>.md`, and prints the tables. A difference from the reference is not an error here; `python -m
 analysis.reference` judges it. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}`,
 `plots/<study>_sizes.{png,svg}`, `plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from
-pictures; for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. All are written, whatever there is
-to show.
+pictures; for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. Every file is written, even if
+there is nothing to show.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class StudyReport:
 def report_study(
     study_file: Path, results_folder: Path, reference_folder: Path | None, cost: AnnotationCost | None = None
 ) -> StudyReport:
-    """Write one study's tables and plots and compare it with `reference_folder`, or `reference/<its recipe>` for None.
+    """Write the tables and plots of a study and compare it with a reference, by default `reference/<recipe>`.
 
     Raises:
         ValueError: if results, records, study file or published numbers are malformed.
@@ -92,7 +92,7 @@ def _report_left_out(study_file: Path, results_folder: Path) -> StudyReport:
 
 
 def write_tables(results_folder: Path, study_files: Path) -> None:
-    """Write every table that these results give: each study's, the edge purity's and, beside a study, the comparisons.
+    """Write all tables of these results: one per study, edge purity and, if there is a study, published comparisons.
 
     Raises:
         ValueError: if a file is malformed.
@@ -110,7 +110,7 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
 
 
 def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
-    """Draw every figure of a study; one for which there is nothing to draw says why."""
+    """Draw all figures of a study; an empty figure says why it is empty."""
     name, plots = data.study.name, results_folder / "plots"
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
     images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
@@ -130,35 +130,40 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
 
 
 def _records_line(records: dict[str, Record]) -> str:
-    """What changes with every record, MLflow's run ids included: DVC then makes the page anew, which names them."""
+    """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids."""
     content = json.dumps({key: record.content() for key, record in records.items()}, sort_keys=True).encode()
-    return f"Made from {len(records)} trial records, SHA-256 of all {hashlib.sha256(content).hexdigest()[:16]}."
+    return f"Made from {len(records)} trial records with SHA-256 {hashlib.sha256(content).hexdigest()[:16]}."
 
 
 def _nothing_to_draw(data: StudyData, end: str) -> Figure:
     what = {"_sizes": "results", "_curves": "records", "_pictures": "pictures"}[end]
-    return empty_figure(f"no {what} of the trials" if len(finished(data.results)) else "no finished trial")
+    return empty_figure(f"no {what}" if len(finished(data.results)) else "no finished trial")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Report; 0, also where results differ from the reference, 2 for bad input; with `--verify` 1 for a difference."""
+    """Exit status 0, even if results differ from the reference; 2 for invalid input; `--verify`: 1 for a difference."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
     parser.add_argument(
-        "--reference", type=Path, help="folder to compare with; default: reference/<recipe of the trials>"
+        "--reference", type=Path, help="folder to compare with (default: reference/<recipe of the trials>)"
     )
     add_choice(parser)
     parser.add_argument(
-        "--seconds-per-box", type=float, default=AnnotationCost.seconds_per_box, help="of annotation; default: 7"
+        "--seconds-per-box",
+        type=float,
+        default=AnnotationCost.seconds_per_box,
+        help="seconds to annotate a box (default: %(default)g)",
     )
     parser.add_argument(
         "--seconds-per-mask",
         type=float,
         default=AnnotationCost.seconds_per_mask,
-        help=f"default: 79.2. Sources: {SOURCES}",
+        help=f"seconds to annotate a mask (default: %(default)g). Sources: {SOURCES}",
     )
     parser.add_argument(
-        "--verify", action="store_true", help="only rebuild every table of the reference from its trial records"
+        "--verify",
+        action="store_true",
+        help="only rebuild all tables of the reference from its trial records and compare them",
     )
     options = parser.parse_args(arguments)
     return run_command(lambda: report_studies(options))
@@ -175,13 +180,13 @@ def report_studies(options: argparse.Namespace) -> int:
     names = chosen_studies(options) or study_names(options.results)
     cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
     if not names:
-        raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
+        raise ValueError(f"{options.results}: no <study>.csv; `python -m experiments.run <study>` writes one")
     reports, errors = [], []
     for name in names:
         try:
             study_file = options.study_files / f"{name}.yaml"
             reports.append(report_study(study_file, options.results, options.reference, cost))
-        except ValueError as error:  # the other studies are reported all the same
+        except ValueError as error:  # the other studies are still reported
             errors.append(error)
     for report in reports:
         print(f"{report.text}\n{report.comparison.text}")

@@ -1,4 +1,4 @@
-"""Read what the pipeline wrote: one CSV for each study, one JSON record for each trial."""
+"""Read the output of the pipeline: one CSV per study, one JSON record per trial."""
 
 import csv
 import io
@@ -47,22 +47,22 @@ def read_table(path: Path, columns: Sequence[str], **settings: Any) -> pd.DataFr
 
 
 def is_study(path: Path) -> bool:
-    """Whether a CSV lists trials; another one, such as the edge purity's, is a measurement of its own."""
+    """Whether a CSV lists trials, or is a measurement such as the edge purity."""
     return "trial_key" in next(iter(read_rows(path)), [])
 
 
 def no_results() -> pd.DataFrame:
-    """Results without a trial."""
+    """Results without trials."""
     return pd.DataFrame({column: pd.Series(dtype=str if column in TEXT_COLUMNS else float) for column in COLUMNS})
 
 
 def has_trials(path: Path) -> bool:
-    """Whether a study's CSV has a row; without one the study is not part of the set that was run."""
+    """Whether a study's CSV has rows; if not, the study is not part of the set that was run."""
     return sum(1 for row in read_rows(path) if row) > 1
 
 
 def study_names(results_folder: Path, chosen: Collection[str] | None = None) -> list[str]:
-    """The studies that have results, of the chosen ones or of all, in order of name."""
+    """The chosen studies (default: all) that have results, sorted by name."""
     names = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path) and has_trials(path))
     for name in names:
         checked_study(name)
@@ -70,17 +70,17 @@ def study_names(results_folder: Path, chosen: Collection[str] | None = None) -> 
 
 
 def read_results(path: str | Path) -> pd.DataFrame:
-    """Read one study's trials in the order of the file; a trial without a mask AP is a hole and keeps its reason.
+    """Read the trials of a study in file order; a trial without mask AP is a hole and has a reason.
 
-    APs are in percent; other columns are the fields that the study varies. Text columns are never NaN.
+    APs are in percent; additional columns are the fields that the study varies. Text columns are never NaN.
 
     Raises:
-        ValueError: for a missing file or column, a value that is no number, an AP outside 0..100, two rows for one
+        ValueError: for a missing file or column, a value that is no number, an AP outside 0..100, two rows with equal
             (arm, seed), rows of another study, or a hole without a reason; names the file and the column.
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"{path}: no such file; has the study run?")
+        raise ValueError(f"{path}: no such file; `python -m experiments.run {path.stem}` writes it")
     results = read_table(
         path,
         COLUMNS,
@@ -142,12 +142,12 @@ def holes(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, Record]:
-    """The records of the trials by trial key, from `folder/<trial_key>.json`, failed ones where they left one.
+    """Read the records of the trials from `folder/<trial_key>.json`, by key; a failed trial may have none.
 
-    Empty where the folder does not exist: a CSV may be kept without its records.
+    Empty if the folder does not exist: a CSV may be stored without its records.
 
     Raises:
-        ValueError: if the folder exists and a finished trial's record is missing, or a record is broken.
+        ValueError: if the folder exists but lacks the record of a finished trial, or a record is invalid.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -158,12 +158,12 @@ def read_records(results: pd.DataFrame, folder: str | Path) -> dict[str, Record]
 
 
 def recipe_of(records: Iterable[Record]) -> str | None:
-    """The recipe that all records share, and so the name of the reference to compare with; None without records.
+    """The recipe of the records, which is the name of the reference to compare with; None without records.
 
-    Where the arms are whole recipes, it is the name of the data folder that they share.
+    If the arms are recipes themselves, it is the name of their common data folder.
 
     Raises:
-        ValueError: if trials of several recipes do not share their data; nothing could be compared.
+        ValueError: if the trials come from several recipes with different data.
     """
     configs = [record.config for record in records]
     names = sorted({str(config.get("name")) for config in configs})
@@ -171,5 +171,5 @@ def recipe_of(records: Iterable[Record]) -> str | None:
         return checked_name("recipe", names[0]) if names else None
     folders = sorted({Path(config.get("data", {}).get("root", "")).name for config in configs})
     if len(folders) > 1 or not folders[0]:
-        raise ValueError(f"trials of one study come from several recipes, {', '.join(names)}, on different data")
+        raise ValueError(f"trials of one study use several recipes, {', '.join(names)}, with different data folders")
     return checked_name("set", folders[0])

@@ -1,8 +1,8 @@
 """`report.html`: every study with its verdict, table, plots, pictures and the origin of each number, in one file.
 
-`python -m analysis.page` reads what `python -m analysis.report` wrote into `results/` and needs no network to be read:
-pictures are embedded. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
-leaves out studies whose results lie there but are not those that it runs.
+`python -m analysis.page` reads the output of `python -m analysis.report` in `results/` and embeds all pictures, so the
+page works offline. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
+omits results of studies outside its set.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from core.files.json_file import read_utf8
 
 LINKS = ["link", "image", "autolink"]  # in what the report writes there is none
 TEMPLATES = Path(__file__).parent / "templates"
-MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training
+MEASUREMENTS = "measurements"  # folder beside that of the study files: measurements without training
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class StudySection:
     num_trials: int
     num_holes: int
     table: str  # HTML
-    comparison: str  # HTML, empty where nothing was compared
+    comparison: str  # HTML, empty if nothing was compared
     figures: tuple[Figure, ...]
     arms: tuple[ArmOrigin, ...]
     versions: tuple[str, ...]
@@ -55,9 +55,9 @@ class StudySection:
 
 @dataclass(frozen=True)
 class OtherSection:
-    """A table that stands on no trial of its own: a measurement without training, or published numbers.
+    """A table without trials: a measurement without training, or published numbers.
 
-    `study` is what the measurement asks; None for published numbers.
+    `study` is the file of the measurement; None for published numbers.
     """
 
     name: str
@@ -68,12 +68,12 @@ class OtherSection:
 
 
 def study_section(study_file: Path, results_folder: Path, names: list[str], *, ask_reference: bool) -> StudySection:
-    """Gather what the page shows of one study; `names` are all sections, to tell whose figure a file is.
+    """Collect what the page shows of one study; `names` are all sections, see `figures_of`.
 
-    Its one seed is judged by the spread of the reference's where `ask_reference`.
+    With `ask_reference`, a single seed is judged by the spread of the reference's seeds.
 
     Raises:
-        ValueError: if results or records are malformed, or the study's table was not written yet.
+        ValueError: if results or records are malformed, or the study has no table yet.
     """
     name = study_file.stem
     data = read_study_data(study_file, results_folder)
@@ -106,7 +106,7 @@ def study_section(study_file: Path, results_folder: Path, names: list[str], *, a
 
 
 def other_section(name: str, study_file: Path | None, results_folder: Path, names: list[str]) -> OtherSection:
-    """Gather what the page shows of a table that no study has written."""
+    """Collect what the page shows of a table that does not belong to a study."""
     table = _read_table(results_folder, name)
     first = table.partition("\n")[0]
     return OtherSection(
@@ -126,10 +126,10 @@ def _read_table(results_folder: Path, name: str) -> str:
 
 
 def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
-    """Render a section's Markdown without its title; what looks like HTML in it is escaped.
+    """Render the Markdown of a section without its title; HTML in it is escaped.
 
-    Headings go down one level, to stand under the section's own. Each table scrolls sideways in a region called
-    `name`. `links` leads from the first cell of a row, by its text, to where its numbers come from.
+    Headings are one level lower, below the section's own. Each table scrolls horizontally in a region called `name`.
+    `links` maps the text of the first cell of a row to the origin of its numbers.
     """
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table").disable(LINKS)
     tokens = parser.parse(text, {"name": name})
@@ -161,9 +161,9 @@ class _Renderer(RendererHTML):
 def render(
     results_folder: Path, study_files: Path, chosen: Collection[str] | None = None, *, ask_reference: bool = True
 ) -> str:
-    """The whole page, of the chosen studies or of all that have results; equal results give equal text.
+    """The page with the chosen studies (default: all that have results); equal results give equal text.
 
-    `ask_reference`: one seed is judged by `reference/<recipe>`; what is to become a reference stands for itself.
+    With `ask_reference`, a single seed is judged by `reference/<recipe>`; not for a folder that becomes a reference.
 
     Raises:
         ValueError: if there is nothing to show, or a file is malformed; names it.
@@ -175,7 +175,9 @@ def render(
     tables = {path.stem for path in (results_folder / "tables").glob("*.md")}
     others = sorted(tables - not_shown - set(studies), key=lambda name: (name not in measured, name))
     if not studies and not others:
-        raise ValueError(f"{results_folder}: no <study>.csv and no tables/*.md; has a study run?")
+        raise ValueError(
+            f"{results_folder}: no <study>.csv and no tables/*.md; `python -m experiments.run <study>` writes a CSV"
+        )
     names = [*studies, *others, *not_shown]
     sections = [
         study_section(study_files / f"{name}.yaml", results_folder, names, ask_reference=ask_reference)
@@ -199,8 +201,8 @@ def render(
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.page", description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
-    parser.add_argument("--out", type=Path, help="default: report.html in the results")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
+    parser.add_argument("--out", type=Path, help="file to write (default: report.html in the results)")
     add_choice(parser)
     options = parser.parse_args(arguments)
 
