@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: help no_git repro report verify test soak ui bench lint lock
+.PHONY: help no_git repro report experiments verify test mutants soak faults ui bench lint lock
 
 help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
@@ -22,6 +22,7 @@ help:
 	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
 	@echo "make soak    2,000 training steps and 500 predictions: resident memory stays flat"
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
+	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
 	@echo "make bench   time the losses against their plain forms, and a training image part by part"
 	@echo "make lint    ruff and codespell"
@@ -66,6 +67,9 @@ soak: $(READY)
 
 mutants: $(READY)
 	python -m tests.mutants
+
+faults: $(READY)
+	python -m tests.faults
 
 ui: $(READY)
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$PWD/mlflow.db"
