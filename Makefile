@@ -1,17 +1,18 @@
 # Main commands: `make repro` rebuilds every study (`dvc repro`), `make test` runs the tests. Both create .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PYTHON
 VENV := .venv
 READY := $(VENV)/ready
 
 # No telemetry in any command started here.
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(value PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: help repro report verify test soak ui bench lint lock
+.PHONY: help no_git repro report experiments verify test mutants soak faults ui bench lint lock
 
 help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
@@ -21,6 +22,7 @@ help:
 	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
 	@echo "make soak    2,000 training steps and 500 predictions: resident memory stays flat"
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
+	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
 	@echo "make bench   time the losses against their plain forms, and a training image part by part"
 	@echo "make lint    ruff and codespell"
@@ -29,19 +31,24 @@ help:
 # uv installs the lock file much faster than pip, from the same registry. Bytecode is compiled at installation: if
 # PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would compile torch again, some 10 s per trial.
 $(READY): requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+	@"$$PYTHON" -c 'import sys; sys.exit("needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	"$$PYTHON" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet uv==0.13.9
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
 	touch $@
 
+# In a copy without .git DVC must be told so. An archive of a commit says it in .dvc/config.
+NO_GIT := $(if $(wildcard .git),,no_git)
+no_git: $(READY)
+	dvc config --local core.no_scm true
+
 # DVC does the rest: data.dvc -> sweep -> studies -> reports -> page -> compare (dvc.yaml).
-repro: $(READY)
+repro: $(READY) $(NO_GIT)
 	dvc repro
 
 report: $(READY)
 	python -m analysis.report --params params.yaml
-	-python -m analysis.studies.edge_purity
+	if test -e results/edge_purity.csv; then python -m analysis.studies.edge_purity; fi
 	python -m analysis.published_tables --params params.yaml
 	python -m analysis.page --params params.yaml
 
@@ -61,11 +68,14 @@ soak: $(READY)
 mutants: $(READY)
 	python -m tests.mutants
 
+faults: $(READY)
+	python -m tests.faults
+
 ui: $(READY)
 	python -m experiments.tracking.database
-	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$PWD/mlflow.db"
 
-bench: $(READY)
+bench: $(READY) $(NO_GIT)
 	dvc repro --quiet data.dvc
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image

@@ -1,33 +1,29 @@
-"""Read results/edge_purity.csv: counts of edges for each neighborhood and color threshold."""
+"""Read results/edge_purity.csv: counts of edges per neighborhood and color threshold."""
 
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.results import read_table
+
 COUNTS = ("edges", "kept", "pure", "different", "different_kept")
 KEY = ("neighborhood_size", "neighborhood_dilation", "color_threshold")
-RATIOS = {"share_kept": ("kept", "edges"), "purity": ("pure", "kept")}  # what each divides
+RATIOS = {"share_kept": ("kept", "edges"), "purity": ("pure", "kept")}  # numerator and denominator
 ORIGIN = ("num_images", "num_instances", "data_digest", "short_side", "color_temperature")
 COLUMNS = (*KEY, *COUNTS, *RATIOS, *ORIGIN)
-ROUNDING = 1e-6  # of a share in the file, which has six digits
+ROUNDING = 1e-6  # shares have six digits in the file
 
 
 def read_edge_purity(path: str | Path) -> pd.DataFrame:
-    """Read the counts, a row for each neighborhood and threshold; `pure` counts among the kept edges.
+    """Read the counts, one row per neighborhood and threshold; `pure` edges are a subset of the `kept` ones.
 
     Raises:
-        ValueError: for a missing file or column, a row that stands twice, or numbers that contradict one another.
+        ValueError: for a missing file or column, a duplicate row, or inconsistent numbers.
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"{path}: no such file; has `python -m experiments.edge_purity` run?")
-    try:
-        frame = pd.read_csv(path, dtype={"data_digest": str})
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path}: empty, expected the columns {', '.join(COLUMNS)}") from error
-    missing = [column for column in COLUMNS if column not in frame]
-    if missing:
-        raise ValueError(f"{path}: columns missing: {', '.join(missing)}; found {', '.join(frame)}")
+        raise ValueError(f"{path}: no such file; `python -m experiments.edge_purity` writes it")
+    frame = read_table(path, COLUMNS, dtype={"data_digest": str})
     if frame.empty:
         raise ValueError(f"{path}: no rows")
     for column in KEY + COUNTS:
@@ -44,7 +40,7 @@ def read_edge_purity(path: str | Path) -> pd.DataFrame:
             "different_kept <= different"
         )
     for column, (part, whole) in RATIOS.items():
-        given = frame[part] / frame[whole].where(frame[whole] > 0)  # empty where there is nothing to divide by
+        given = frame[part] / frame[whole].where(frame[whole] > 0)  # NaN where the denominator is 0
         stated = pd.to_numeric(frame[column], errors="coerce")
         wrong = ((stated - given).abs() > ROUNDING) | (stated.isna() != given.isna())
         if wrong.any():

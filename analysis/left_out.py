@@ -1,11 +1,12 @@
-"""A study that is not part of the set: every file that its report would have is there, and says so.
+"""The report of a study that is not part of the set: all its files exist and say so.
 
-DVC's stages name all studies; that of a study outside of the set leaves a CSV with a header and no row.
+DVC expects the outputs of all studies. The stage of a study outside the set writes a CSV with a header and no rows.
 """
 
 from pathlib import Path
 
 from analysis.metrics import arms_csv, curves_csv, metrics_json
+from analysis.plain_text import markdown_text
 from analysis.plots.figures import FIGURES, empty_figure, save, styled
 from analysis.results import no_results
 from analysis.study import Study
@@ -16,10 +17,10 @@ NOT_PART = "not part of the set"
 
 
 def left_out_texts(study: Study) -> dict[str, str]:
-    """Tables, metrics, data of plots and comparison by their path within the results folder."""
+    """Tables, metrics, plot data and comparison, by path relative to the results folder."""
     name, title = study.name, study.name.replace("_", " ")
     text = f"N{NOT_PART[1:]}: this study was not run."
-    lines = [f"# {title}", *([study.question] if study.question else []), text]
+    lines = [f"# {title}", *([markdown_text(study.question)] if study.question else []), text]
     results = no_results()
     return {
         f"tables/{name}.md": "\n\n".join(lines) + "\n",
@@ -33,7 +34,7 @@ def left_out_texts(study: Study) -> dict[str, str]:
 
 
 def write_left_out(study: Study, results_folder: Path) -> list[Path]:
-    """Write these texts, and figures that say the same; returns the files."""
+    """Write these texts, and figures that say the same; returns the paths."""
     files = []
     for path, text in left_out_texts(study).items():
         write_text(results_folder / path, text)

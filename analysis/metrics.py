@@ -1,9 +1,9 @@
-"""A study's numbers as files that DVC compares from commit to commit: metrics, and the data of plots.
+"""The numbers of a study as files that DVC compares between commits: metrics and plot data.
 
 `dvc metrics diff` reads `metrics/<study>.json`. `dvc plots` draws `plots/data/<study>_arms.csv` (template
 `bar_horizontal`, x `mask_AP`, y `arm`) and `plots/data/<study>_curves.csv` (x `epoch`, y `mask_AP` or `loss_total`):
-template `arms`, of `.dvc/plots`, draws a line for each arm, DVC's own `linear` one over all arms. Equal results give
-equal bytes.
+the template `arms` in `.dvc/plots` draws one line per arm, DVC's own `linear` a single line. Equal results give equal
+bytes.
 """
 
 import csv
@@ -18,13 +18,13 @@ import pandas as pd
 from analysis.statistics import summarize, summarize_arm
 from analysis.study import Study
 from analysis.study_data import StudyData
-from core.record import DIGITS, Record
+from core.record import DIGITS, Record, spreadsheet_text
 
 CURVES = {"loss_total": "loss/total", "mask_AP": "mask_AP"}  # column -> its name in a record
 
 
 def metric_files(data: StudyData) -> dict[str, str]:
-    """The files by their path within the results folder."""
+    """The files, by path relative to the results folder."""
     name = data.study.name
     return {
         f"metrics/{name}.json": metrics_json(data.results, data.study),
@@ -34,9 +34,9 @@ def metric_files(data: StudyData) -> dict[str, str]:
 
 
 def metrics_json(results: pd.DataFrame, study: Study) -> str:
-    """`{arm: {mask_AP, low, high, seeds}}` in the study's order; an arm without a result has no entry.
+    """`{arm: {mask_AP, low, high, seeds}}` in the study's order; an arm without results has no entry.
 
-    `low` and `high` bound the 95 % interval of the mean; without them for one seed.
+    `low` and `high` bound the 95 % interval of the mean; one seed has none.
     """
     metrics = {}
     for arm in study.arms:
@@ -51,7 +51,7 @@ def metrics_json(results: pd.DataFrame, study: Study) -> str:
 
 
 def arms_csv(results: pd.DataFrame, study: Study) -> str:
-    """A row for each arm that has a result, in the study's order: means over its seeds."""
+    """Means over seeds, one row per arm with results, in the study's order."""
     rows = []
     for arm in study.arms:
         means = [summarize_arm(results, arm, metric).mean for metric in ("mask_AP", "box_AP")]
@@ -61,7 +61,7 @@ def arms_csv(results: pd.DataFrame, study: Study) -> str:
 
 
 def curves_csv(records: Mapping[str, Sequence[Record]], study: Study) -> str:
-    """A row for each arm and epoch: means over its seeds, empty where an epoch was not evaluated."""
+    """Means over seeds, one row per arm and epoch; empty where an epoch was not evaluated."""
     rows = []
     for arm in study.arms:
         epochs = [epoch for record in records.get(arm, ()) for epoch in record.curves]
@@ -87,5 +87,5 @@ def _cell(number: float) -> str:
 def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
+    writer.writerows([header, *([spreadsheet_text(str(cell)) for cell in row] for row in rows)])
     return text.getvalue()

@@ -1,10 +1,11 @@
-"""How each study is shown: by its view, its main figure, and its tables as files."""
+"""How a study is shown: its view, its main figure and its tables."""
 
 from typing import Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.plain_text import table_csv
 from analysis.plots.figures import arms_figure
 from analysis.published import STATUS_MEANINGS
 from analysis.results import COLUMNS, finished
@@ -17,18 +18,18 @@ from analysis.verdict import OwnWords, Verdict, verdict
 
 
 class View(Protocol):
-    """What a study has of its own: a module of analysis/studies that the study file names."""
+    """The study-specific parts of a report: a module of analysis/studies that the study file names."""
 
-    NEEDS_X: bool  # whether its figure is drawn against a field that the study file names too
+    NEEDS_X: bool  # whether the study file must name the field on the figure's x-axis
 
     def columns(self, data: StudyData) -> OwnColumns | None:
-        """Columns of the table beside those of every study."""
+        """Additional columns of the table."""
 
     def figure(self, data: StudyData, table: pd.DataFrame) -> Figure | None:
-        """The main figure in place of bars; None where what it needs is not in the results."""
+        """The main figure, instead of the bars; None if the results lack what it needs."""
 
     def words(self, data: StudyData) -> OwnWords:
-        """What the verdict says beside the expected orders."""
+        """What the verdict says in addition to the expected orders."""
 
 
 VIEWS: dict[str, View] = {
@@ -40,11 +41,11 @@ VIEWS: dict[str, View] = {
 
 
 def view_of(data: StudyData) -> View | None:
-    """The view that the study file names; None for most.
+    """The view that the study file names; most studies have none.
 
     Raises:
-        ValueError: if there is no such view, or the results do not vary what it is drawn against; names the file, the
-            word and the nearest known one.
+        ValueError: if there is no such view, or the results do not vary its x field; names the file, the unknown name
+            and the nearest known one.
     """
     study = data.study
     if study.view is not None and study.view not in VIEWS:
@@ -53,18 +54,18 @@ def view_of(data: StudyData) -> View | None:
     if view is None or not view.NEEDS_X:
         if study.x is not None:
             drawing = ", ".join(name for name, known in VIEWS.items() if known.NEEDS_X)
-            raise ValueError(f"{study.file}: x: only the views {drawing} are drawn against a field")
+            raise ValueError(f"{study.file}: x: only the views {drawing} take an x field")
         return view
     varied = [column for column in data.results if column not in COLUMNS]
     if study.x is None:
-        raise ValueError(f"{study.file}: x: the view '{study.view}' needs the field that it is drawn against")
+        raise ValueError(f"{study.file}: x: missing; the view '{study.view}' needs the field of its x-axis")
     if study.x not in varied:
-        raise ValueError(f"{study.file}: x: '{study.x}' is no field that the study varies{nearest(study.x, varied)}")
+        raise ValueError(f"{study.file}: x: the study does not vary '{study.x}'{nearest(study.x, varied)}")
     return view
 
 
 def own_columns(data: StudyData) -> OwnColumns | None:
-    """What the study's table has beside the columns of every study; None for most."""
+    """The additional columns of the study's table; most studies have none."""
     view = view_of(data)
     return None if view is None else view.columns(data)
 
@@ -74,20 +75,20 @@ def study_table(data: StudyData) -> pd.DataFrame:
 
 
 def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
-    """The view's figure; bars of the arms where there is none, or no trial finished."""
+    """The view's figure; bars of the arms if there is none, or if no trial finished."""
     view = view_of(data) if len(finished(data.results)) else None
     own = None if view is None else view.figure(data, table)
     return own or arms_figure(table, data.results, data.study, data.published, data.scale)
 
 
 def study_verdict(data: StudyData) -> Verdict:
-    """The verdict on the study's expectation, with the words of its view."""
+    """The verdict on the study's expectation, including what its view adds."""
     view = view_of(data)
     return verdict(data.results, data.study, OwnWords() if view is None else view.words(data), data.spread)
 
 
 def table_files(data: StudyData) -> dict[str, str]:
-    """The study's tables by file name: Markdown for readers, CSV unrounded, LaTeX for a paper."""
+    """The study's tables by file name: Markdown for readers, unrounded CSV, LaTeX for a paper."""
     table, columns, name = study_table(data), own_columns(data), data.study.name
     judged = study_verdict(data)
     markdown = render_markdown(
@@ -99,7 +100,7 @@ def table_files(data: StudyData) -> dict[str, str]:
         data.study.question,
         data.scale,
         reading_note(table),
-        f"Status of their AP: {legend}." if legend else "",
+        f"Status of the published AP: {legend}." if legend else "",
     ]
     latex = latex_table(
         reader_table(table, data.study, columns),
@@ -108,6 +109,6 @@ def table_files(data: StudyData) -> dict[str, str]:
     )
     return {
         f"{name}.md": markdown,
-        f"{name}.csv": table.to_csv(float_format="%.6g", lineterminator="\n"),
+        f"{name}.csv": table_csv(table),
         f"{name}.tex": latex,
     }

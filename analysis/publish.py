@@ -1,13 +1,13 @@
-"""Publish results as the reference of their recipe: CSVs, trial records, tables, plots and the checksums of all.
+"""Publish results as the reference of their recipe: CSVs, trial records, tables, plots and their checksums.
 
-`python -m analysis.publish results reference/shapes` replaces what the reference holds of the studies in `results/`,
-keeps the rest, makes all tables and the studies' plots anew; it refuses a CSV that is not what its records give, and
-records of a recipe that the reference is not named after: they would never be compared with it. Grids of pictures
-show the data set's photos: they are left out unless `--pictures` is given, for data that may be published. `--html`
-writes the page of the whole reference too. No checkpoint is copied.
+`python -m analysis.publish results reference/shapes` replaces the studies of the reference that are in `results/`,
+keeps the others, and rebuilds all tables and the plots of these studies. It rejects a CSV that does not match its
+records, and records of a recipe other than the reference's name, which would never be compared with it. Picture grids
+show photos of the data set, so they are only published with `--pictures`. `--html` also writes the page of the whole
+reference. Checkpoints are not copied.
 
 `python -m analysis.publish results reference/shapes --other-cpu` adds seed 0 of a run on another type of CPU, in
-`other_cpu/`: how far it is from the reference's own seed 0 is the tolerance of every comparison.
+`other_cpu/`: its differences to the reference's own seed 0 determine the tolerance of every comparison.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.compute.command import run_command
 from core.files.atomic import write_text
 
 PICTURES = "*_pictures.*"
@@ -43,18 +44,18 @@ def publish(
     pictures: bool,
     html: bool,
 ) -> int:
-    """Copy the chosen studies and all measurements into `reference`; returns the number of files it then holds.
+    """Copy the chosen studies and all measurements into `reference`; returns the number of files there.
 
-    The reference appears whole or not at all.
+    The reference is replaced in full or not at all.
 
     Raises:
-        ValueError: if there are no results, they are of another recipe, or they do not verify; names every difference.
+        ValueError: if there are no results, or they belong to another recipe or do not verify; names every difference.
     """
     studies = _studies_of(results, reference, chosen)
     csvs = [path for path in sorted(results.glob("*.csv")) if path.stem in studies or not is_study(path)]
     if not csvs:
-        raise ValueError(f"{results}: no <study>.csv; has a study run?")
-    for name in studies:  # else plots of results that have changed since would be published
+        raise ValueError(f"{results}: no <study>.csv; `python -m experiments.run <study>` writes one")
+    for name in studies:  # or plots of older results would be published
         data = read_study_data(study_files / f"{name}.yaml", results)
         draw_study(data, study_table(data), results)
     partial = _copy_of(reference)
@@ -74,15 +75,15 @@ def publish(
 
 
 def publish_other_cpu(results: Path, reference: Path, study_files: Path, chosen: Collection[str] | None = None) -> int:
-    """Copy seed 0 of the chosen studies into `reference`, as run on another type of CPU; returns its number of files.
+    """Copy seed 0 of the chosen studies, run on another type of CPU, into `reference`; returns its number of files.
 
     Raises:
-        ValueError: if there are no results, they are of another recipe, ran on the reference's own type of CPU or with
-            other settings, or they do not verify; names every difference.
+        ValueError: if there are no results, or they belong to another recipe, ran on the reference's own type of CPU or
+            with other settings, or do not verify; names every difference.
     """
     studies = _studies_of(results, reference, chosen)
     if not studies:
-        raise ValueError(f"{results}: no <study>.csv; has a study run?")
+        raise ValueError(f"{results}: no <study>.csv; `python -m experiments.run <study>` writes one")
     partial = _copy_of(reference)
     try:
         for name in studies:
@@ -94,7 +95,7 @@ def publish_other_cpu(results: Path, reference: Path, study_files: Path, chosen:
 
 
 def _studies_of(results: Path, reference: Path, chosen: Collection[str] | None) -> list[str]:
-    """The chosen studies that have results, all of the reference's recipe."""
+    """The chosen studies that have results; all must belong to the reference's recipe."""
     studies = study_names(results, chosen)
     for name in studies:
         _check_recipe(results / name, reference)
@@ -111,7 +112,7 @@ def _copy_of(reference: Path) -> Path:
 
 
 def _seal(partial: Path, results: Path, reference: Path, study_files: Path) -> int:
-    """Put a verified folder in the place of the reference; returns its number of files."""
+    """Verify the new folder and replace the reference with it; returns its number of files."""
     write_checksums(partial)
     found = verify_folder(partial, study_files, write_tables)
     if found.differences:
@@ -126,13 +127,13 @@ def _check_recipe(study_folder: Path, reference: Path) -> None:
     recipe = recipe_of(read_trials(study_folder).values())
     if recipe is not None and recipe != reference.name:
         raise ValueError(
-            f"{study_folder}: its trials are of the recipe `{recipe}`, but the reference is {reference}, of "
+            f"{study_folder}: trials of the recipe `{recipe}`, but the reference is {reference}, of "
             f"`{reference.name}`; expected {reference.with_name(recipe)}"
         )
 
 
 def _copy_study(path: Path, target: Path) -> None:
-    """Copy a CSV and its records, in place of what `target` holds of that study."""
+    """Copy a CSV and its records, replacing those of the study in `target`."""
     name = path.stem
     shutil.rmtree(target / name, ignore_errors=True)
     shutil.copy(path, target)
@@ -150,32 +151,31 @@ def _replace(folder: Path, new: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Publish; 0, or 2 for bad input."""
+    """Publish; exit status 0, or 2 for invalid input."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.publish",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("results", type=Path, help="what the pipeline and the report wrote")
-    parser.add_argument("reference", type=Path, help="such as reference/shapes")
+    parser.add_argument("results", type=Path, help="output folder of the pipeline")
+    parser.add_argument("reference", type=Path, help="folder to publish to, such as reference/shapes")
     parser.add_argument("--other-cpu", action="store_true", help="publish seed 0 as run on another type of CPU")
-    parser.add_argument("--pictures", action="store_true", help="publish grids of pictures too")
+    parser.add_argument("--pictures", action="store_true", help="also publish the picture grids")
     add_choice(parser)
-    parser.add_argument("--html", action="store_true", help="write report.html too")
+    parser.add_argument("--html", action="store_true", help="also write report.html")
     options = parser.parse_args(arguments)
     if options.other_cpu and (options.pictures or options.html):
         parser.error("--other-cpu publishes records alone: expected neither --pictures nor --html beside it")
-    try:
+
+    def work() -> None:
         what = options.results, options.reference, options.study_files, chosen_studies(options)
         if options.other_cpu:
             count = publish_other_cpu(*what)
         else:
             count = publish(*what, pictures=options.pictures, html=options.html)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.reference}: {count} files, verified")
-    return 0
+        print(f"{options.reference}: {count} files, verified")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Numbers that others published, each with how sure it is and where it was read (`published.csv`)."""
+"""Published numbers of others, each with its status and source (`published.csv`)."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ STATUS_MEANINGS = {
     "M": "recalled from memory, not confirmed in any text; do not rely on it",
     "none": "no published number known",
 }
-RELEASED = "adelaidet_"  # begins the rows of AdelaiDet's models
+RELEASED = "adelaidet_"  # prefix of the rows of AdelaiDet's models
 SCHEDULE_STEPS = {"1x": 90_000, "3x": 270_000}
 SPLIT_FILES = {  # training and validation annotations
     "COCO val2017": ("instances_train2017.json", "instances_val2017.json"),
@@ -38,14 +38,14 @@ SPLIT_FILES = {  # training and validation annotations
 
 
 def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
-    """Read and check the published numbers; `value` is a float, NaN where none is known, all else is text.
+    """Read and check the published numbers; `value` is a float, NaN if unknown, the other columns are text.
 
-    `table` is the study that the number belongs beside, or `main`, `voc`, `zoo`, `rivals`; `row` is that study's arm.
-    APs in percent.
+    `table` is the study that the number is shown in, or `main`, `voc`, `zoo`, `rivals`; `row` is the arm of that study.
+    APs are in percent.
 
     Raises:
-        ValueError: for a missing column, an unknown status, a row without source, a value without a number, or two
-            rows for one (table, row, split, metric); names the file and the row.
+        ValueError: for a missing column, an unknown status, a row without a source, a value that is no number, or two
+            rows with equal (table, row, split, metric); names the file and the row.
     """
     published = pd.read_csv(path, dtype=str, keep_default_na=False)
     missing = [column for column in COLUMNS if column not in published.columns]
@@ -74,16 +74,16 @@ def read_published(path: str | Path = PUBLISHED_CSV) -> pd.DataFrame:
 
 
 def published_for(published: pd.DataFrame, study: str, metric: str) -> pd.DataFrame:
-    """The rows of one study and metric, indexed by arm; empty where nothing is published."""
+    """The rows of one study and metric, indexed by arm; empty if nothing is published."""
     chosen = published[(published["table"] == study) & (published["metric"] == metric)]
     return chosen.set_index("row")
 
 
 def with_released_models(published: pd.DataFrame, study: str, configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """The published numbers, with AdelaiDet's model of an arm's name in the study's table where it compares better.
+    """The published numbers, with AdelaiDet's model of an arm's name instead of the study's row where it fits better.
 
-    That is where the arm's trials, by `configs`, have the setting of the model's row and not of the study's own: the
-    paper's main table is of COCO test-dev, the released models' numbers are of val2017.
+    That is where the arm's trials, according to `configs`, have the setting of the model's row and not that of the
+    study's own row: the paper's main table is for COCO test-dev, the released models' numbers are for val2017.
     """
     is_same = pd.Series(
         [same_setting(configs.get(row["row"].removeprefix(RELEASED), {}), row) for row in published.to_dict("records")],
@@ -99,7 +99,7 @@ def with_released_models(published: pd.DataFrame, study: str, configs: Mapping[s
 
 
 def network_name(model: Mapping[str, Any]) -> str:
-    """Backbone and pyramid as published tables call them, `R-101-DCN-BiFPN`; empty for a backbone of ours alone."""
+    """Backbone and pyramid as in published tables, such as `R-101-DCN-BiFPN`; empty if the backbone is no ResNet."""
     backbone = model.get("backbone", {})
     depth = re.fullmatch(r"resnet(\d+)", backbone.get("name", ""))
     if depth is None:
@@ -109,20 +109,20 @@ def network_name(model: Mapping[str, Any]) -> str:
 
 
 def split_of(config: Mapping[str, Any]) -> str | None:
-    """The published validation split that a trial was trained for and evaluated on, by its annotation files."""
+    """The published validation split that a trial was evaluated on, according to its annotation files."""
     data = config.get("data", {})
     files = tuple(Path(data.get(f"{part}_annotations", "")).name for part in ("train", "val"))
     return next((split for split, of_split in SPLIT_FILES.items() if files == of_split), None)
 
 
 def same_setting(config: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether a trial with this config has the published row's data, backbone and schedule, at the usual batch size.
+    """Whether a trial with this config has the data, backbone and schedule of the published row, at batch size 16.
 
-    Only then is a difference between the two numbers a difference of the implementations. What the recipe is called
-    does not matter.
+    Only then does a difference between the two numbers come from the implementations. The recipe's name does not
+    matter.
     """
     training = config.get("training", {})
-    # Ours is stated for a batch, and scaled to the one that is used.
+    # Our schedule is given for this batch size and scaled to the effective one.
     batch_size = training.get("schedule_batch_size") or training.get("batch_size", 0) * training.get("accumulation", 1)
     return (
         row["split"] == split_of(config)
@@ -134,6 +134,6 @@ def same_setting(config: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def has_published_setting(config: Mapping[str, Any], published: pd.DataFrame) -> bool:
-    """Whether any published number is of this trial's setting."""
+    """Whether any published number has the setting of this trial."""
     settings = published[["split", "backbone", "schedule"]].drop_duplicates().to_dict("records")
     return any(same_setting(config, row) for row in settings)

@@ -1,7 +1,7 @@
-"""The paper's comparisons as tables, from the published numbers, with ours beside them where there are any.
+"""The paper's comparisons as tables: the published numbers, and ours where they exist.
 
-`python -m analysis.published_tables` writes `results/tables/published_{main,voc,zoo,rivals}.{md,csv,tex}`. Of ours they
-hold the arms `both` and `full` of the study `loss_terms`, and every arm of `main` and `voc`, as far as these have run.
+`python -m analysis.published_tables` writes `results/tables/published_{main,voc,zoo,rivals}.{md,csv,tex}`. Our rows are
+the arms `both` and `full` of the study `loss_terms`, and every arm of `main` and `voc`, if these studies were run.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.plain_text import table_csv
 from analysis.published import STATUS_MEANINGS, network_name, read_published, split_of
 from analysis.results import study_names
 from analysis.scale import beside_published, training_length
@@ -21,6 +22,7 @@ from analysis.study import add_choice, chosen_studies
 from analysis.study_data import StudyData, read_study_data
 from analysis.tables.latex import latex_table
 from analysis.tables.study_table import markdown_table, number
+from core.compute.command import run_command
 from core.files.atomic import write_text
 
 HEADERS = {
@@ -34,13 +36,13 @@ HEADERS = {
 }
 PAIR_STUDY, PAIR = "loss_terms", {"both": "ours, BoxInst (boxes)", "full": "ours, CondInst (masks)"}
 OUR_STUDIES = (PAIR_STUDY, "main", "voc")
-VOC = "VOC 2012 val"  # as the published numbers name it
-READING = "AP in percent; the letter behind a number says how sure it is."
+VOC = "VOC 2012 val"  # its name in published.csv
+READING = "AP in percent; the letter after a number is its status."
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`ours` names the data whose results stand in the table: VOC, all others, or none."""
+    """`ours` selects which of our results the table shows: those on VOC, those on all other data, or none."""
 
     title: str
     text: str
@@ -51,7 +53,7 @@ class Comparison:
 COMPARISONS = {
     "main": Comparison(
         "Main comparison",
-        "Mask- and box-supervised methods as the paper compares them on COCO.",
+        "Mask- and box-supervised methods on COCO, as compared in the paper.",
         ("mask_AP", "mask_AP50", "mask_AP75", "mask_APs", "mask_APm", "mask_APl"),
         "others",
     ),
@@ -63,21 +65,21 @@ COMPARISONS = {
     ),
     "zoo": Comparison(
         "Released models",
-        "What the released models of several implementations reach. One recipe spreads over implementations by up "
-        "to 1.1 mask AP: a reproduction can be expected to differ by as much.",
+        "Results of the released models of several implementations. Implementations of one recipe differ by up to 1.1 "
+        "mask AP, so a reproduction may differ by as much.",
         ("box_AP", "mask_AP"),
     ),
     "rivals": Comparison(
-        "Rivals",
-        "Methods that came before and after, and methods for few masks. Backbones and schedules differ; a method's own "
-        "best is no fair comparison with another's.",
+        "Related methods",
+        "Earlier and later methods, and methods for few masks. Backbones and schedules differ, so comparing the best "
+        "numbers of two methods is not fair.",
         ("mask_AP", "mask_AP50", "mask_AP75", "mask_APs"),
     ),
 }
 
 
 def published_rows(published: pd.DataFrame, name: str) -> pd.DataFrame:
-    """One row for each (row, split) of a table, with `<metric>` and `<metric>_status` in columns."""
+    """One row per (row, split) of a table, with columns `<metric>` and `<metric>_status`."""
     own = published[published["table"] == name]
     rows = []
     for (row, split), numbers in own.groupby(["row", "split"], sort=False):
@@ -93,7 +95,7 @@ def published_rows(published: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def our_rows(data: StudyData, comparison: Comparison) -> pd.DataFrame:
-    """Arms of one of our studies in the same columns, status `ours`; empty if they ran on data of another table."""
+    """The arms of one of our studies in the same columns, with status `ours`; empty if their data belong elsewhere."""
     rows = []
     for arm, config in data.configs.items():
         summaries = {metric: summarize_arm(data.results, arm, metric) for metric in comparison.metrics}
@@ -116,14 +118,14 @@ def our_rows(data: StudyData, comparison: Comparison) -> pd.DataFrame:
 
 
 def _our_scale(data: StudyData, ours: pd.DataFrame) -> str:
-    """Number of seeds of these rows of a study, what they compare with, and their scale."""
+    """The number of seeds of these rows, whether they are comparable with published numbers, and their scale."""
     seeds = " to ".join(map(str, sorted(set(ours["n"]))))
     beside = beside_published(list(data.configs.values()), data.published)
     return f"Ours, {data.study.name} ({seeds} seeds, ± standard deviation), {beside}: {data.scale}"
 
 
 def reader_cells(rows: pd.DataFrame, ours: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
-    """The table as text: `33.2 V`, ours as `52.1 ± 1.1`."""
+    """The table as text: `33.2 V`, or `52.1 ± 1.1` for ours."""
     lines = []
     for row in [*rows.to_dict("records"), *ours.to_dict("records")]:
         line = {column: row[column] or "-" for column in ("method", "backbone", "schedule", "split")}
@@ -143,14 +145,14 @@ def _cell(row: dict[str, object], metric: str) -> str:
 
 
 def table_files(name: str, published: pd.DataFrame, studies: Sequence[StudyData]) -> dict[str, str]:
-    """One comparison by file name, as Markdown, CSV and LaTeX; a study's own table may have the name without prefix."""
+    """One comparison as Markdown, CSV and LaTeX, by file name; the prefix avoids the names of studies' tables."""
     comparison, stem = COMPARISONS[name], f"published_{name}"
     rows = published_rows(published, name)
     by_study = {data.study.name: our_rows(data, comparison) for data in studies}
     ours = pd.concat(by_study.values(), ignore_index=True) if by_study else pd.DataFrame()
     scales = [_our_scale(data, by_study[data.study.name]) for data in studies if len(by_study[data.study.name])]
     if not scales and comparison.ours != "none":
-        scales = ["Ours: none, no study has run on this data."]
+        scales = ["Ours: none; no study was run on this data."]
     cells = reader_cells(rows, ours, comparison.metrics)
     used = {status for metric in comparison.metrics for status in rows.get(f"{metric}_status", pd.Series()).dropna()}
     legend = "; ".join(f"{status} = {meaning}" for status, meaning in STATUS_MEANINGS.items() if status in used)
@@ -168,7 +170,7 @@ def table_files(name: str, published: pd.DataFrame, studies: Sequence[StudyData]
     both = pd.concat([rows, ours], ignore_index=True)
     return {
         f"{stem}.md": "\n".join(lines) + "\n",
-        f"{stem}.csv": both.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        f"{stem}.csv": table_csv(both, index=False),
         f"{stem}.tex": latex_table(cells, caption=caption, label=f"tab:{stem}", leave_out=(), left=4),
     }
 
@@ -190,10 +192,10 @@ def _name(row: Any) -> str:
 
 
 def comparison_files(results_folder: Path, study_files: Path, chosen: Collection[str] | None = None) -> dict[str, str]:
-    """All comparisons by file name, with results of ours from the chosen studies, or from all.
+    """All comparisons by file name, with our results from the chosen studies (default: all).
 
     Raises:
-        ValueError: if the published numbers or the results of a study that stands in the tables are malformed.
+        ValueError: if the published numbers, or the results of a study shown in the tables, are malformed.
     """
     published = read_published()
     ran = study_names(results_folder, chosen)
@@ -205,20 +207,19 @@ def comparison_files(results_folder: Path, study_files: Path, chosen: Collection
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the comparisons; 0, or 2 for bad input."""
+    """Write the comparisons; exit status 0, or 2 for invalid input."""
     parser = argparse.ArgumentParser(prog="python -m analysis.published_tables", description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
     add_choice(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         files = comparison_files(options.results, options.study_files, chosen_studies(options))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for name, text in files.items():
-        write_text(options.results / "tables" / name, text)
-        print(f"Written: {options.results / 'tables' / name}")
-    return 0
+        for name, text in files.items():
+            write_text(options.results / "tables" / name, text)
+            print(f"Written: {options.results / 'tables' / name}")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Tables and plots of every study that has results, and their comparison with the committed reference.
 
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
-`results/comparison/<study>.md` and prints them. A difference from the reference is no error here: `python -m
+`results/comparison/<study>.md`, and prints the tables. A difference from the reference is not an error here; `python -m
 analysis.reference` judges it. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}`,
 `plots/<study>_sizes.{png,svg}`, `plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from
-pictures; for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. All are written, whatever there is
-to show.
+pictures; for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. Every file is written, even if
+there is nothing to show.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from analysis.annotation_cost import SOURCES, AnnotationCost
 from analysis.edge_counts import read_edge_purity
 from analysis.left_out import NOT_PART, write_left_out
 from analysis.metrics import metric_files
+from analysis.plain_text import table_csv
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import FIGURES, empty_figure, save, sizes_figure, styled
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
@@ -36,7 +37,9 @@ from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
 from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
+from core.compute.command import WRONG_INPUT, run_command
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 from core.record import Record
 
 PICTURE_ROWS = 6
@@ -55,7 +58,7 @@ class StudyReport:
 def report_study(
     study_file: Path, results_folder: Path, reference_folder: Path | None, cost: AnnotationCost | None = None
 ) -> StudyReport:
-    """Write one study's tables and plots and compare it with `reference_folder`, or `reference/<its recipe>` for None.
+    """Write the tables and plots of a study and compare it with a reference, by default `reference/<recipe>`.
 
     Raises:
         ValueError: if results, records, study file or published numbers are malformed.
@@ -82,14 +85,14 @@ def report_study(
 def _report_left_out(study_file: Path, results_folder: Path) -> StudyReport:
     study = load_study(study_file, [])
     files = write_left_out(study, results_folder)
-    text = (results_folder / "tables" / f"{study.name}.md").read_text()
+    text = read_utf8(results_folder / "tables" / f"{study.name}.md")
     return StudyReport(
         text, left_out(study.name), tuple(files), Verdict(f"N{NOT_PART[1:]}.", "not judged"), pd.DataFrame()
     )
 
 
 def write_tables(results_folder: Path, study_files: Path) -> None:
-    """Write every table that these results give: each study's, the edge purity's and, beside a study, the comparisons.
+    """Write all tables of these results: one per study, edge purity and, if there is a study, published comparisons.
 
     Raises:
         ValueError: if a file is malformed.
@@ -101,13 +104,13 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
     if (results_folder / f"{MEASUREMENT}.csv").exists():
         frame = read_edge_purity(results_folder / f"{MEASUREMENT}.csv")
         texts[f"{MEASUREMENT}.md"] = edge_purity_markdown(frame)
-        texts[f"{MEASUREMENT}.csv"] = edge_purity_table(frame).to_csv(float_format="%.6g", lineterminator="\n")
+        texts[f"{MEASUREMENT}.csv"] = table_csv(edge_purity_table(frame))
     for name, text in texts.items():
         write_text(results_folder / "tables" / name, text)
 
 
 def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
-    """Draw every figure of a study; one for which there is nothing to draw says why."""
+    """Draw all figures of a study; an empty figure says why it is empty."""
     name, plots = data.study.name, results_folder / "plots"
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
     images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
@@ -127,54 +130,63 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
 
 
 def _records_line(records: dict[str, Record]) -> str:
-    """What changes with every record, MLflow's run ids included: DVC then makes the page anew, which names them."""
+    """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids."""
     content = json.dumps({key: record.content() for key, record in records.items()}, sort_keys=True).encode()
-    return f"Made from {len(records)} trial records, SHA-256 of all {hashlib.sha256(content).hexdigest()[:16]}."
+    return f"Made from {len(records)} trial records with SHA-256 {hashlib.sha256(content).hexdigest()[:16]}."
 
 
 def _nothing_to_draw(data: StudyData, end: str) -> Figure:
     what = {"_sizes": "results", "_curves": "records", "_pictures": "pictures"}[end]
-    return empty_figure(f"no {what} of the trials" if len(finished(data.results)) else "no finished trial")
+    return empty_figure(f"no {what}" if len(finished(data.results)) else "no finished trial")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Report; 0, also where results differ from the reference, 2 for bad input; with `--verify` 1 for a difference."""
+    """Exit status 0, even if results differ from the reference; 2 for invalid input; `--verify`: 1 for a difference."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
     parser.add_argument(
-        "--reference", type=Path, help="folder to compare with; default: reference/<recipe of the trials>"
+        "--reference", type=Path, help="folder to compare with (default: reference/<recipe of the trials>)"
     )
     add_choice(parser)
     parser.add_argument(
-        "--seconds-per-box", type=float, default=AnnotationCost.seconds_per_box, help="of annotation; default: 7"
+        "--seconds-per-box",
+        type=float,
+        default=AnnotationCost.seconds_per_box,
+        help="seconds to annotate a box (default: %(default)g)",
     )
     parser.add_argument(
         "--seconds-per-mask",
         type=float,
         default=AnnotationCost.seconds_per_mask,
-        help=f"default: 79.2. Sources: {SOURCES}",
+        help=f"seconds to annotate a mask (default: %(default)g). Sources: {SOURCES}",
     )
     parser.add_argument(
-        "--verify", action="store_true", help="only rebuild every table of the reference from its trial records"
+        "--verify",
+        action="store_true",
+        help="only rebuild all tables of the reference from its trial records and compare them",
     )
     options = parser.parse_args(arguments)
+    return run_command(lambda: report_studies(options))
 
-    try:
-        names = chosen_studies(options) or study_names(options.results)
-        if options.verify:
-            return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
-        cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
-        if not names:
-            raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def report_studies(options: argparse.Namespace) -> int:
+    """Report the chosen studies, or verify the reference; returns the exit status.
+
+    Raises:
+        ValueError: if there is no study, or nothing to verify.
+    """
+    if options.verify:
+        return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
+    names = chosen_studies(options) or study_names(options.results)
+    cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
+    if not names:
+        raise ValueError(f"{options.results}: no <study>.csv; `python -m experiments.run <study>` writes one")
     reports, errors = [], []
     for name in names:
         try:
             study_file = options.study_files / f"{name}.yaml"
             reports.append(report_study(study_file, options.results, options.reference, cost))
-        except ValueError as error:  # the other studies are reported all the same
+        except ValueError as error:  # the other studies are still reported
             errors.append(error)
     for report in reports:
         print(f"{report.text}\n{report.comparison.text}")
@@ -183,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"  {path}")
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
-    return 2 if errors else 0
+    return WRONG_INPUT if errors else 0
 
 
 if __name__ == "__main__":

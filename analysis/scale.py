@@ -1,4 +1,4 @@
-"""What our numbers are evidence of: recipe, data, network and length of training, and what they compare with."""
+"""The scale of our numbers: recipe, data, backbone and schedule, and whether published numbers are comparable."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,24 +6,25 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.plain_text import without_markup
 from analysis.published import has_published_setting, network_name, split_of
 from core.record import Record
 
-STARTS = {  # of the trunk, by `model.backbone.weights`
+STARTS = {  # of the backbone, by `model.backbone.weights`
     None: "from scratch",
-    "package:shapes_trunk": "with a trunk that saw boxes of other generated images",
+    "package:shapes_trunk": "pretrained with boxes on other generated images",
 }
 
 
 def scale_sentence(records: Sequence[Record], published: pd.DataFrame) -> str:
-    """Name recipe, data, network and length of training, and what such a number can be evidence of.
+    """State recipe, data, backbone, schedule and device, and what the numbers are evidence of.
 
-    Published numbers may be compared only where every trial has the setting of some of them.
+    Published numbers are comparable only if every trial has the setting of one of them.
     """
     if not records:
-        return "No trial record was found, so recipe and data are unknown."
+        return "No trial records were found, so recipe and data are unknown."
     configs = [record.config for record in records]
-    recipes = list(dict.fromkeys(f"`{config['name']}`" for config in configs))
+    recipes = list(dict.fromkeys(f"`{without_markup(config['name'])}`" for config in configs))
     parts = [
         f"Recipe{'s' if len(recipes) > 1 else ''} {', '.join(recipes)}: data {_each(_data, configs)}",
         _each(lambda config: _network(config["model"]), configs),
@@ -31,32 +32,32 @@ def scale_sentence(records: Sequence[Record], published: pd.DataFrame) -> str:
         f"device {_each(machine, records)}",
     ]
     if comparable(configs, published):
-        meaning = "The scale is the paper's, so the published numbers may be compared."
+        meaning = "The scale is the paper's, so the published numbers are comparable."
     elif all(split_of(config) == "COCO val2017" for config in configs):
-        meaning = "No published number has this backbone, image size, schedule and batch: NOT comparable with them."
+        meaning = "NOT comparable with published numbers: none has this backbone, image size, schedule and batch size."
     else:
-        meaning = "Evidence about the order of the arms and their gaps at this scale, NOT a COCO number."
+        meaning = "Evidence about the order of the arms and the gaps between them at this scale, NOT COCO numbers."
     return f"{', '.join(parts)}. {meaning}"
 
 
 def machine(record: Record) -> str:
-    """The device of a trial and the precision in which its network computed there, as far as the record tells."""
-    device = record.device or "not recorded"
+    """The device of a trial and the precision of its network, as far as they are recorded."""
+    device = without_markup(record.device or "not recorded")
     return f"{device} in {record.precision}" if record.precision else device
 
 
 def comparable(configs: Sequence[dict[str, Any]], published: pd.DataFrame) -> bool:
-    """Whether each of these trials has the data, network, image size, schedule and batch of some published number."""
+    """Whether each trial has the data, backbone, image size, schedule and batch size of a published number."""
     return all(has_published_setting(config, published) for config in configs)
 
 
 def beside_published(configs: Sequence[dict[str, Any]], published: pd.DataFrame) -> str:
-    """What our numbers are in a table of published ones, in a few words."""
+    """How our numbers compare with those of a published table, in a few words."""
     if comparable(configs, published):
         return "our run of a published setting"
-    folders = _each(lambda config: Path(config["data"]["root"]).name, configs)
+    folders = _each(lambda config: _folder(config["data"]), configs)
     if {split_of(config) for config in configs} != {None}:
-        return "with a backbone, image size, schedule or batch that no published number states, not comparable"
+        return "with a backbone, image size, schedule or batch size that no published number has, not comparable"
     return f"on {'generated shapes' if folders == 'shapes' else f'`{folders}`'}, not comparable"
 
 
@@ -67,13 +68,17 @@ def _each(describe: Callable[[Any], str], items: Sequence[Any]) -> str:
 def _data(config: dict[str, Any]) -> str:
     data = config["data"]
     sides = f"short side {data['val_short_side']}, long at most {data['long_side_max']} px"
-    return f"`{Path(data['root']).name}` ({sides})"
+    return f"`{_folder(data)}` ({sides})"
+
+
+def _folder(data: dict[str, Any]) -> str:
+    return without_markup(Path(data["root"]).name)
 
 
 def _network(model: dict[str, Any]) -> str:
     backbone = model["backbone"]
     start = STARTS.get(backbone.get("weights"), "with pretrained weights")
-    return f"{network_name(model) or backbone['name']} {start}"
+    return f"backbone {network_name(model) or without_markup(backbone['name'])} {start}"
 
 
 def training_length(training: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Mean, spread and interval over seeds; a difference between arms is paired by seed."""
+"""Mean, standard deviation and interval over seeds; differences between arms are paired by seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """`sd` is the sample's (n - 1), NaN below two values; `interval` is None there; `mean` is NaN for n = 0."""
+    """`sd` is the sample standard deviation, NaN for n < 2, where `interval` is None. `mean` is NaN for n = 0."""
 
     mean: float
     sd: float
@@ -22,11 +22,11 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Summarize one number a seed: mean, standard deviation, n and a 95 % interval of the mean.
+    """Summarize one number per seed: mean, standard deviation, n and the 95 % interval of the mean.
 
-    Student's t interval, mean ± t sd / sqrt(n). A bootstrap cannot leave the range of the values: of three seeds it
-    gives exactly that range, which holds the mean in 75 % of cases. The price is width: with three seeds the interval
-    is ± 2.5 sd, and may leave 0..100. NaN values are holes: left out, and n says so.
+    Student's t interval, mean ± t sd / sqrt(n). A bootstrap cannot leave the range of the values: for three seeds it
+    gives exactly that range, which contains the true mean in only 75 % of cases. The t interval is wide: ± 2.5 sd for
+    three seeds, and it may leave 0..100. NaN values are holes; they are excluded and not counted in n.
     """
     present = np.asarray(values, dtype=float)
     present = present[~np.isnan(present)]
@@ -41,7 +41,7 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def _quantile(n: int) -> float:
-    """Student's t that n values' mean exceeds by chance in half of 5 % of cases."""
+    """Two-sided 95 % quantile of Student's t for n values."""
     return student_t.ppf((1 + CONFIDENCE) / 2, n - 1)
 
 
@@ -50,9 +50,9 @@ def summarize_arm(results: pd.DataFrame, arm: str, metric: str) -> Summary:
 
 
 def paired_difference(results: pd.DataFrame, arm: str, reference_arm: str, metric: str) -> Summary:
-    """Summarize arm minus reference arm over the seeds that both finished; n counts those seeds.
+    """Summarize arm minus reference arm over the n seeds that both finished.
 
-    One seed gives both arms the same initial weights and order of images, so that pairing removes what they share.
+    Arms with the same seed share initial weights and order of images, so pairing removes this common variation.
     """
     by_seed = results.pivot_table(index="seed", columns="arm", values=metric, dropna=False)
     return summarize((by_seed[arm] - by_seed[reference_arm]).tolist())
@@ -61,13 +61,13 @@ def paired_difference(results: pd.DataFrame, arm: str, reference_arm: str, metri
 def one_seed_difference(
     results: pd.DataFrame, arm: str, reference_arm: str, metric: str, spread: pd.DataFrame | None
 ) -> Summary:
-    """As `paired_difference`; where it has one seed, with the interval that other seeds' spread gives it.
+    """Like `paired_difference`, but with an interval for a single seed, from the spread of other seeds.
 
-    Student's prediction interval, difference ± t sd sqrt(1 + 1 / n): in 95 % of cases the mean difference over n other
-    seeds lies in it, and the true mean in a little more. sd is that of the differences of `spread`, trials of the same
-    two arms with n seeds; paired by seed where they share two seeds at least, else of the two arms' own deviations
-    (Welch). No interval where neither can be told. Where the one seed is among those of the spread, the interval is
-    wider than it need be.
+    Student's prediction interval, difference ± t sd sqrt(1 + 1 / n): in 95 % of cases it contains the mean difference
+    over n other seeds, and the true mean slightly more often. sd is the standard deviation of the differences in
+    `spread`, trials of the same two arms with n seeds: paired by seed if they share at least two seeds, else from the
+    deviations of each arm (Welch). No interval if neither is possible. If the single seed is also in `spread`, the
+    interval is wider than necessary.
     """
     difference = paired_difference(results, arm, reference_arm, metric)
     if difference.n != 1 or spread is None or not {arm, reference_arm} <= set(spread["arm"]):
@@ -83,7 +83,7 @@ def one_seed_difference(
 
 
 def _unpaired_half_width(one: Summary, other: Summary) -> float | None:
-    """Of the prediction interval of a difference of two arms without common seeds, by Welch and Satterthwaite."""
+    """Half width of the prediction interval for arms without common seeds (Welch-Satterthwaite)."""
     if one.n < 2 or other.n < 2:
         return None
     variances = [arm.sd**2 * (1 + 1 / arm.n) for arm in (one, other)]
@@ -94,12 +94,12 @@ def _unpaired_half_width(one: Summary, other: Summary) -> float | None:
 
 
 def share_of_gap(results: pd.DataFrame, arm: str, low_arm: str, high_arm: str, metric: str) -> Summary:
-    """Summarize which share of the gap between two arms a third one closes, in percent, over the seeds of all three.
+    """Summarize the share of the gap between two arms that a third one closes, in percent, over their common seeds.
 
     Ratio of the mean paired differences, (arm - low) / (high - low), with Fieller's interval: the ratios r for which
-    Student's t test does not tell the mean of (arm - low) - r (high - low) from 0. NaN where the mean gap is not
-    positive; no interval where the gap's own interval holds 0: no ratio is then ruled out on one side at least. `sd` is
-    NaN: a seed may divide by almost nothing.
+    Student's t test does not reject that the mean of (arm - low) - r (high - low) is 0. NaN if the mean gap is not
+    positive; no interval if that of the gap itself contains 0: it is then unbounded on at least one side. `sd` is NaN:
+    the gap of a single seed may be close to 0.
     """
     by_seed = results.pivot_table(index="seed", columns="arm", values=metric, dropna=False)
     by_seed = by_seed[list(dict.fromkeys((low_arm, arm, high_arm)))].dropna()
@@ -115,7 +115,7 @@ def share_of_gap(results: pd.DataFrame, arm: str, low_arm: str, high_arm: str, m
 
 
 def _fieller(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, float] | None:
-    """95 % interval of the ratio of two means of pairs; None where it is unbounded.
+    """95 % interval of the ratio of two paired means; None if it is unbounded.
 
     Its ends are the roots r of (mean(numerator - r denominator))^2 = t^2 var(numerator - r denominator) / n.
     """
@@ -126,29 +126,29 @@ def _fieller(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, flo
         return None
     middle = numerator.mean() * denominator.mean() - covariance
     rest = numerator.mean() ** 2 - var_numerator
-    root = max(middle**2 - squared * rest, 0.0) ** 0.5  # below 0 by rounding only
+    root = max(middle**2 - squared * rest, 0.0) ** 0.5  # negative only by rounding
     return float((middle - root) / squared), float((middle + root) / squared)
 
 
 def simultaneous_bound(errors: Sequence[float], comparisons: int) -> float:
-    """What none of so many further errors exceeds in absolute value, in 95 % of cases.
+    """A bound on the absolute value of `comparisons` further errors: in 95 % of cases none exceeds it.
 
-    For errors around 0: their sd is sqrt(sum of squares / n) with n degrees of freedom, and an error that all share
-    counts as spread. Student's t times it, each further error allowed to exceed it in 5 % / `comparisons` of cases
+    The errors are assumed to have mean 0: sd is sqrt(sum of squares / n) with n degrees of freedom, so a common offset
+    counts as spread. The bound is t sd, where each further error exceeds it in 5 % / `comparisons` of cases
     (Bonferroni).
 
     Raises:
         ValueError: if there are no errors or no comparisons.
     """
     if not len(errors) or comparisons < 1:
-        raise ValueError(f"{len(errors)} errors and {comparisons} comparisons, expected one of each at least")
+        raise ValueError(f"{len(errors)} errors and {comparisons} comparisons, expected at least one of each")
     n = len(errors)
     sd = float(np.mean(np.square(errors))) ** 0.5
     return float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), n)) * sd
 
 
 def above(interval: tuple[float, float] | None, value: float) -> bool:
-    """Whether an interval lies above a value; one that ends at the value holds it, and none tells nothing."""
+    """Whether an interval lies above a value; False if it ends at the value, or is None."""
     return interval is not None and interval[0] > value
 
 
@@ -157,10 +157,10 @@ def below(interval: tuple[float, float] | None, value: float) -> bool:
 
 
 def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether two intervals share a value. They hold their ends: those that just touch are not apart."""
+    """Whether two closed intervals share a value; intervals that only touch overlap."""
     return one[0] <= other[1] and other[0] <= one[1]
 
 
 def order_holds(means: Sequence[float]) -> bool:
-    """Whether values rise strictly from first to last; never with a NaN among them."""
+    """Whether values rise strictly from first to last; False if one is NaN."""
     return all(low < high for low, high in pairwise(means))

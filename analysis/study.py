@@ -1,4 +1,4 @@
-"""What a study asks, read from its study file as plain data: arms, their labels, the expected orders, the view."""
+"""A study file as plain data: question, arms, labels, expected orders and view."""
 
 import argparse
 import itertools
@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.plain_text import one_line
 from core.config.expectation import read_expectation
 from core.config.file import nearest, read_yaml
 
-SETS = "sets"  # beside the folder of the study files: which studies go with which data
+SETS = "sets"  # folder beside that of the study files: the data and studies of each set
 
 
 @dataclass(frozen=True)
 class Study:
     """Each of `expected_orders` lists arms of the expectation from low to high mask AP.
 
-    `has_words` says that the expectation states more than these orders, which nothing judges. `view` names what the
-    study's table, figure and verdict have of their own, `x` the field on that figure's x-axis.
+    `has_words` is True if the expectation states more than these orders; the rest is not judged. `view` names a module
+    of analysis/studies, `x` the field on the x-axis of its figure.
     """
 
     file: Path  # the study file
@@ -38,9 +39,9 @@ class Study:
         return self.file.stem
 
     def label(self, arm: str) -> str:
-        """Name of an arm for readers: its label, else its parts' labels, else its own name with spaces.
+        """Name of an arm for readers: its label, or the labels of its parts, or its name with spaces.
 
-        An arm of a grid (`loss.color_threshold` at 0.1) is called `color_threshold=0.1`; commas join its parts.
+        An arm of a grid is named after its values, such as `color_threshold=0.1`; commas separate them.
         """
         if arm in self.labels:
             return self.labels[arm]
@@ -54,14 +55,14 @@ def _plain(part: str) -> str:
 
 
 def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
-    """Read a study file; without one, the study is described by its results alone.
+    """Read a study file; if it does not exist, the study has only the arms of its results.
 
-    `arms_with_results` are the arms to show: in the file's order, those it does not name last. A reference arm without
-    results is none.
+    `arms_with_results` are the arms to show: in the order of the file, then those that it does not name.
+    `reference_arm` is None if that arm has no results.
 
     Raises:
-        ValueError: if the file is no YAML mapping, or names an arm that there is not in labels or expectation; names
-            the file, the word, and the nearest arm.
+        ValueError: if the file is not a YAML mapping, or its labels or expectation name an unknown arm; names the file,
+            the unknown name and the nearest arm.
     """
     path = Path(path)
     content = read_yaml(path) if path.exists() else {}
@@ -69,7 +70,7 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
     shown = [arm for arm in named if arm in arms_with_results]
     shown += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
     known = dict.fromkeys([*named, *shown])
-    # A name made from a field of `vary` may be misspelled itself: only results tell that there is such an arm.
+    # Names built from `vary` may be misspelled themselves: suggest only those that have results.
     suggested = [*(content.get("arms") or content.get("recipes") or ()), *shown]
     expectation = _one_line(content.get("expectation"))
     try:
@@ -94,7 +95,7 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
 
 
 def _arm_names(content: Mapping[str, Any]) -> list[str]:
-    """The arms that a study file names, as the sweep names them: every arm with every value of `vary`."""
+    """The arms of a study file, with the names that the sweep gives them: every arm with every value of `vary`."""
     vary = content.get("vary") or {}
     parts = [[f"{name.rsplit('.', 1)[-1]}={_as_text(value)}" for value in values] for name, values in vary.items()]
     arms = [[arm] for arm in content.get("arms") or content.get("recipes") or ()] or ([[]] if vary else [])
@@ -107,35 +108,38 @@ def _as_text(value: Any) -> str:
 
 def _labels(labels: Any, arms: Collection[str], suggested: Sequence[str]) -> dict[str, str]:
     if not isinstance(labels, dict):
-        raise ValueError(f"labels: expected an arm and its words on each line, found {labels!r}")
+        raise ValueError(f"labels: expected a mapping from arms to labels, found {labels!r}")
     parts = {part for arm in arms for part in arm.split(",")}
     unknown = next((str(arm) for arm in labels if str(arm) not in arms and str(arm) not in parts), None)
     if arms and unknown is not None:
         raise ValueError(f"labels: no arm '{unknown}'{nearest(unknown, suggested)}")
-    return {str(arm): str(words) for arm, words in labels.items()}
+    return {str(arm): one_line(words) for arm, words in labels.items()}
 
 
 def _one_line(text: Any) -> str:
-    return " ".join(str(text or "").split())
+    return one_line(text or "")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    """Let a command line name the study files, and the studies that it takes: results of others may lie beside them."""
+    """Add options for the folder of study files and for the studies to use, among all that have results."""
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--studies", nargs="+", help="names; default: every study that has results")
-    choice.add_argument("--params", type=Path, help="the studies of the set that this file names")
+    choice.add_argument("--studies", nargs="+", help="names of studies (default: all that have results)")
+    choice.add_argument("--params", type=Path, help="file such as params.yaml; use the studies of its set")
     parser.add_argument(
-        "--study-files", type=Path, default=Path("experiments/studies"), help="folder of the study files"
+        "--study-files",
+        type=Path,
+        default=Path("experiments/studies"),
+        help="folder of the study files (default: %(default)s)",
     )
 
 
 def chosen_studies(options: argparse.Namespace) -> list[str] | None:
-    """The studies that the command line names, itself or by the set of its params file; None for all.
+    """The studies given on the command line, by name or as the set of a params file; None for all.
 
-    `set: shapes` of the params file names `sets/shapes.yaml`, beside the folder of the study files.
+    `set: shapes` in the params file refers to `sets/shapes.yaml`, beside the folder of the study files.
 
     Raises:
-        ValueError: if a file cannot be read, the params have no `set`, or the set no list of names under `studies`.
+        ValueError: if a file cannot be read, the params have no `set`, or the set has no list of `studies`.
     """
     if options.params is None:
         return options.studies

@@ -1,4 +1,4 @@
-"""All that the tables and figures of one study are made from, read from the files that the pipeline wrote."""
+"""The inputs of a study's tables and figures, read from the output of the pipeline."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,15 @@ from analysis.scale import scale_sentence
 from analysis.study import Study, load_study
 from core.record import Record
 
-DEFAULT_NEIGHBORHOOD = (3, 2)  # size and dilation of the paper
+DEFAULT_NEIGHBORHOOD = (3, 2)  # the paper's size and dilation
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """`records` are by trial key, failed trials' too; `edge_purity` is None where it was not measured on their data.
+    """`records` are by trial key, including failed trials; `edge_purity` is None if not measured on their data.
 
-    `spread` holds the reference's trials of the same settings, whose seeds tell what one seed here is worth; None where
-    there is no reference, or it is not asked.
+    `spread` holds the reference's trials with the same settings, whose seeds give the interval of a single seed here;
+    None if there is no reference, or it is not used.
     """
 
     study: Study
@@ -44,7 +44,7 @@ class StudyData:
 
     @property
     def records_by_arm(self) -> dict[str, list[Record]]:
-        """Records of the finished trials of each arm, in the order of their seeds."""
+        """Records of the finished trials of each arm, sorted by seed."""
         by_arm: dict[str, list[Record]] = {arm: [] for arm in self.study.arms}
         for trial in finished(self.results).sort_values("seed").itertuples():
             if trial.trial_key in self.records:
@@ -53,7 +53,7 @@ class StudyData:
 
 
 def configs_of(results: pd.DataFrame, records: dict[str, Record]) -> dict[str, dict[str, Any]]:
-    """Settings of each arm, of its first trial that left a record; no entry for an arm without any."""
+    """The settings of each arm, from its first trial with a record; no entry for an arm without records."""
     of_arm: dict[str, dict[str, Any]] = {}
     for trial in results.itertuples():
         if trial.trial_key in records:
@@ -62,10 +62,10 @@ def configs_of(results: pd.DataFrame, records: dict[str, Record]) -> dict[str, d
 
 
 def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost | None = None) -> StudyData:
-    """Read one study's results, records and study file, the published numbers and the edge purity beside it.
+    """Read the results, records and file of a study, the published numbers, and the edge purity next to the results.
 
     Raises:
-        ValueError: if any of them is malformed.
+        ValueError: if one of them is malformed.
     """
     name = study_file.stem
     results = read_results(results_folder / f"{name}.csv")
@@ -83,10 +83,10 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
 
 
 def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, Record]) -> pd.DataFrame | None:
-    """The rows of the edges that the trials were taught by; None if none were measured.
+    """The rows for the edges that the trials were trained with; None if these were not measured.
 
-    The same data (by its digest), short side of the images, color temperature and neighborhood. Without records nothing
-    but the neighborhood is asked, and it is the paper's.
+    These have the same data digest, short side, color temperature and neighborhood. Without records, only the
+    neighborhood counts, and it is the paper's.
     """
     record = next(iter(records.values()), None)
     config = record.config if record else {}

@@ -12,12 +12,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, StringConstraints, ValidationError
 
 from core.config import Config
 from core.config.dotted import leaves
 from core.config.file import describe
 from core.config.identity import training_identity
+from core.files.json_file import parse_json, read_utf8
 
 METRICS = (  # columns of a study's CSV; AP in percent
     "mask_AP",
@@ -46,17 +47,21 @@ def _number_or_none(value: Any) -> int | float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a number or null")
-    return value if math.isfinite(value) else None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        raise ValueError("expected a number that a float can hold") from None
 
 
 Number = Annotated[int | float | None, PlainValidator(_number_or_none)]
+PictureName = Annotated[str, StringConstraints(pattern=r"^[\w-]+\.png$", max_length=100)]  # part of a path
 
 
 class Record(BaseModel):
     """One trial. Fields that this version does not know are kept unchanged.
 
     The fields are in the order of the file. Those with a default may be missing: not known yet, not stored in this
-    place, or not written by the version that ran the trial.
+    place, or not written by the version that ran the trial. `sealed` records show every edit of their file.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -73,22 +78,24 @@ class Record(BaseModel):
     git_revision: str | None = None
     git_dirty: bool | None = None
     versions: dict[str, str] = {}  # by package
+    host: str | None = None  # of the process that ran the trial; like the next two, no part of the key or of a table
+    process: int | None = None  # its id on the host
+    rank: int | None = None  # among the workers of the training
     device: str | None = None
     precision: str | None = None  # of the network
     threads: int | None = None
-    host: str | None = None
-    process: int | None = None  # id of the process that trained, on that host
-    rank: int | None = None  # of that process among the workers of the training
     metrics: dict[str, Number]  # METRICS and more; None: no annotation to find; empty for a failed trial
     per_class: dict[str, Number] = {}  # mask AP in percent by class name
     curves: list[dict[str, Number]]  # the numbers of each epoch
-    pictures: list[str]  # names of PNG files
+    pictures: list[PictureName]  # names of PNG files
     seconds: Number = None
     peak_memory_mb: Number = None
     num_train_images: int | None = None
     num_train_instances: int | None = None
     traceback: str | None = None  # of a failure
     mlflow_run_id: str | None = None
+    files: dict[str, str] = {}  # SHA-256 of what the trial wrote beside its record, by path
+    sha256: str | None = None  # of all the rest of this file, see `sealed`
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -101,10 +108,15 @@ class Record(BaseModel):
         return trial_key(self.config, self.seed, data_digest=self.data_digest, code=self.code)
 
     def changed(self, **fields: Any) -> "Record":
-        """A copy with these fields replaced, validated like any record."""
+        """A copy with these fields replaced, validated like any record; it is no longer sealed."""
         if unknown := sorted(fields.keys() - Record.model_fields.keys()):
             raise TypeError(f"a record has no field {', '.join(unknown)}")
-        return Record.model_validate(self.content() | fields)
+        return Record.model_validate({k: v for k, v in self.content().items() if k != "sha256"} | fields)
+
+    def sealed(self) -> "Record":
+        """A copy with the SHA-256 of its own text, without which `read_record` takes any content."""
+        open_copy = self.changed()
+        return open_copy.changed(sha256=sha256(open_copy.to_json().encode()).hexdigest())
 
     def content(self) -> dict[str, Any]:
         """The content of the file as JSON values: only the fields that were set."""
@@ -142,22 +154,41 @@ def study_csv(records: Iterable[Record], varied: Sequence[str]) -> str:
 def read_record(path: str | Path) -> Record:
     """Read the record of one trial; null means a number that is not finite.
 
+    A sealed record must be what it was when it was sealed, to the byte. Those from before there were seals, without
+    `files`, are read as they are: those of `reference/` have checksums beside them.
+
     Raises:
-        ValueError: if the file cannot be read or is not a record; names the file, the field, the value found and the
-            value expected.
+        ValueError: if the file cannot be read, is not a record or was changed since it was sealed; names the file, the
+            field, the value found and the value expected.
     """
-    try:
-        content = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
+    text = read_utf8(Path(path))
+    content = parse_json(text, Path(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path}: found {content!r:.60}, expected a record (a JSON object)")
     try:
-        return Record.model_validate(content)
+        record = Record.model_validate(content)
+        written, _ = record.to_json(), record.expected_key
     except ValidationError as error:
         raise ValueError(describe(error, str(path), list(Record.model_fields))) from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not the content of a record: {error}") from error
+    if record.model_fields_set & {"files", "sha256"} and not text == written == record.sealed().to_json():
+        raise ValueError(f"{path}: changed since it was written: its content does not have the sha256 {record.sha256}")
+    return record
+
+
+def spreadsheet_text(text: str) -> str:
+    """Text as a cell that no spreadsheet takes for a formula: a `'` before `=`, `+`, `-`, `@` at its start.
+
+    A number keeps its sign, and a lone `-` stays.
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")) or text == "-":
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def _rounded(metric: float | None) -> float | None:
@@ -167,4 +198,4 @@ def _rounded(metric: float | None) -> float | None:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return "-".join(map(_cell, value)) if isinstance(value, list) else str(value)
+    return spreadsheet_text("-".join(map(_cell, value)) if isinstance(value, list) else str(value))

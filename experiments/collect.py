@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.compute.command import run_command
+from core.config.names import checked_study
 from experiments.params import Params, load_params
 from experiments.recipe import load_studies
 from experiments.results_files import RESULTS, write_no_results
@@ -41,15 +42,18 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.collect", description="Write the results of a study from the trials in the store."
     )
-    parser.add_argument("study", help="name of a file in experiments/studies, without .yaml")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="STUDY", help="name of a file in experiments/studies, without .yaml")
+    which.add_argument("--study", help="the same, as DVC passes it")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: %(default)s")
     arguments = parser.parse_args(words)
 
     def work() -> int:
+        study = checked_study(arguments.study if arguments.name is None else arguments.name)
         params = load_params(arguments.params)
-        if arguments.study in params.studies:
-            return collect_study(arguments.study, params, arguments.params)
-        path = write_no_results(arguments.study, RESULTS)
+        if study in params.studies:
+            return collect_study(study, params, arguments.params)
+        path = write_no_results(study, RESULTS)
         print(f"{path}: not part of set '{params.set}'")
         return 0
 

@@ -154,7 +154,7 @@ def _config(options: argparse.Namespace) -> Config:
         "ignored_bottom_rows": options.ignored_bottom_rows,
     }
     model = {"backbone": {"weights": None}}  # no network is built
-    return build_config({"name": options.annotations.stem, "data": data, "model": model}, "command line")
+    return build_config({"data": data, "model": model}, "command line")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -3,15 +3,15 @@
 A set is a file in experiments/sets: a recipe, and the studies to run with it on the data in `datasets/<set>`.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
 from core.config.file import nearest, read_yaml, validated
+from core.config.names import Name
 
 SETS = Path("experiments/sets")  # beside params.yaml
 DATA = Path("datasets")  # also beside params.yaml
@@ -24,14 +24,7 @@ class Resources(Frozen):
     memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more fails and says so
 
 
-def plain(name: str) -> str:
-    """Validate a file name without its extension; it becomes part of paths and command lines."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ValueError("expected letters, digits, - and _ only")
-    return name
-
-
-Name = Annotated[str, AfterValidator(plain)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # torch's generators take more, numpy's do not
 
 
 def nothing_twice(values: tuple) -> tuple:
@@ -50,7 +43,7 @@ class SetFile(Frozen):
 
 class ParamsFile(Frozen):
     set: Name  # a file in experiments/sets
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe, dotted or nested
     allow_holes: bool = False  # a study with failed trials counts as done; its table lists them with their reasons
     resources: Resources = Resources()

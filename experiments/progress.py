@@ -90,6 +90,13 @@ class Progress:
         self.stream.write(f"\r\033[K{line[:width]}")
         self.stream.flush()
 
+    def note(self, text: str) -> None:
+        """Write a line of its own."""
+        if self.live:
+            self.stream.write("\r\033[K")
+        self.stream.write(f"{text}\n")
+        self.refresh()
+
     def tick(self) -> None:
         """Refresh at most once a second."""
         if self.live and time.monotonic() - self.written >= 1:

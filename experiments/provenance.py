@@ -2,7 +2,9 @@
 
 import ast
 import hashlib
+import logging
 import platform
+import shlex
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,10 +35,20 @@ class Provenance:
 def provenance() -> Provenance:
     """Describe the code and package versions of this process."""
     versions = package_versions()
-    revision = _git("rev-parse", "HEAD")
+    return Provenance(code_digest(trial_sources(), versions), versions, *git_state())
+
+
+def git_state(root: Path = ROOT) -> tuple[str | None, bool]:
+    """The git revision of this checkout, None if it is none or git does not read it, and whether files differ from it.
+
+    A warning gives git's reason, such as a checkout that belongs to another user.
+    """
+    if not (root / ".git").exists():  # else git would describe a repository around these files
+        return None, False
+    revision = _git(root, "rev-parse", "HEAD")
     # every run changes dvc.lock when it ends; that file affects no result
-    dirty = bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"))
-    return Provenance(code_digest(trial_sources(), versions), versions, revision or None, dirty)
+    dirty = revision and _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    return revision or None, bool(dirty)
 
 
 def package_versions() -> dict[str, str]:
@@ -90,9 +102,19 @@ def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT
     return digest.hexdigest()[:16]
 
 
-def _git(*arguments: str) -> str:
+def _git(root: Path, *arguments: str) -> str:
+    """What git prints; empty, with a warning, if it fails."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # git is not installed
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:  # not installed, most often
+        logging.warning("records will not name the git revision: git cannot be started (%s)", error.strerror)
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    if done.returncode == 0:
+        return done.stdout.strip()
+    reason = done.stderr.strip().partition("\n")[0]
+    if "safe.directory" in done.stderr:
+        reason += f"; to let git read it: git config --global --add safe.directory {shlex.quote(str(root))}"
+    logging.warning("records will not name the git revision: %s", reason)
+    return ""

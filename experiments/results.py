@@ -8,7 +8,7 @@ from core.datasets.coco import load_validation_set
 from core.files.atomic import write_text
 from core.record import Record, study_csv
 from experiments.pictures import draw_annotations
-from experiments.results_files import replace_results
+from experiments.results_files import new_results, replace_results
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job
@@ -19,14 +19,13 @@ def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record],
 
     `records` are by key. The rows of the CSV follow the order of the jobs: by arm, then by seed.
     """
-    partial = root / f".{study.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    of_study = [records[job.key].changed(study=study.name, arm=job.trial.arm) for job in jobs]
-    for job, record in zip(jobs, of_study, strict=True):
-        write_text(partial / "trials" / f"{record.key}.json", record.to_json())
-        for picture in record.pictures:
-            target = partial / "pictures" / job.trial.name / picture
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(store.folder(record.key) / "pictures" / picture, target)
-    draw_annotations(load_validation_set(jobs[0].trial.config.data), partial / "pictures" / "ground_truth")
-    return replace_results(root, study.name, partial, study_csv(of_study, study.varied))
+    of_study = [records[job.key].changed(study=study.name, arm=job.trial.arm).sealed() for job in jobs]
+    with new_results(root, study.name) as folder:
+        for job, record in zip(jobs, of_study, strict=True):
+            write_text(folder / "trials" / f"{record.key}.json", record.to_json())
+            for picture in record.pictures:
+                target = folder / "pictures" / job.trial.name / picture
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(store.folder(record.key) / "pictures" / picture, target)
+        draw_annotations(load_validation_set(jobs[0].trial.config.data), folder / "pictures" / "ground_truth")
+        return replace_results(root, study.name, folder, study_csv(of_study, study.varied))

@@ -4,8 +4,9 @@ Trials that are finished in the store are not run again. A stopped trial resumes
 command resumes an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
 DVC's stage `sweep` runs `--all --train-only`: it fills the store, from which `experiments.collect` writes each study.
 
-Exit status: 0 all trials finished, 1 some failed, 2 wrong input, 130 interrupted. What MLflow lacks at the end is a
-warning, which names the command that sends it.
+Exit status: 0 all trials finished, 1 some failed, 2 wrong input or environment, 130 interrupted (Ctrl-C), 143
+terminated (SIGTERM). The running trials then save a checkpoint at the end of their step; a second signal ends them at
+once. What MLflow lacks at the end is a warning, which names the command that sends it.
 """
 
 import argparse
@@ -13,9 +14,12 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGTERM
 
-from core.compute.command import INTERRUPTED, run_command
+from core.compute.command import INTERRUPTED, TERMINATED, run_command
+from core.compute.interrupt import Interrupted
 from core.record import Record
+from experiments.dvc_stage import end_with_dvc
 from experiments.params import SETS, Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
@@ -64,6 +68,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
         if arguments.fresh:
             with store.lock(job.key):
                 store.forget(job.key)
+    interrupt: KeyboardInterrupt | None = None
     if to_run:
         progress = Progress(to_run, 1 if arguments.in_process else params.resources.parallel_trials)
         observers: list[Observer] = [progress, tracking]
@@ -77,8 +82,8 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
         except Exception:  # the machine cannot run the trials, or Ray fails to start
             tracking.finish({}, seconds=INTERRUPTED_SECONDS)
             raise
-        except KeyboardInterrupt:
-            pass  # treated as Ray's normal return: trials without a record show the interrupt
+        except KeyboardInterrupt as signaled:  # what has ended is kept: trials without a record show the interrupt
+            interrupt = signaled
         finally:
             progress.close()
     status = 0
@@ -107,7 +112,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
             command = f"`python -m experiments.run {' '.join(jobs_of)} --train-only`"
         kept = "results are written" if len(written) == len(studies) else "the store has every trial that ended"
         print(f"warning: {tracking.problem}; {kept}, and {command} sends the rest to MLflow", file=sys.stderr)
-    return status
+    return report_interrupt(interrupt, jobs, store) if status == INTERRUPTED else status
 
 
 def inputs(params: Path) -> dict[Path, bytes]:
@@ -119,19 +124,25 @@ def inputs(params: Path) -> dict[Path, bytes]:
 
 
 def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record]) -> int:
-    """Print which trials have not ended and which failed; returns the exit status."""
-    missing = [job for job in jobs if job.key not in records]
-    if missing:
-        print(
-            f"interrupted: {study.name}: {len(missing)} of {len(jobs)} trials have not ended; "
-            "run the same command without --fresh to resume",
-            file=sys.stderr,
-        )
+    """Print which trials failed; returns the exit status, INTERRUPTED if some have not ended."""
+    if any(job.key not in records for job in jobs):
         return INTERRUPTED
     failed = [job for job in jobs if records[job.key].status != "ok"]
     for job in failed:
         print(f"failed: {study.name}: {job.trial.name}: {records[job.key].reason}", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def report_interrupt(interrupt: KeyboardInterrupt | None, jobs: Sequence[Job], store: Store) -> int:
+    """Print how many trials have not ended; returns the exit status, by the signal."""
+    terminated = isinstance(interrupt, Interrupted) and interrupt.signal_number == SIGTERM
+    keys = {job.key for job in jobs}
+    print(
+        f"{'terminated' if terminated else 'interrupted'}: {len(keys - collect(jobs, store).keys())} of {len(keys)} "
+        "trials have not ended; run the same command without --fresh to resume",
+        file=sys.stderr,
+    )
+    return TERMINATED if terminated else INTERRUPTED
 
 
 def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> None:
@@ -164,6 +175,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
 
     def work() -> int:
+        end_with_dvc()
         before = inputs(arguments.params)
         params = load_params(arguments.params)
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)

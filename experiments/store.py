@@ -3,20 +3,26 @@
 `<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find) and, once
 the trial is finished, record.json. failed.json holds the record of the last attempt that raised.
 `<root>/runs/<study>.json` maps the study's trials to their MLflow runs.
+
+A record is sealed when it is written and holds the SHA-256 of found.json and of each picture. What was edited or
+damaged since counts as missing: a finished trial runs again, which takes seconds where its checkpoint is whole.
 """
 
-import fcntl
 import json
 import logging
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from core.files.atomic import write_text
+from core.files.exclusive import exclusive
+from core.files.json_file import parse_json, read_utf8
 from core.record import Record, read_record
 
 STORE = Path("store")
+FOUND = "found.json"
 
 
 class Store:
@@ -27,54 +33,60 @@ class Store:
         return self.root / key
 
     def finished(self, key: str) -> Record | None:
-        """Record of a finished trial; None if there is none or it is invalid (a warning says why)."""
-        path = self.folder(key) / "record.json"
+        """Record of a finished trial; None if there is none or it is not whole (a warning says why)."""
+        return self._record(key, "record.json", "the trial runs again")
+
+    def failed(self, key: str) -> Record | None:
+        """Record of the last attempt that raised, unless the trial has finished since; None if it is not whole."""
+        return self._record(key, "failed.json", "how the trial failed is not known")
+
+    def _record(self, key: str, name: str, consequence: str) -> Record | None:
+        path = self.folder(key) / name
         if not path.exists():
             return None
         try:
             record = read_record(path)
             _check(record, key, path)
         except ValueError as error:
-            logging.warning("ignoring an invalid record, the trial runs again: %s", error)
+            logging.warning("ignoring a record that is not whole, %s: %s", consequence, error)
             return None
         return record
 
-    def failed(self, key: str) -> Record | None:
-        """Record of the last attempt that raised, unless the trial has finished since.
+    def found(self, key: str) -> dict[int, float | None]:
+        """Of a finished trial: the score of the detection that finds each annotation, None if none does.
 
         Raises:
-            ValueError: if the file is not a record.
+            ValueError: if the file cannot be read or is damaged; names it.
         """
-        path = self.folder(key) / "failed.json"
-        return read_record(path) if path.exists() else None
-
-    def found(self, key: str) -> dict[int, float | None]:
-        """Of a finished trial: the score of the detection that finds each annotation, None if none does."""
-        content = json.loads((self.folder(key) / "found.json").read_text())
-        return {int(place): score for place, score in content.items()}
+        path = self.folder(key) / FOUND
+        content = parse_json(read_utf8(path), path)
+        try:
+            return {int(place): None if score is None else float(score) for place, score in content.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected scores by annotation, found {content!r:.60}") from error
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Wait until no other process runs this trial, and block the others meanwhile.
 
         A worker outlives its killed driver by seconds and would write to the same folder as the next sweep's worker.
-        The operating system releases the lock when the process ends, however it ends.
         """
-        path = self.root / "locks" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with exclusive(self.root / "locks" / key):
             yield
 
     def write(self, record: Record) -> None:
-        """Save a record under its key; the file is written in full or not at all."""
+        """Seal a record and save it under its key; the file is written in full or not at all.
+
+        What the trial wrote beside it must be there.
+        """
         folder = self.folder(record.key)
         if record.status == "ok":
-            write_text(folder / "record.json", record.to_json())
+            names = [FOUND, *(f"pictures/{name}" for name in record.pictures)]
+            record = record.changed(files={name: _digest(folder / name) for name in names})
+            write_text(folder / "record.json", record.sealed().to_json())
             (folder / "failed.json").unlink(missing_ok=True)
         else:
-            write_text(folder / "failed.json", record.to_json())
+            write_text(folder / "failed.json", record.sealed().to_json())
 
     def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> bool:
         """Save MLflow run ids of a study's trials, by trial key; returns whether one of them is new."""
@@ -83,9 +95,21 @@ class Store:
         return before | run_ids != before
 
     def run_ids(self, study: str) -> dict[str, str]:
-        """The MLflow run ids that were saved of a study's trials, by trial key."""
+        """The MLflow run ids that were saved of a study's trials, by trial key.
+
+        Ids that cannot be read are left out with a warning: no result depends on them.
+        """
         path = self._run_ids_path(study)
-        return json.loads(path.read_text()) if path.exists() else {}
+        if not path.exists():
+            return {}
+        try:
+            content = parse_json(read_utf8(path), path)
+            if not isinstance(content, dict) or not all(isinstance(run_id, str) for run_id in content.values()):
+                raise ValueError(f"{path}: expected run ids by trial key, found {content!r:.60}")
+        except ValueError as error:
+            logging.warning("the results name no MLflow runs; run the study to write their ids again: %s", error)
+            return {}
+        return content
 
     def limit_run_ids(self, study: str, keys: Collection[str]) -> None:
         """Forget the MLflow runs of all trials of a study but these."""
@@ -106,14 +130,26 @@ class Store:
 
 
 def _check(record: Record, key: str, path: Path) -> None:
-    """Raise a ValueError for a record that is of another trial or incomplete."""
+    """Raise a ValueError for a record that is of another trial, incomplete, or not the one that was written."""
+    if record.sha256 is None:
+        raise ValueError(f"{path}: has no sha256 of its content, expected one as in every record of the store")
     if not key == record.key == record.expected_key:
         raise ValueError(f"{path}: key {record.key}, expected {record.expected_key}")
+    if record.status != "ok":
+        return
     epochs = [numbers.get("epoch") for numbers in record.curves]
     last = record.curves[-1].get("epochs") if record.curves else None
-    if not epochs or epochs != list(range(1, int(last or 0) + 1)):
+    if not epochs or last != len(epochs) or epochs != list(range(1, len(epochs) + 1)):
         raise ValueError(f"{path}: curves of epochs {epochs}, expected 1 to {last}")
-    files = ["found.json", *(f"pictures/{name}" for name in record.pictures)]
-    lost = [name for name in files if not (path.parent / name).exists()]
-    if lost:
-        raise ValueError(f"{path}: missing files in its folder: {', '.join(lost)}")
+    for name in (FOUND, *(f"pictures/{name}" for name in record.pictures)):
+        file = path.parent / name
+        try:
+            found = _digest(file)
+        except OSError as error:
+            raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
+        if found != record.files.get(name):
+            raise ValueError(f"{file}: changed since it was written: its SHA-256 is not the one in {path.name}")
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()

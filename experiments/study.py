@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from core.config import Config, Frozen
 from core.config.dotted import leaves, nested
 from core.config.expectation import read_expectation
 from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
+from core.config.names import checked_arm, checked_study
 from core.config.recipe import load_recipe
 
 STUDIES = Path(__file__).parent / "studies"
@@ -88,10 +88,10 @@ def load_study(
     If its arms are whole recipes, `recipe_settings` gives the settings of each in place of `base`.
 
     Raises:
-        ValueError: for a missing file, an unknown key, field, view or arm (suggests the nearest one), a value out of
-            range, or two arms with equal settings.
+        ValueError: for a name that cannot be one, a missing file, an unknown key, field, view or arm (suggests the
+            nearest one), a value out of range, or two arms with equal settings.
     """
-    path = folder / f"{name}.yaml"
+    path = folder / f"{checked_study(name)}.yaml"
     if not path.exists():
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise ValueError(f"study '{name}': no file {path}{nearest(name, known)}")
@@ -193,8 +193,10 @@ def _as_text(value: Any) -> str:
 
 
 def _arm_config(base: dict[str, Any], change: dict[str, Any], arm: str, path: Path) -> Config:
-    if not re.fullmatch(r"[\w.=,+-]+", arm):
-        raise ValueError(f"{path}: arm '{arm}': expected only letters, digits and . = , + - _ (it names a folder)")
+    try:
+        checked_arm(arm)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return build_config(merge(base, change), f"{path}: arm '{arm}'")
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.compute.device import check_device
+from core.compute.interrupt import Interrupted, never_stop, stop_requests
 from core.datasets.coco import (
     CocoDataset,
     build_validation_set,
@@ -146,8 +147,13 @@ def run_job(
     on_epoch: Callable[[dict[str, float]], None],
     *,
     progress: bool = False,
+    stop: Callable[[], int] = never_stop,
 ) -> Record:
-    """Run one job in its folder of the store and write its record there. Both runners call this."""
+    """Run one job in its folder of the store and write its record there. Both runners call this.
+
+    Raises:
+        Stopped: if `stop` asked for it; the job then has no record and goes on from its checkpoint the next time.
+    """
     with store.lock(job.key):
         finished = store.finished(job.key)  # in the meantime, by a worker that outlived its driver
         if finished is not None:
@@ -169,6 +175,7 @@ def run_job(
             memory_gb=resources.memory_per_trial_gb,
             on_epoch=on_epoch,
             progress=progress,
+            stop=stop,
         )
         store.write(record)
         if record.status == "ok":
@@ -213,19 +220,23 @@ def run_one_by_one(
 
     Raises:
         ValueError: if `resources` asks for a GPU and there is none.
+        Interrupted: if SIGTERM or Ctrl-C ended the running job, after its step.
     """
     check_device(device_of(resources))
-    for job in jobs:
-        for observer in observers:
-            observer.started(job)
-
-        def on_epoch(numbers: dict[str, float], job: Job = job) -> None:
+    with stop_requests() as stop:
+        for job in jobs:
             for observer in observers:
-                observer.epoch(job, numbers)
+                observer.started(job)
 
-        record = run_job(job, store, resources, on_epoch, progress=progress)
-        for observer in observers:
-            observer.ended(job, record)
+            def on_epoch(numbers: dict[str, float], job: Job = job) -> None:
+                for observer in observers:
+                    observer.epoch(job, numbers)
+
+            record = run_job(job, store, resources, on_epoch, progress=progress, stop=stop)
+            for observer in observers:
+                observer.ended(job, record)
+            if number := stop():  # between two jobs
+                raise Interrupted("stopped", number)
 
 
 def _lend_teacher(job: Job, store: Store) -> None:
@@ -245,5 +256,5 @@ def _drop_optimizer(job: Job, path: Path) -> None:
     """Keep only the weights: a finished training does not need the other two thirds of its checkpoint."""
     identity = {"config": job.trial.config, "seed": job.trial.seed, "data_digest": job.data_digest}
     state = load_checkpoint(path, device="cpu", **identity)
-    del state["optimizer"]
-    save_checkpoint(path, state, **identity)
+    if state.pop("optimizer", None) is not None:  # else the trial had finished before, and lost its record
+        save_checkpoint(path, state, **identity)

@@ -14,7 +14,8 @@ import torch
 
 from core.compute.compute import Compute
 from core.compute.device import keep_freed_memory
-from core.compute.failure import is_out_of_memory
+from core.compute.failure import DISK_FULL, describe, is_out_of_memory
+from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
 from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
@@ -39,25 +40,24 @@ def run_trial(
     memory_gb: float | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
+    stop: Callable[[], int] = never_stop,
 ) -> Record:
-    """Train and evaluate one trial in `folder`, from its checkpoint if there is one.
+    """Train and evaluate one trial in `folder`, from its checkpoint if there is one, until `stop` asks for its end.
 
     Beside the checkpoint it writes pictures/ and found.json, the result of `found_annotations`.
     Exceptions are not raised but recorded: a failed trial has status `failed`, the reason in one line, the traceback
     and the curves so far.
+
+    Raises:
+        OSError: if the disk is full.
+        Stopped: if `stop` asked for it; the next call goes on at the same step.
     """
     keep_freed_memory()
     record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
     precision = network_precision(trial.config.training.precision, device)
-    compute = Compute(device, loader_processes=loader_processes(device, threads), progress=progress)
-    record = record.changed(
-        device=device_name(device),
-        threads=threads,
-        precision=precision,
-        host=socket.gethostname(),
-        process=os.getpid(),
-        rank=compute.workers.rank,
-    )
+    compute = Compute(device, loader_processes=loader_processes(device, threads), progress=progress, stop=stop)
+    where = {"host": socket.gethostname(), "process": os.getpid(), "rank": compute.workers.rank}
+    record = record.changed(**where, device=device_name(device), threads=threads, precision=precision)
     curves: list[dict[str, float]] = []
 
     def remember(numbers: dict[str, float]) -> None:
@@ -87,6 +87,8 @@ def run_trial(
             )
             write_text(folder / "found.json", json.dumps(found, indent=1, allow_nan=False))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise  # no record could be written, and the next trial would end alike
         failed = record.changed(**failure(error), curves=curves, seconds=time.perf_counter() - started)
         if is_out_of_memory(error):
             batch_size = trial.config.training.batch_size
@@ -118,12 +120,12 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         git_revision=provenance.git_revision,
         git_dirty=provenance.git_dirty,
         versions=provenance.versions,
-        device=None,
-        precision=None,
-        threads=None,
         host=None,
         process=None,
         rank=None,
+        device=None,
+        precision=None,
+        threads=None,
         metrics={},
         per_class={},
         curves=[],
@@ -132,12 +134,13 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         peak_memory_mb=None,
         num_train_images=None,
         num_train_instances=None,
+        files={},
     )
 
 
-def failure(error: BaseException) -> dict[str, str]:
+def failure(error: Exception) -> dict[str, str]:
     """Status, one-line reason and traceback of a trial that raised."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    reason = " ".join(f"{type(error).__name__}: {describe(error) or error}".split())
     return {"status": "failed", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
 
 

@@ -55,11 +55,14 @@ def test_imports_point_one_way(paths: list[Path], packages: tuple[str, ...]) -> 
 def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothing_else_of_core() -> None:
     shared = {
         "core.record",  # what the sweep leaves
+        "core.compute.command",  # how a command ends
         "core.config.file",  # the reader of YAML, and the nearest of known names
+        "core.config.names",  # what studies, arms and recipes may be called
         "core.config.expectation",  # the orders that a study expects
         "core.config.dotted",  # settings by name, as two records are compared
         "core.config.loss",  # the terms of the mask loss, by which curves are labeled
         "core.files.atomic",  # files that appear whole
+        "core.files.json_file",  # damaged files, by name
     }
     assert {name for path in below("analysis") for name in imports_any(path, ("core",))} == shared
 

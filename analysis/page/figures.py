@@ -1,4 +1,4 @@
-"""Figures as part of a page: which of the plots belong to a section, each as a data URI with no file beside it."""
+"""The figures of a page: which plots belong to a section, embedded as data URIs."""
 
 import base64
 import io
@@ -9,55 +9,55 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-MAX_WIDTH = 1600  # px; a grid of five columns stays sharp on a screen of twice the usual density
+MAX_WIDTH = 1600  # px; keeps a grid of five columns sharp on a high-density screen
 JPEG_QUALITY = 82
-PHOTO_KINDS = ("_pictures",)  # ends of the names of figures that are made of photos
-CAPTIONS = {  # by the end of a figure's name
+PHOTO_KINDS = ("_pictures",)  # suffixes of the names of figures made of photos
+CAPTIONS = {  # by the suffix of a figure's name
     "": "Main result",
     "_curves": "Training curves",
     "_sizes": "Mask AP by object size",
-    "_pictures": "Validation images, successes and failures, one column an arm",
-    "consistency": "What a box tells on one photo: its projections, and which neighbors have similar colors",
+    "_pictures": "Validation images, successes and failures, one column per arm",
+    "consistency": "What a box provides on one photo: its projections, and neighbors of similar color",
 }
 ORDER_OF_FIGURES = ("", "_sizes", "_pictures", "_curves")
-OWNERS = {"consistency": "edge_purity"}  # figures that do not bear their section's name
+OWNERS = {"consistency": "edge_purity"}  # figures not named after their section
 
 
 @dataclass(frozen=True)
 class Picture:
     uri: str
-    width: int  # px of the page
+    width: int  # px on the page
     height: int
 
 
 @dataclass(frozen=True)
 class Figure:
     caption: str
-    alternative: str  # for readers who do not see it
+    alternative: str  # for screen readers
     picture: Picture
 
 
 def figures_of(name: str, plots: Path, names: Collection[str]) -> tuple[Figure, ...]:
-    """The plots of one section, each as SVG where there is one; `names` are all sections, to tell whose a plot is.
+    """The plots of one section, as SVG if available; `names` are all sections, see `owner`.
 
     Raises:
-        ValueError: for a file that is no picture; names it.
+        ValueError: if a file is not a picture; names it.
     """
     paths = sorted(plots.glob("*.png")) + sorted(plots.glob("*.svg"))
-    by_stem = {path.stem: path for path in paths}  # the SVG where there are both
+    by_stem = {path.stem: path for path in paths}  # SVG takes precedence
     own = [stem for stem in by_stem if name == owner(stem, names)]
     figures = []
     for stem in sorted(own, key=lambda stem: _place(stem.removeprefix(name))):
         caption = caption_of(stem.removeprefix(name))
         alternative = f"{caption}: {title(name).lower()}."
         if stem in (name, f"{name}_sizes"):
-            alternative += " The numbers stand in the table above."
+            alternative += " The numbers are in the table above."
         figures.append(Figure(caption, alternative, embed(by_stem[stem])))
     return tuple(figures)
 
 
 def owner(stem: str, names: Collection[str]) -> str | None:
-    """The section that a plot belongs to: the longest name that its own name starts with."""
+    """The section that a plot belongs to: the longest name that the plot's name starts with."""
     fitting = [name for name in names if stem == name or stem.startswith(f"{name}_")]
     return OWNERS.get(stem) or max(fitting, key=len, default=None)
 
@@ -75,10 +75,10 @@ def title(name: str) -> str:
 
 
 def embed(path: Path) -> Picture:
-    """Embed a plot as the SVG or PNG it is, and a grid of photos as a JPEG of bounded width.
+    """Embed a plot as SVG or PNG, and a grid of photos as a JPEG of bounded width.
 
     Raises:
-        ValueError: for a file that is no picture; names it.
+        ValueError: if a file is not a picture; names it.
     """
     if path.suffix == ".svg":
         return _embed_svg(path)
@@ -88,8 +88,8 @@ def embed(path: Path) -> Picture:
             if path.stem.endswith(PHOTO_KINDS):
                 return _embed_photos(image.convert("RGB"))
     except OSError as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error})") from error
-    return Picture(_uri("image/png", path.read_bytes()), width // 2, height // 2)  # plots are saved at 200 dots an inch
+        raise ValueError(f"{path}: not a readable picture ({error})") from error
+    return Picture(_uri("image/png", path.read_bytes()), width // 2, height // 2)  # plots are saved at 200 dpi
 
 
 def _embed_svg(path: Path) -> Picture:

@@ -1,12 +1,11 @@
 """`report.html`: every study with its verdict, table, plots, pictures and the origin of each number, in one file.
 
-`python -m analysis.page` reads what `python -m analysis.report` wrote into `results/` and needs no network to be read:
-pictures are embedded. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
-leaves out studies whose results lie there but are not those that it runs.
+`python -m analysis.page` reads the output of `python -m analysis.report` in `results/` and embeds all pictures, so the
+page works offline. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
+omits results of studies outside its set.
 """
 
 import argparse
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -14,11 +13,13 @@ from pathlib import Path
 
 import jinja2
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
 from analysis.page.figures import Figure, figures_of, title
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
+from analysis.plain_text import markdown_text
 from analysis.presentation import study_verdict
 from analysis.reference.rebuild import read_trials
 from analysis.reference.seed_spread import with_spread
@@ -26,10 +27,13 @@ from analysis.results import holes, is_study, study_names
 from analysis.study import Study, add_choice, chosen_studies, load_study
 from analysis.study_data import read_study_data
 from analysis.verdict import Verdict
+from core.compute.command import run_command
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 
+LINKS = ["link", "image", "autolink"]  # in what the report writes there is none
 TEMPLATES = Path(__file__).parent / "templates"
-MEASUREMENTS = "measurements"  # beside the folder of the study files: what is asked without training
+MEASUREMENTS = "measurements"  # folder beside that of the study files: measurements without training
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class StudySection:
     num_trials: int
     num_holes: int
     table: str  # HTML
-    comparison: str  # HTML, empty where nothing was compared
+    comparison: str  # HTML, empty if nothing was compared
     figures: tuple[Figure, ...]
     arms: tuple[ArmOrigin, ...]
     versions: tuple[str, ...]
@@ -51,9 +55,9 @@ class StudySection:
 
 @dataclass(frozen=True)
 class OtherSection:
-    """A table that stands on no trial of its own: a measurement without training, or published numbers.
+    """A table without trials: a measurement without training, or published numbers.
 
-    `study` is what the measurement asks; None for published numbers.
+    `study` is the file of the measurement; None for published numbers.
     """
 
     name: str
@@ -64,12 +68,12 @@ class OtherSection:
 
 
 def study_section(study_file: Path, results_folder: Path, names: list[str], *, ask_reference: bool) -> StudySection:
-    """Gather what the page shows of one study; `names` are all sections, to tell whose figure a file is.
+    """Collect what the page shows of one study; `names` are all sections, see `figures_of`.
 
-    Its one seed is judged by the spread of the reference's where `ask_reference`.
+    With `ask_reference`, a single seed is judged by the spread of the reference's seeds.
 
     Raises:
-        ValueError: if results or records are malformed, or the study's table was not written yet.
+        ValueError: if results or records are malformed, or the study has no table yet.
     """
     name = study_file.stem
     data = read_study_data(study_file, results_folder)
@@ -79,7 +83,7 @@ def study_section(study_file: Path, results_folder: Path, names: list[str], *, a
     arms = arm_origins(results, study, records)
     links = {arm.label: f"#{arm.anchor}" for arm in arms}
     judged = study_verdict(data)
-    shown_above = (study.question, judged.text)
+    shown_above = (markdown_text(study.question), markdown_text(judged.text))
     table = "\n".join(
         line for line in _read_table(results_folder, name).splitlines() if not line or line not in shown_above
     )
@@ -94,7 +98,7 @@ def study_section(study_file: Path, results_folder: Path, names: list[str], *, a
         num_trials=len(results),
         num_holes=len(holes(results)),
         table=to_html(table, name=title(name), links=links),
-        comparison=to_html(compared.read_text(), name="comparison", links={}) if compared.exists() else "",
+        comparison=to_html(read_utf8(compared), name="comparison", links={}) if compared.exists() else "",
         figures=figures_of(name, results_folder / "plots", names),
         arms=arms,
         versions=tuple(versions(records)),
@@ -102,7 +106,7 @@ def study_section(study_file: Path, results_folder: Path, names: list[str], *, a
 
 
 def other_section(name: str, study_file: Path | None, results_folder: Path, names: list[str]) -> OtherSection:
-    """Gather what the page shows of a table that no study has written."""
+    """Collect what the page shows of a table that does not belong to a study."""
     table = _read_table(results_folder, name)
     first = table.partition("\n")[0]
     return OtherSection(
@@ -118,16 +122,16 @@ def _read_table(results_folder: Path, name: str) -> str:
     path = results_folder / "tables" / f"{name}.md"
     if not path.exists():
         raise ValueError(f"{path}: no such file; `python -m analysis.report` writes it")
-    return path.read_text()
+    return read_utf8(path)
 
 
 def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
-    """Render a section's Markdown without its title; what looks like HTML in it is escaped.
+    """Render the Markdown of a section without its title; HTML in it is escaped.
 
-    Headings go down one level, to stand under the section's own. Each table scrolls sideways in a region called
-    `name`. `links` leads from the first cell of a row, by its text, to where its numbers come from.
+    Headings are one level lower, below the section's own. Each table scrolls horizontally in a region called `name`.
+    `links` maps the text of the first cell of a row to the origin of its numbers.
     """
-    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table").disable(LINKS)
     tokens = parser.parse(text, {"name": name})
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
         tokens = tokens[3:]  # opening, text, closing
@@ -136,8 +140,8 @@ def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
     page = parser.renderer.render(tokens, parser.options, {"name": name})
     for label, target in links.items():
-        cell = f"<td>{escape(label)}</td>"
-        page = page.replace(cell, f'<th scope="row"><a href="{escape(target)}">{escape(label)}</a></th>', 1)
+        shown = escapeHtml(label)
+        page = page.replace(f"<td>{shown}</td>", f'<th scope="row"><a href="{escape(target)}">{shown}</a></th>', 1)
     return Markup(page)
 
 
@@ -157,9 +161,9 @@ class _Renderer(RendererHTML):
 def render(
     results_folder: Path, study_files: Path, chosen: Collection[str] | None = None, *, ask_reference: bool = True
 ) -> str:
-    """The whole page, of the chosen studies or of all that have results; equal results give equal text.
+    """The page with the chosen studies (default: all that have results); equal results give equal text.
 
-    `ask_reference`: one seed is judged by `reference/<recipe>`; what is to become a reference stands for itself.
+    With `ask_reference`, a single seed is judged by `reference/<recipe>`; not for a folder that becomes a reference.
 
     Raises:
         ValueError: if there is nothing to show, or a file is malformed; names it.
@@ -171,7 +175,9 @@ def render(
     tables = {path.stem for path in (results_folder / "tables").glob("*.md")}
     others = sorted(tables - not_shown - set(studies), key=lambda name: (name not in measured, name))
     if not studies and not others:
-        raise ValueError(f"{results_folder}: no <study>.csv and no tables/*.md; has a study run?")
+        raise ValueError(
+            f"{results_folder}: no <study>.csv and no tables/*.md; `python -m experiments.run <study>` writes a CSV"
+        )
     names = [*studies, *others, *not_shown]
     sections = [
         study_section(study_files / f"{name}.yaml", results_folder, names, ask_reference=ask_reference)
@@ -195,15 +201,14 @@ def render(
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.page", description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
-    parser.add_argument("--out", type=Path, help="default: report.html in the results")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
+    parser.add_argument("--out", type=Path, help="file to write (default: report.html in the results)")
     add_choice(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         path = options.out or options.results / "report.html"
         write_text(path, render(options.results, options.study_files, chosen_studies(options)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    return 0
+        print(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+    return run_command(work)

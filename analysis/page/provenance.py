@@ -1,4 +1,4 @@
-"""Where the numbers of a study come from: its trials with keys, runs, digests and versions, and its arms' settings."""
+"""Where the numbers of a study come from: keys, runs, digests and versions of its trials, and settings of its arms."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +16,17 @@ UNKNOWN = "not recorded"
 
 @dataclass(frozen=True)
 class TrialOrigin:
-    """One trial as text for readers; what its record tells is left at the defaults where none is kept.
+    """One trial as text for readers; fields from the record have defaults, in case it was not stored.
 
     `record_path` is relative to the results folder.
     """
 
     seed: int
-    mask_ap: str  # every digit of the CSV; empty for a hole
+    mask_ap: str  # all digits of the CSV; empty for a hole
     reason: str  # of a hole
     key: str
     record_path: str = ""
-    mlflow_run: str = ""  # its id, empty where not recorded
+    mlflow_run: str = ""  # its id; empty if not recorded
     seconds: str = UNKNOWN
     device: str = UNKNOWN
     data_digest: str = UNKNOWN
@@ -36,9 +36,9 @@ class TrialOrigin:
 
 @dataclass(frozen=True)
 class ArmOrigin:
-    """`differing` holds the arm's values of the settings in which arms of the study differ, `config` all as YAML.
+    """`differing` holds the settings in which the arms of the study differ, `config` all settings as YAML.
 
-    `configs_differ` tells that trials of this one arm ran with several configs, of which the first is shown.
+    `configs_differ` is True if the trials of this arm have several configs; the first is shown.
     """
 
     arm: str
@@ -51,7 +51,7 @@ class ArmOrigin:
 
 
 def arm_origins(results: pd.DataFrame, study: Study, records: dict[str, Record]) -> tuple[ArmOrigin, ...]:
-    """The origins of every arm in the study's order, from the records by trial key, failed ones included."""
+    """The origins of all arms in the study's order, from the records by trial key, including failed trials."""
     configs = {
         arm: [records[key].config for key in results.loc[results["arm"] == arm, "trial_key"] if key in records]
         for arm in study.arms
@@ -103,14 +103,14 @@ def _trial(row: Any, record: Record | None, study: Study) -> TrialOrigin:
 
 
 def versions(records: dict[str, Record]) -> list[str]:
-    """Each distinct set of versions, as one line; usually there is one."""
+    """Each distinct set of versions as one line; usually there is only one."""
     found = (record.versions for record in records.values())
     lines = (", ".join(f"{name} {number}" for name, number in sorted(versions.items())) for versions in found)
     return [line for line in dict.fromkeys(lines) if line]
 
 
 class _Dumper(yaml.SafeDumper):
-    """A setting a line; a list stays on its line."""
+    """One setting per line; lists are not broken."""
 
 
 _Dumper.add_representer(

@@ -1,4 +1,4 @@
-"""Training curves of a study: the terms of the mask loss with the warm-up of the pairwise term, and mask AP."""
+"""Training curves of a study: mask-loss terms, warm-up of the pairwise term, and mask AP."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ TERM_OF_COLUMN = {f"loss/{name}": term for name, term in sorted(MASK_TERMS.items
 
 
 def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figure:
-    """One panel an arm with its mask-loss terms, and one with mask AP over epochs for all arms."""
+    """One panel per arm with its mask-loss terms, and one with the mask AP of all arms over epochs."""
     arms = [arm for arm in study.arms if records.get(arm)]
     columns = min(3, len(arms) + 1)
     rows = -(-(len(arms) + 1) // columns)
@@ -31,7 +31,7 @@ def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figu
 
 
 def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
-    """Weighted mask-loss terms against epoch, one line a seed; gray area, right axis: warm-up of the pairwise term."""
+    """Weighted mask-loss terms over epochs, one line per seed; gray area, right axis: warm-up of the pairwise term."""
     styles = list(matplotlib.rcParams["axes.prop_cycle"])
     drawn = set()
     for record in records:
@@ -53,7 +53,7 @@ def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
 
 
 def _plot_warmup(axis: Axes, curves: pd.DataFrame) -> None:
-    """The factor of the pairwise weight behind the curves, on a thin axis of its own that ends at 1."""
+    """The factor of the pairwise weight behind the curves, on its own axis from 0 to 1."""
     factor = axis.twinx()
     factor.fill_between(curves["epoch"], curves["pairwise_warmup"], color="#EAEAEA", linewidth=0)
     factor.set_ylim(0, 1.6)  # the ramp stays below the legend
@@ -66,7 +66,7 @@ def _plot_warmup(axis: Axes, curves: pd.DataFrame) -> None:
 
 
 def plot_ap(axis: Axes, records: Mapping[str, Sequence[Record]]) -> Axes:
-    """Mask AP at each epoch that was evaluated, one color an arm, one line a seed."""
+    """Mask AP at each evaluated epoch, one color per arm, one line per seed."""
     for style, (label, of_arm) in zip(matplotlib.rcParams["axes.prop_cycle"] * 3, records.items(), strict=False):
         for i, record in enumerate(of_arm):
             curves = pd.DataFrame(record.curves)

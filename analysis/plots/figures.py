@@ -1,4 +1,4 @@
-"""Plots of a study: a `plot_` function draws on the axis it is given and returns it; a `_figure` puts axes together."""
+"""Plots of a study: a `plot_` function draws on the given axis and returns it; a `_figure` function combines axes."""
 
 import io
 import textwrap
@@ -10,8 +10,10 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
+from analysis.plain_text import printable
 from analysis.published import STATUS_MEANINGS, published_for
 from analysis.statistics import summarize_arm
 from analysis.study import Study
@@ -19,24 +21,26 @@ from core.files.atomic import write_bytes
 
 STYLE = Path(__file__).parent / "style.mplstyle"
 OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blue and vermilion; a dark gray
-FIGURES = {  # of a study: end of the file's name -> formats
+FIGURES = {  # of a study: suffix of the file name -> formats
     "": ("png", "svg"),
     "_sizes": ("png", "svg"),
     "_curves": ("png", "svg"),
     "_pictures": ("png",),
 }
-LEAST_WIDTH = 6.6  # inches: a legend line with the number of seeds fits
-SIZES = {  # metric -> label, color, marker; areas of the annotated mask as COCO counts them
+LEAST_WIDTH = 6.6  # inches; fits a legend line with the number of seeds
+SIZES = {  # metric -> label, color, marker; COCO's limits, by area of the annotated mask
     "mask_APs": ("small, below 32² px", "#0072B2", "o"),
     "mask_APm": ("medium, 32² to 96² px", "#D55E00", "s"),
     "mask_APl": ("large, above 96² px", "#009E73", "^"),
 }
-APART = 0.2  # places of two sizes of one arm
-CONFIRMED = ("V", "V2", "D")  # published statuses drawn filled; the others hollow
+APART = 0.2  # distance between two sizes of one arm
+CONFIRMED = ("V", "V2", "D")  # published statuses with filled markers; others are hollow
 
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write `stem.png`, `stem.svg`; without dates and program versions, so that equal figures give equal bytes."""
+    """Write `stem.png` and `stem.svg` without dates and program versions, so that equal figures give equal bytes."""
+    for text in figure.findobj(Text):
+        text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
     paths = []
     for extension in formats:
         metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
@@ -47,19 +51,23 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) ->
     return paths
 
 
-def styled() -> Any:
-    """Context in which figures are made and saved: the one style of all plots."""
-    return matplotlib.rc_context(matplotlib.rc_params_from_file(STYLE, use_default_template=True))
+def styled(*, formulas: bool = False) -> Any:
+    """Context manager that applies the style of all plots; create and save figures in it.
+
+    `formulas`: whether text between two `$` is a formula; false wherever text comes from a study file or a record.
+    """
+    style = matplotlib.rc_params_from_file(STYLE, use_default_template=True)
+    return matplotlib.rc_context(style | {"text.parse_math": formulas})
 
 
 def arms_figure(
     table: pd.DataFrame, results: pd.DataFrame, study: Study, published: pd.DataFrame, scale: str
 ) -> Figure:
     published_beside = published_for(published, study.name, "mask_AP")["value"].notna().any()
-    width, least = (1.75, 7.8) if published_beside else (1.3, LEAST_WIDTH)  # the legend's, with and without statuses
+    width, least = (1.75, 7.8) if published_beside else (1.3, LEAST_WIDTH)  # of the legend, with and without statuses
     figure = Figure(figsize=(max(least, width * len(study.arms)), 4.9))
     axis = plot_arms(figure.subplots(), table, results, study, published)
-    entries = sorted(zip(*axis.get_legend_handles_labels(), strict=True), key=lambda entry: "theirs" in entry[1])
+    entries = sorted(zip(*axis.get_legend_handles_labels(), strict=True), key=lambda entry: "published" in entry[1])
     figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=1, alignment="left")
     figure_caption(figure, axis, scale)
     return figure
@@ -73,11 +81,11 @@ def empty_figure(text: str) -> Figure:
 
 
 def sizes_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale: str) -> Figure:
-    """Mask AP by the size of the object."""
+    """Mask AP by object size."""
     figure = Figure(figsize=(max(LEAST_WIDTH, 1.3 * len(study.arms)), 4.3))
     axis = plot_sizes(figure.subplots(), table, results, study)
     if axis.lines:
-        title = f"size of the object;\n{seed_count(table)}"  # in one line it is wider than the figure
+        title = f"object size;\n{seed_count(table)}"  # one line would be wider than the figure
         legend = figure.legend(*axis.get_legend_handles_labels(), title=title, loc="outside lower center", ncols=3)
         legend.get_title().set_multialignment("center")
     figure_caption(figure, axis, scale)
@@ -85,7 +93,7 @@ def sizes_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale
 
 
 def figure_caption(figure: Figure, axis: Axes | None, scale: str) -> None:
-    """Put the scale in small print above the axis, or above all axes for None, wrapped to the figure's width."""
+    """Print the scale in small type above the axis (None: above all axes), wrapped to the width of the figure."""
     text = textwrap.fill(scale.replace("`", ""), int(13.5 * figure.get_figwidth()))
     style = {"fontsize": 8.5, "color": "#404040"}
     if axis is None:
@@ -95,9 +103,9 @@ def figure_caption(figure: Figure, axis: Axes | None, scale: str) -> None:
 
 
 def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study, published: pd.DataFrame) -> Axes:
-    """Mask AP of each arm as bars with seeds and 95 % interval, a line at the reference arm, published numbers beside.
+    """Mask AP of each arm as a bar with seeds and 95 % interval, and a line at the reference arm.
 
-    A published number stands right of its arm's bar as a diamond, hollow where it is not confirmed.
+    A published number is a diamond right of the bar of its arm, hollow if it is not confirmed.
     """
     axis.bar(0, 0, color=OURS, label=f"ours, {seed_count(table)}")
     for x, row in enumerate(table.itertuples()):
@@ -130,7 +138,7 @@ def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Stu
 
 
 def plot_sizes(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Study) -> Axes:
-    """AP of each arm for each size that the validation images hold; a size without any object is left out."""
+    """AP of each arm for each object size; sizes without objects in the validation images are omitted."""
     present = [metric for metric in SIZES if results[metric].notna().any()]
     for i, metric in enumerate(present):
         label, color, marker = SIZES[metric]
@@ -146,7 +154,7 @@ def plot_sizes(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: St
 
 
 def _value(axis: Axes, x: float, y: float, value: float, color: str) -> None:
-    """Print a value above a mark, on white so that no line runs through it."""
+    """Print a value above a marker, on white so that no line crosses it."""
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     axis.annotate(
         f"{value:.1f}",
@@ -183,13 +191,13 @@ def plot_estimates(
     line: bool = False,
     values: bool = False,
 ) -> Axes:
-    """Mean of each arm at its place with its 95 % interval, each seed as a small dot left of it.
+    """Mean of each arm at its place with its 95 % interval; seeds are small dots to its left.
 
-    `line` joins the means in the order of `places`, `values` prints them. Arms without a number are left out.
+    `line` connects the means in the order of `places`, `values` prints them. Arms without results are omitted.
     """
     summaries = {arm: summarize_arm(results, arm, metric) for arm in dict(places)}
     shown = [arm for arm in summaries if summaries[arm].n]
-    if not shown:  # an empty line that may leave the axes makes the layout collapse
+    if not shown:  # an empty unclipped line makes the layout collapse
         return axis
     x, means = [places[arm] for arm in shown], [summaries[arm].mean for arm in shown]
     style = {"color": color, "marker": marker, "markersize": 6.5, "linestyle": "-" if line else "none"}
@@ -216,7 +224,7 @@ def _plot_published(axis: Axes, study: Study, published: pd.DataFrame) -> None:
         if rows.empty:
             continue
         face = THEIRS if status in CONFIRMED else "white"
-        label = f"theirs, {split}, {backbone} {schedule}; {status}: {STATUS_MEANINGS[status]}"
+        label = f"published, {split}, {backbone} {schedule}; {status}: {STATUS_MEANINGS[status]}"
         x = [places[arm] for arm in rows.index]
         axis.plot(x, rows["value"], "D", color=THEIRS, markerfacecolor=face, markersize=7, label=label, zorder=3)
         for place, value in zip(x, rows["value"], strict=True):
@@ -224,7 +232,7 @@ def _plot_published(axis: Axes, study: Study, published: pd.DataFrame) -> None:
 
 
 def two_lines(label: str) -> str:
-    """Break a label at the space nearest to its middle."""
+    """Break a label at the space closest to its middle."""
     spaces = [i for i, character in enumerate(label) if character == " "]
     if len(label) < 12 or not spaces:
         return label

@@ -1,4 +1,4 @@
-"""The picture grid of a study: the same validation images in rows, one column an arm, successes and failures."""
+"""The picture grid of a study: one validation image per row, one column per arm, successes and failures."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ GROUND_TRUTH = "ground_truth"
 
 
 def picture_columns(folder: Path, table: pd.DataFrame, results: pd.DataFrame, study: Study) -> dict[str, Path]:
-    """Column title -> folder of its pictures: ground truth first where drawn, then each arm's first finished seed.
+    """Column title -> folder of pictures: the ground truth if it was drawn, then the first finished seed of each arm.
 
-    An arm whose trials all failed, or that drew nothing, has no column.
+    An arm without finished trials or without pictures has no column.
     """
     columns = {}
     if (folder / GROUND_TRUTH).is_dir():
@@ -31,7 +31,7 @@ def picture_columns(folder: Path, table: pd.DataFrame, results: pd.DataFrame, st
 
 
 def shared_images(columns: dict[str, Path], limit: int | None = None) -> list[str]:
-    """Names of pictures that every column has, in order of name, at most `limit`."""
+    """Sorted names of the pictures that all columns have, at most `limit`."""
     names = [{path.name for path in folder.glob("*.png")} for folder in columns.values()]
     return sorted(set.intersection(*names))[:limit] if names else []
 
@@ -39,10 +39,10 @@ def shared_images(columns: dict[str, Path], limit: int | None = None) -> list[st
 def contrasting_images(
     columns: dict[str, Path], table: pd.DataFrame, study: Study, limit: int
 ) -> tuple[list[str], str]:
-    """Images whose pictures by two arms are most alike and, from there, those that differ most; and a sentence on it.
+    """Images sorted from those where two arms look most alike to those where they differ most; and a caption.
 
-    The two arms are the one of lowest AP and the reference arm, or the one of highest AP without one; the first row
-    shows where the weak arm does as well, the last where it fails most. `limit` images, half from each end.
+    The two arms are the one with the lowest AP and the reference arm, or the one with the highest AP if there is none.
+    The weak arm is as good as the other in the first row, and fails most in the last. Half of `limit` from each end.
     """
     names = shared_images(columns)
     arms = {folder.name.rsplit("-seed", 1)[0]: folder for folder in columns.values() if folder.name != GROUND_TRUTH}
@@ -61,7 +61,7 @@ def contrasting_images(
 
 
 def _difference(one: Path, other: Path) -> float:
-    """Mean absolute difference of two pictures in brightness, which the color given to an instance hardly changes."""
+    """Mean absolute difference of two pictures in brightness, which hardly depends on the colors of the instances."""
     first, second = (imread(path)[..., :3].mean(axis=-1) for path in (one, other))
     return float(np.abs(first - second).mean()) if first.shape == second.shape else float("inf")
 
@@ -69,7 +69,7 @@ def _difference(one: Path, other: Path) -> float:
 def pictures_figure(
     columns: dict[str, Path], images: list[str], *, caption: str = "", cell_inches: float = 1.75
 ) -> Figure:
-    """Draw the grid; each row is as high as its image is, so that images of any shape keep theirs."""
+    """Draw the grid; row heights follow the images, which keep their aspect ratio."""
     first = next(iter(columns.values()))
     heights = [shape[0] / shape[1] for shape in (imread(first / image).shape for image in images)]
     size = cell_inches * len(columns), cell_inches * sum(heights) + 0.07 * len(images) + 0.5

@@ -1,7 +1,7 @@
-"""Checksums of a reference folder, in the form of `sha256sum`: whatever digit of a record is edited, it shows.
+"""Checksums of a reference folder in the format of `sha256sum`, which detect any edit.
 
-`python -m analysis.reference.checksums reference/shapes` writes `SHA256SUMS` anew after a deliberate edit;
-`sha256sum --check SHA256SUMS` inside the folder reads it without this project.
+`python -m analysis.reference.checksums reference/shapes` rewrites `SHA256SUMS` after a deliberate edit. `sha256sum
+--check SHA256SUMS` in the folder checks it without this project.
 """
 
 import argparse
@@ -10,14 +10,16 @@ import re
 import sys
 from pathlib import Path
 
+from core.compute.command import run_command
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 
 CHECKSUMS = "SHA256SUMS"
-LEFT_OUT = (CHECKSUMS, "README.md")  # the text about a reference may be edited at any time
+LEFT_OUT = (CHECKSUMS, "README.md")  # the README may be edited at any time
 
 
 def summed_files(folder: Path) -> list[Path]:
-    """Every file of the folder that carries a result, in order of name."""
+    """All files of the folder with results, sorted by name."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in LEFT_OUT)
     return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
 
@@ -29,19 +31,19 @@ def write_checksums(folder: Path) -> Path:
 
 
 def check_checksums(folder: Path) -> list[str]:
-    """One line for each file that was changed, removed or added since the checksums were written.
+    """One line per file that was changed, removed or added since the checksums were written.
 
     Raises:
         ValueError: for a line that is not `<64 hex digits>  <path>`; names file and line.
     """
     path = folder / CHECKSUMS
     if not path.exists():
-        return [f"{path}: missing, so no edit of this folder can be seen"]
+        return [f"{path}: missing, so edits of this folder cannot be detected"]
     expected = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_utf8(path).splitlines(), start=1):
         match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if match is None:
-            raise ValueError(f"{path}, line {number}: '{line}', expected a SHA-256 sum, two spaces and a path")
+            raise ValueError(f"{path}, line {number}: found '{line}', expected a SHA-256 sum, two spaces and a path")
         expected[match[2]] = match[1]
     found = {file.relative_to(folder).as_posix(): _sha256(file) for file in summed_files(folder)}
     lines = []
@@ -61,13 +63,15 @@ def _sha256(path: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.reference.checksums", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="such as reference/shapes")
+    parser.add_argument("folder", type=Path, help="reference folder, such as reference/shapes")
     options = parser.parse_args(arguments)
-    if not options.folder.is_dir():
-        print(f"error: {options.folder}: no such folder", file=sys.stderr)
-        return 2
-    print(f"{write_checksums(options.folder)}: {len(summed_files(options.folder))} files")
-    return 0
+
+    def work() -> None:
+        if not options.folder.is_dir():
+            raise ValueError(f"{options.folder}: no such folder")
+        print(f"{write_checksums(options.folder)}: {len(summed_files(options.folder))} files")
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

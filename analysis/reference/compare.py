@@ -23,7 +23,7 @@ NOTHING = float("nan")
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """`ours` and `reference` are mask APs by seed; `ours` is empty where nothing could be compared."""
+    """`ours` and `reference` are mask APs by seed; `ours` is empty if nothing could be compared."""
 
     arm: str
     verdict: Verdict
@@ -31,7 +31,7 @@ class ArmComparison:
     ours: dict[int, float]
     reference: dict[int, float]
     detail: str
-    tolerance: float = NOTHING  # AP, of one seed
+    tolerance: float = NOTHING  # AP per seed
 
     @property
     def largest_gap(self) -> float:
@@ -39,13 +39,13 @@ class ArmComparison:
 
     @property
     def means(self) -> tuple[float, float]:
-        """Here and in the reference."""
+        """Mean mask AP of ours and of the reference."""
         return _mean(self.ours.values()), _mean(self.reference.values())
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`judged_pairs` counts the pairs of arms whose order was judged, `order_changes` names those that turned over.
+    """`judged_pairs` is the number of pairs of arms whose order was judged, `order_changes` names the reversed ones.
 
     `close_pairs` are pairs of an expected order that could not be judged.
     """
@@ -61,7 +61,7 @@ class Comparison:
 
     @property
     def judged(self) -> bool:
-        """Whether any arm could be compared at all."""
+        """Whether any arm could be compared."""
         return any(arm.verdict not in NOT_JUDGED for arm in self.arms)
 
 
@@ -70,13 +70,13 @@ def compare(
 ) -> Comparison:
     """Judge each arm of the reference seed by seed, then the order of the arms.
 
-    A trial is compared with the reference's trial of its own type of CPU, else with the nearest. `equal` means every
-    metric; the tolerance is for mask AP. An arm that was run with other settings or other data than the reference (by
-    the records, where both have one) is reported and not judged, also where its trials failed. Trials that fail here
-    and finished there with the same settings are `missing`.
+    A trial is compared with the reference's trial on the same type of CPU, or on the most similar one. `equal` refers
+    to all metrics, the tolerance to mask AP. If settings or data of an arm differ from the reference (according to the
+    records, if both have one), it is reported and not judged, even if its trials failed. Trials that failed here but
+    finished in the reference with the same settings are `missing`.
 
-    The order of two arms is judged where the reference holds it with certainty (the interval of their difference,
-    paired over its seeds, leaves out 0) and further apart, on the seeds compared, than the noise of both arms together.
+    The order of two arms is judged if it is certain in the reference (the 95 % interval of their difference, paired by
+    seed, excludes 0) and their distance on the compared seeds exceeds the noise of both arms together.
     """
     ours = trials_of(results, records)
     finished = dict.fromkeys(trial.arm for trial in reference.trials if trial.finished)
@@ -127,10 +127,10 @@ def _changes(ours: Trial, theirs: Trial) -> list[str]:
 
 
 def _devices(pairs: Sequence[tuple[Trial, Trial]]) -> str:
-    """Whether the trials ran on the type of CPU that they are compared with: there equal ones are equal to the bit."""
-    told = [(ours.device, theirs.device) for ours, theirs in pairs if ours.device and theirs.device]
-    others = dict.fromkeys(f"{ours} against {theirs}" for ours, theirs in told if ours != theirs)
-    return " and ".join(others) or ("on the same type of CPU" if told else "type of CPU unknown")
+    """The types of CPU that are compared; on the same type, equal trials are equal to the bit."""
+    known = [(ours.device, theirs.device) for ours, theirs in pairs if ours.device and theirs.device]
+    others = dict.fromkeys(f"{ours} vs. {theirs}" for ours, theirs in known if ours != theirs)
+    return " and ".join(others) or ("on the same type of CPU" if known else "type of CPU unknown")
 
 
 def _equal(one: float, other: float) -> bool:
@@ -144,7 +144,7 @@ def _mean(values: Collection[float]) -> float:
 def _judge_orders(
     arms: Sequence[ArmComparison], reference: pd.DataFrame, study: Study
 ) -> tuple[int, list[str], list[str]]:
-    """Number of judged pairs of arms, those that changed places, and those of an expected order that are not judged."""
+    """The number of judged pairs of arms, the reversed pairs, and the pairs of expected orders that are not judged."""
     comparable = [arm for arm in arms if arm.ours and arm.verdict not in NOT_JUDGED]
     judged, changes, close = 0, [], []
     for one, other in combinations(comparable, 2):

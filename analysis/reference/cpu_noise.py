@@ -1,13 +1,13 @@
-"""How far two equal trainings may be apart that ran on different types of CPU: the tolerance of a comparison.
+"""The tolerance of a comparison: how far equal trainings on different types of CPU may be apart.
 
-Another type of CPU adds the same numbers in another order, and a training amplifies the difference in rounding. How
-much comes of it is measured: a reference holds trials of seed 0 from two types of CPU, `<study>` and
-`other_cpu/<study>`.
+Another type of CPU sums the same numbers in another order, and training amplifies the rounding differences. The effect
+is measured: a reference contains trials of seed 0 from two types of CPU, `<study>` and `other_cpu/<study>`.
 
-The rule: of as many trials as one seed of the reference has, an honest run on another type of CPU has none further off
-than the tolerance, in 95 % of cases. Each pair of equal trainings gives one difference d. A mask AP is a mean of
-shares: near 0 it has nowhere to go, so d / sqrt(p (100 - p)) is taken for the noise, alike for all p, where p is the
-pair's mean AP in percent. One pair an arm would be too little: all arms together give the sd, Student's t the bound.
+The rule: in 95 % of cases, no trial of a correct run on another type of CPU exceeds the tolerance, counting as many
+trials as one seed of the reference has. Each pair of equal trainings gives one difference d. A mask AP is a mean of
+shares and varies less near 0, so d / sqrt(p (100 - p)) is assumed to have the same spread for all p, where p is the
+mean AP of the pair in percent. One pair per arm is too few, so all arms together give the sd; Student's t gives the
+bound.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from analysis.reference.trials import StudyReference, Trial, read_reference
 from analysis.results import study_names
 from analysis.statistics import simultaneous_bound
 
-FLOOR_AP = 0.5  # arms near 0 AP: a tolerance of nothing would fail on the first rounding
-LEAST_PAIRS = 3  # fewer say nothing about a spread
-ASSUMED_AP = 4.0  # at 50 AP, where nothing was measured; half as much again as was measured on the generated shapes
+FLOOR_AP = 0.5  # for arms near 0 AP, where rounding alone would exceed the tolerance
+LEAST_PAIRS = 3  # fewer do not give a spread
+ASSUMED_AP = 4.0  # at 50 AP, if nothing was measured; 1.5 times the value measured on the generated shapes
 
 
 @dataclass(frozen=True)
 class CpuNoise:
-    """`scaled` holds d / sqrt(p (100 - p)) of each pair, `comparisons` counts the trials that a run is compared in."""
+    """`scaled` holds d / sqrt(p (100 - p)) of each pair, `comparisons` is the number of compared trials of one seed."""
 
     scaled: tuple[float, ...]
-    devices: tuple[str, ...]  # types of CPU in the pairs, or of the reference where there are none
+    devices: tuple[str, ...]  # types of CPU in the pairs, or in the reference if there are none
     comparisons: int
 
     @property
@@ -38,7 +38,7 @@ class CpuNoise:
         return len(self.scaled) >= LEAST_PAIRS
 
     def tolerance(self, ap: float, num_seeds: int = 1) -> float:
-        """How far (AP) a trial of this mask AP may be off, where each arm is compared on so many seeds."""
+        """The largest accepted difference (AP) of a trial with this mask AP, for `num_seeds` compared seeds per arm."""
         if self.measured:
             bound = simultaneous_bound(self.scaled, self.comparisons * num_seeds)
         else:
@@ -47,26 +47,26 @@ class CpuNoise:
 
     @property
     def sentence(self) -> str:
-        """The tolerance and where it comes from."""
-        size = f"Tolerance: {self.tolerance(50.0):.1f} AP for a seed of an arm at 50 AP"
-        rest = f"; at p AP in proportion to sqrt(p (100 - p)), {FLOOR_AP:g} AP at least."
+        """The tolerance and its origin."""
+        size = f"Tolerance: {self.tolerance(50.0):.1f} AP per seed for an arm at 50 AP"
+        rest = f". At p AP it is proportional to sqrt(p (100 - p)), and at least {FLOOR_AP:g} AP."
         if not self.measured:
             few = f"only {len(self.scaled)}" if self.scaled else "no"
             there = f" ({', '.join(self.devices)})" if self.devices else ""
-            reason = f"the reference holds {few} equal trainings on two types of CPU{there}"
+            reason = f"the reference has {few} equal trainings on two types of CPU{there}"
             return f"{size}, ASSUMED, not measured: {reason}{rest}"
         spread = float(np.mean(np.square(self.scaled))) ** 0.5 * share_scale(50.0)
         return (
-            f"{size}, measured: {len(self.scaled)} equal trainings on {' and '.join(self.devices)} differ with a "
-            f"standard deviation of {spread:.2f} AP there; by Student's t all of {self.comparisons} trials of an "
-            f"honest run stay within, in 95 % of cases{rest}"
+            f"{size}, measured: {len(self.scaled)} pairs of equal trainings on {' and '.join(self.devices)} differ "
+            f"with a standard deviation of {spread:.2f} AP at 50 AP; by Student's t, all {self.comparisons} trials of "
+            f"a correct run stay within the tolerance in 95 % of cases{rest}"
         )
 
 
 def measure_noise(folder: Path) -> CpuNoise:
-    """The noise between the two types of CPU of a reference, from all its studies.
+    """Measure the noise between the two types of CPU of a reference, over all its studies.
 
-    A training that stands in several studies counts once. Without pairs of trials there is nothing measured.
+    A training that several studies share counts once.
 
     Raises:
         ValueError: if a file of the reference is malformed.
@@ -89,10 +89,10 @@ def noise_of(references: Sequence[StudyReference]) -> CpuNoise:
 
 
 def _scale(trial: Trial, other: Trial) -> float:
-    """Of a pair's mean AP; 0 where both are 0, as of an arm that learns nothing on any CPU: it tells no noise."""
+    """Scale of a pair's mean AP; 0 if both are 0, as for an arm that learns nothing: such a pair has no noise."""
     return share_scale((trial.mask_ap + other.mask_ap) / 2)
 
 
 def share_scale(ap: float) -> float:
-    """Standard deviation of a share of `ap` percent but for a factor: 50 at 50 AP, 0 at 0 and 100."""
+    """Standard deviation of a share of `ap` percent up to a factor: 50 at 50 AP, 0 at 0 and 100."""
     return (ap * (100.0 - ap)) ** 0.5

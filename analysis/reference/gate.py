@@ -1,8 +1,8 @@
-"""The gate: whether results agree with the committed reference of their recipe. `python -m analysis.reference`.
+"""The gate: do results agree with the committed reference of their recipe? `python -m analysis.reference`.
 
-Prints a line for each study and one for all, writes them to `results/comparison_summary.md`, and exits with 1 where a
-study differs, a trial is missing, or an order turned over that the reference holds with certainty. Where a recipe has
-no reference, nothing fails, and the line says so. `python -m analysis.report` writes the tables behind these lines.
+Prints one line per study and a summary, writes them to `results/comparison_summary.md`, and exits with status 1 if a
+study differs, a trial is missing, or an order that is certain in the reference is reversed. A recipe without reference
+does not fail; its line says so. `python -m analysis.report` writes the tables behind these lines.
 """
 
 import argparse
@@ -13,62 +13,68 @@ from analysis.reference.study_comparison import StudyComparison, compare_study, 
 from analysis.results import has_trials, is_study, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
+from core.compute.command import WRONG_INPUT, run_command
 from core.files.atomic import write_text
 
 SUMMARY = Path("comparison_summary.md")
 
 
 def judge_study(study_file: Path, results_folder: Path, reference_folder: Path | None) -> StudyComparison | str:
-    """What a study's comparison found; a text where the study has no results at all.
+    """The comparison of a study; a message if the study has no results.
 
     Raises:
         ValueError: if results, records, study file or reference are malformed.
     """
     csv = results_folder / f"{study_file.stem}.csv"
     if not csv.exists():
-        return f"MISSING: {csv}: no such file; has the study run?"
+        return f"MISSING: {csv}: no such file; `python -m experiments.run {study_file.stem}` writes it"
     if is_study(csv) and not has_trials(csv):
         return left_out(study_file.stem)
     return compare_study(read_study_data(study_file, results_folder), reference_folder)
 
 
 def summarize(found: dict[str, StudyComparison | str]) -> str:
-    """One sentence on all studies."""
+    """One sentence about all studies."""
     compared = [study for study in found.values() if isinstance(study, StudyComparison)]
     failed = [name for name, study in found.items() if isinstance(study, str) or not study.holds]
     judged = sum(study.comparison is not None and study.comparison.judged for study in compared)
     if failed:
         return f"{len(failed)} of {len(found)} studies DO NOT AGREE with the reference: {', '.join(failed)}."
     if not judged:
-        return f"None of {len(found)} studies could be compared with a reference; nothing failed."
+        return f"0 of {len(found)} studies could be compared with a reference; nothing failed."
     rest = f" {len(found) - judged} could not be compared." if judged < len(found) else ""
     return f"{judged} of {len(found)} studies agree with the reference.{rest}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare; 0 where all agrees or there is no reference, 1 otherwise, 2 for bad input."""
+    """Exit status 0 if all studies agree or have no reference, 1 otherwise, 2 for invalid input."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.reference", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what the pipeline wrote")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="output folder of the pipeline")
     parser.add_argument(
-        "--reference", type=Path, help="folder to compare with; default: reference/<recipe of the trials>"
+        "--reference", type=Path, help="folder to compare with (default: reference/<recipe of the trials>)"
     )
     add_choice(parser)
     options = parser.parse_args(arguments)
+    return run_command(lambda: judge_studies(options))
+
+
+def judge_studies(options: argparse.Namespace) -> int:
+    """Compare the chosen studies and write the summary; returns the exit status.
+
+    Raises:
+        ValueError: if there is no study.
+    """
     found: dict[str, StudyComparison | str] = {}
     errors = []
-    try:
-        names = chosen_studies(options) or study_names(options.results)
-        if not names:
-            raise ValueError(f"{options.results}: no <study>.csv; has a study run?")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    names = chosen_studies(options) or study_names(options.results)
+    if not names:
+        raise ValueError(f"{options.results}: no <study>.csv; `python -m experiments.run <study>` writes one")
     for name in names:
         try:
             found[name] = judge_study(options.study_files / f"{name}.yaml", options.results, options.reference)
-        except ValueError as error:  # the other studies are compared all the same
+        except ValueError as error:  # the other studies are still compared
             errors.append(error)
     lines = [f"{name}: {study if isinstance(study, str) else study.line}" for name, study in found.items()]
     tolerances = dict.fromkeys(
@@ -83,5 +89,5 @@ def main(arguments: list[str] | None = None) -> int:
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     if errors:
-        return 2
+        return WRONG_INPUT
     return 1 if any(isinstance(study, str) or not study.holds for study in found.values()) else 0

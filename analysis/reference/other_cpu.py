@@ -1,7 +1,7 @@
 """Seed 0 of a reference on a second type of CPU: `other_cpu/<study>.csv` and `other_cpu/<study>/trials`.
 
-Beside the reference's own trials of the same settings they tell what a type of CPU does to a training, and a run on
-that type is compared with them.
+Together with the reference's own trials of the same settings, they show how the type of CPU affects a training. A run
+on that type is compared with them.
 """
 
 import csv
@@ -12,19 +12,20 @@ from pathlib import Path
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import OTHER_CPU, read_reference
 from core.files.atomic import write_text
+from core.files.json_file import read_utf8
 from core.record import read_record
 
 SEED = 0
 
 
 def copy_seed_0(csv_path: Path, reference: Path) -> None:
-    """Copy the rows and records of seed 0 of a study's results, in place of what `reference` holds of that study.
+    """Copy the rows and records of seed 0 of a study, replacing those of the study in `reference`.
 
     Raises:
         ValueError: if there is no trial of seed 0.
     """
     name, target = csv_path.stem, reference / OTHER_CPU
-    reader = csv.DictReader(io.StringIO(csv_path.read_text()))
+    reader = csv.DictReader(io.StringIO(read_utf8(csv_path), newline=""))
     rows = [row for row in reader if row["seed"] == str(SEED)]
     if not rows:
         raise ValueError(f"{csv_path}: no trial of seed {SEED}")
@@ -41,7 +42,7 @@ def copy_seed_0(csv_path: Path, reference: Path) -> None:
 
 
 def other_cpu_faults(reference: Path, study_name: str) -> list[str]:
-    """Why trials of the other type of CPU make no pair with the reference's own; a line each.
+    """Why trials of the other type of CPU cannot be paired with the reference's own; one line each.
 
     Raises:
         ValueError: if a file is malformed.
@@ -56,16 +57,16 @@ def other_cpu_faults(reference: Path, study_name: str) -> list[str]:
         where = f"{place}: arm '{trial.arm}', seed {trial.seed}"
         beside = own.get((trial.arm, trial.seed))
         if trial.seed != SEED:
-            lines.append(f"{where}: expected seed {SEED} only")
+            lines.append(f"{where}: expected only seed {SEED}")
         elif not trial.finished:
             lines.append(f"{where}: has no mask AP: {trial.reason}")
         elif beside is None:
-            lines.append(f"{where}: the reference itself has no finished trial of it")
+            lines.append(f"{where}: the reference itself has no finished trial for it")
         elif trial.record is not None and beside.record is not None:
             changes = differing_settings(trial.record, beside.record)
-            lines += [f"{where}: other settings than the reference itself: {'; '.join(changes)}"] if changes else []
+            lines += [f"{where}: settings differ from the reference itself: {'; '.join(changes)}"] if changes else []
             if trial.device == beside.device:
-                lines.append(f"{where}: ran on {trial.device or 'an unknown device'} as the reference itself did")
+                lines.append(f"{where}: ran on {trial.device or 'an unknown device'} like the reference itself")
     devices = sorted({trial.device for trial in found.other_cpu})
     if len(devices) > 1:
         lines.append(f"{place}: trials of several types of CPU: {', '.join(devices)}")

@@ -1,4 +1,4 @@
-"""Rebuild a study's CSV from the records of its trials, and tell where a record contradicts itself."""
+"""Rebuild a study's CSV from the records of its trials, and find inconsistencies within a record."""
 
 import csv
 import io
@@ -8,11 +8,11 @@ from pathlib import Path
 from analysis.results import COLUMNS
 from core.record import Record, read_record, study_csv
 
-SAME = 1e-6  # AP; a mean in another order of its terms differs in the last digits
+SAME = 1e-6  # AP; the order of summation changes the last digits of a mean
 
 
 def read_trials(study_folder: Path) -> dict[Path, Record]:
-    """The record of every trial of a study by its file, failed ones too.
+    """The records of all trials of a study, including failed ones, by file.
 
     Raises:
         ValueError: if a record is malformed; names the file.
@@ -21,16 +21,15 @@ def read_trials(study_folder: Path) -> dict[Path, Record]:
 
 
 def contradictions(path: Path, record: Record) -> list[str]:
-    """What in a record does not fit its own key, its place or its other numbers; a line each.
+    """What in a record does not match its key, its folder or its other numbers; one line each.
 
-    Config, seed, data digest and code digest are held by the key, but for the recipe's name and the places of files
-    (see `training_identity`); the metrics by the last epoch of the curves and the AP of the classes by their mean,
-    which is the mask AP.
+    The key covers config, seed, data digest and code digest, except for the recipe's name and the paths of files (see
+    `training_identity`). The metrics must equal the last epoch of the curves, and the mask AP the mean over classes.
     """
     lines = []
     if not path.stem == record.key == record.expected_key:
         lines.append(
-            f"{path}: key {record.key}, but its config, seed, data and code digest have the key {record.expected_key}: "
+            f"{path}: key {record.key}, but its config, seed, data and code digest give the key {record.expected_key}: "
             "one of them was edited"
         )
     if record.study != path.parent.parent.name:
@@ -48,12 +47,12 @@ def contradictions(path: Path, record: Record) -> list[str]:
 
 
 def rebuild_csv(committed: str, records: list[Record]) -> str:
-    """The CSV that these records give, in the committed one's order of trials and with its varied fields.
+    """The CSV of these records, with the order of trials and the varied fields of the committed one.
 
-    A record whose arm and seed the CSV lacks comes last; a row without a record is left out.
+    Records whose arm and seed are not in the CSV come last; rows without a record are omitted.
 
     Raises:
-        ValueError: if the header lacks a column that every study has, or a record lacks a varied field.
+        ValueError: if the header lacks a required column, or a record lacks a varied field.
     """
     reader = csv.DictReader(io.StringIO(committed))
     header = list(reader.fieldnames or ())

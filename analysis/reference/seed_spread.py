@@ -1,4 +1,4 @@
-"""How far the seeds of an arm are apart, by the reference: what a run with one seed is judged by."""
+"""The spread over the seeds of the reference, by which a run with one seed is judged."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +10,9 @@ from analysis.study_data import StudyData
 
 
 def with_spread(data: StudyData, folder: Path | None) -> StudyData:
-    """The same study with the seeds of the reference in `folder`, for None in `reference/<recipe of the trials>`.
+    """Add the seeds of the reference in `folder`, by default `reference/<recipe of the trials>`, to a study's data.
 
-    Of the reference those arms count that ran here with the same settings and data, by the records of both; there may
+    Only arms with the same settings and data here and in the reference, according to the records, are added; there may
     be none.
 
     Raises:

@@ -1,14 +1,14 @@
-"""Which settings two records of a trial do not share: only trials with equal ones can be compared."""
+"""The settings in which two records differ: only trials with equal settings can be compared."""
 
 from core.config.dotted import leaves
 from core.record import Record
 
 
 def differing_settings(record: Record, reference: Record) -> list[str]:
-    """`field: reference -> ours` for each setting that both records have and that differs, and for the data digest.
+    """`field: reference -> ours` for each differing setting that both records have, and for the data digest.
 
-    What does not count for the identity of a training, such as where the data lies, is no difference. Nor is a setting
-    that only one of them knows: it is a new or a removed field at its default.
+    Settings outside the identity of a training, such as the path of the data, are ignored. So are settings of only one
+    record: these are new or removed fields at their defaults.
     """
     ours, theirs = leaves(record.identity["config"]), leaves(reference.identity["config"])
     shared = [field for field in theirs if field in ours]

@@ -1,8 +1,9 @@
-"""One study beside the committed reference of its recipe: which reference that is, what agrees, and the text on it."""
+"""The comparison of one study with the committed reference of its recipe, as text."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.plain_text import markdown_text
 from analysis.reference.compare import FAILURES, NOT_JUDGED, ArmComparison, Comparison, compare
 from analysis.reference.cpu_noise import CpuNoise, measure_noise
 from analysis.reference.trials import StudyReference, read_reference, reference_folder
@@ -16,7 +17,7 @@ from core.record import Record
 
 @dataclass(frozen=True)
 class StudyComparison:
-    """`comparison` and `noise` are None where there is no reference; `line` says in one line what was found."""
+    """`comparison` and `noise` are None if there is no reference; `line` is the result in one line."""
 
     name: str
     comparison: Comparison | None
@@ -30,7 +31,7 @@ class StudyComparison:
 
 
 def compare_study(data: StudyData, folder: Path | None) -> StudyComparison:
-    """Compare with the reference in `folder`, for None in `reference/<recipe of the trials>`.
+    """Compare with the reference in `folder`, by default `reference/<recipe of the trials>`.
 
     Raises:
         ValueError: if a file of the reference is malformed.
@@ -39,7 +40,7 @@ def compare_study(data: StudyData, folder: Path | None) -> StudyComparison:
     folder = reference_folder(data.records.values(), folder)
     reference = read_reference(folder, name) if folder is not None else None
     if folder is None or reference is None:
-        missing = "no trial record names the recipe" if folder is None else f"{folder / name}.csv: no such file"
+        missing = "no trial records" if folder is None else f"{folder / name}.csv: no such file"
         recipe = recipe_of(data.records.values()) or "unknown"
         line = f"no reference for recipe `{recipe}` ({missing}); nothing was compared"
         return StudyComparison(name, None, None, line, f"{_title(name)}{line[0].upper()}{line[1:]}.\n")
@@ -50,21 +51,21 @@ def compare_study(data: StudyData, folder: Path | None) -> StudyComparison:
 
 
 def left_out(name: str) -> StudyComparison:
-    """Of a study that was not run, as it is not part of the set."""
+    """The comparison of a study that was not run because it is not part of the set."""
     line = "not part of the set; nothing was compared"
     return StudyComparison(name, None, None, line, f"{_title(name)}N{line[1:]}.\n")
 
 
 def summary_line(comparison: Comparison, study: Study) -> str:
-    """What was found, in one line: arms by verdict, and the orders."""
+    """The result in one line: number of arms by verdict, and the orders."""
     verdicts = [arm.verdict for arm in comparison.arms]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
-    orders = f"{comparison.judged_pairs} orders of two arms judged"
+    orders = f"{comparison.judged_pairs} pairwise orders judged"
     orders += ", all as in the reference" if comparison.judged_pairs else ""
     failed = [
         f"{study.label(arm.arm)} {arm.verdict} ({arm.detail})" for arm in comparison.arms if arm.verdict in FAILURES
     ]
-    failed += [f"order turned over: {change}" for change in comparison.order_changes]
+    failed += [f"order reversed: {change}" for change in comparison.order_changes]
     if failed:
         return f"DOES NOT AGREE: {'; '.join(failed)}"
     if not comparison.judged:
@@ -75,7 +76,7 @@ def summary_line(comparison: Comparison, study: Study) -> str:
 def render_comparison(
     comparison: Comparison, study: Study, reference: StudyReference, noise: CpuNoise, records: dict[str, Record]
 ) -> str:
-    header = ["arm", "mask AP here", "in the reference", "difference", "largest of a seed", "tolerance", "seed ids"]
+    header = ["arm", "mask AP here", "in the reference", "difference", "largest per seed", "tolerance", "seed ids"]
     lines = [f"Compared with `{reference.folder}`, seed by seed.", ""]
     lines += [
         markdown_table([*header, "verdict"], [_cells(arm, study) for arm in comparison.arms]),
@@ -83,24 +84,25 @@ def render_comparison(
         noise.sentence,
         "",
     ]
-    lines += [f"- {study.label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
-    lines += [f"- ORDER TURNED OVER: {change}" for change in comparison.order_changes]
-    lines += [f"- order not judged: {pair}" for pair in comparison.close_pairs]
+    found = [f"{study.label(arm.arm)}: {arm.verdict}: {arm.detail}" for arm in comparison.arms if arm.detail]
+    found += [f"ORDER REVERSED: {change}" for change in comparison.order_changes]
+    found += [f"order not judged: {pair}" for pair in comparison.close_pairs]
+    lines += [f"- {markdown_text(line)}" for line in found]
     lines += [""] if lines[-1] else []
     failed = [study.label(arm.arm) for arm in comparison.arms if arm.verdict in FAILURES]
     unjudged = [study.label(arm.arm) for arm in comparison.arms if arm.verdict in NOT_JUDGED]
     judged = comparison.judged_pairs
-    orders = f"{judged} orders of two arms could be judged" if judged else "No order of two arms could be judged"
+    orders = f"{judged} pairwise orders could be judged; all match" if judged else "No pairwise order could be judged"
     if not comparison.holds:
-        problem = f" Arms: {', '.join(failed)}." if failed else ""
+        problem = f" Arms: {markdown_text(', '.join(failed))}." if failed else ""
         lines += [f"The results DO NOT AGREE with the reference.{problem}"]
     elif not comparison.judged:
-        lines += ["Nothing could be judged: settings, data or seeds are not those of the reference."]
+        lines += ["Nothing could be judged: settings, data or seeds differ from the reference."]
     elif unjudged:
-        lines += [f"Not judged: {', '.join(unjudged)}. What could be judged agrees with the reference."]
+        lines += [f"Not judged: {markdown_text(', '.join(unjudged))}. What could be judged agrees with the reference."]
     else:
-        lines += [f"The results agree with the reference. {orders}{', all are as there' if judged else ''}."]
-    lines += ["", f"Here: {_machines(records)}. Reference: {_machines(reference.records)}."]
+        lines += [f"The results agree with the reference. {orders}."]
+    lines += ["", markdown_text(f"Here: {_machines(records)}. Reference: {_machines(reference.records)}.")]
     return "\n".join(lines) + "\n"
 
 
@@ -123,7 +125,7 @@ def _cells(arm: ArmComparison, study: Study) -> list[str]:
 
 
 def _machines(records: dict[str, Record]) -> str:
-    """Devices and versions that the records name, each once; what equality to the bit depends on."""
+    """The distinct devices and versions of the records, which equality to the bit depends on."""
     described = []
     for record in records.values():
         versions = (f"{name} {version}" for name, version in sorted(record.versions.items()))

@@ -1,4 +1,4 @@
-"""The trials that a reference holds of one study: those of its own type of CPU, and seed 0 on another type."""
+"""The trials of one study in a reference: its own, and seed 0 on another type of CPU."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from analysis.reference.settings import differing_settings
 from analysis.results import read_records, read_results, recipe_of
 from core.record import METRICS, Record
 
-REFERENCES = Path("reference")  # a folder for each recipe
+REFERENCES = Path("reference")  # one folder per recipe
 OTHER_CPU = "other_cpu"  # folder of a reference: <study>.csv and <study>/trials of seed 0 on another type of CPU
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial with its metrics by name, NaN where it has none; `record` is None where none is kept."""
+    """One trial with its metrics by name, NaN if missing; `record` is None if it was not stored."""
 
     key: str
     arm: str
@@ -36,13 +36,13 @@ class Trial:
 
     @property
     def device(self) -> str:
-        """Type of CPU, or GPU; empty where no record tells."""
+        """Type of CPU, or GPU; empty if not recorded."""
         return (self.record.device if self.record else None) or ""
 
 
 @dataclass(frozen=True)
 class StudyReference:
-    """`results` and `trials` are of the reference itself, `other_cpu` of the other type of CPU where it has any."""
+    """`results` and `trials` are the reference's own, `other_cpu` are the trials on the other type of CPU, if any."""
 
     folder: Path
     results: pd.DataFrame
@@ -55,14 +55,14 @@ class StudyReference:
 
     @property
     def cpu_pairs(self) -> list[tuple[Trial, Trial]]:
-        """Finished trials of one arm, seed and settings on both types of CPU."""
+        """Finished trials with the same arm, seed and settings on both types of CPU."""
         elsewhere = {(trial.arm, trial.seed): trial for trial in self.other_cpu if trial.finished}
         pairs = [(trial, elsewhere.get((trial.arm, trial.seed))) for trial in self.trials if trial.finished]
         return [(trial, other) for trial, other in pairs if other is not None and _same_settings(trial, other)]
 
 
 def trials_of(results: pd.DataFrame, records: dict[str, Record]) -> tuple[Trial, ...]:
-    """The rows of a study's results as trials, in their order."""
+    """The rows of a study's results as trials, in the same order."""
     return tuple(
         Trial(
             key=row["trial_key"],
@@ -77,13 +77,13 @@ def trials_of(results: pd.DataFrame, records: dict[str, Record]) -> tuple[Trial,
 
 
 def reference_folder(records: Iterable[Record], folder: Path | None) -> Path | None:
-    """`folder`, for None `reference/<recipe of the records>`; None where no record names the recipe."""
+    """`folder`, by default `reference/<recipe of the records>`; None if there are no records."""
     recipe = recipe_of(records)
     return folder or (REFERENCES / recipe if recipe else None)
 
 
 def read_reference(folder: Path, study_name: str) -> StudyReference | None:
-    """What the reference in `folder` holds of a study; None where it holds nothing of it.
+    """Read a study of the reference in `folder`; None if the reference does not contain it.
 
     Raises:
         ValueError: if a file is malformed.
@@ -97,7 +97,7 @@ def read_reference(folder: Path, study_name: str) -> StudyReference | None:
 
 
 def nearest(device: str, trials: Sequence[Trial]) -> Trial:
-    """The trial whose device's name begins most like `device`; the first of several."""
+    """The trial whose device name shares the longest prefix with `device`; the first of several."""
     return max(trials, key=lambda trial: _length_of_shared_start(device, trial.device))
 
 
@@ -111,5 +111,5 @@ def _read(folder: Path, study_name: str) -> tuple[pd.DataFrame, tuple[Trial, ...
 
 
 def _same_settings(trial: Trial, other: Trial) -> bool:
-    """Whether records tell that two trials have the same settings and data."""
+    """Whether two trials have the same settings and data, according to their records."""
     return None not in (trial.record, other.record) and not differing_settings(other.record, trial.record)

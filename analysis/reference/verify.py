@@ -1,8 +1,8 @@
-"""Rebuild every table of a reference from the trial records that lie beside it, and tell each difference.
+"""Rebuild every table of a reference from its trial records, and report each difference.
 
 Three things must hold: no file was edited since it was published (SHA256SUMS), each record agrees with its own key and
-numbers, and each CSV and table is what the records give. The first catches any digit, curves and seconds included; the
-other two also tell an edit whose checksum was renewed, and name the row. Seed 0 on another type of CPU is held in the
+numbers, and each CSV and table matches the records. The first check detects any edit, including curves and seconds; the
+other two also detect edits with updated checksums, and name the row. Seed 0 on another type of CPU is verified in the
 same way, and each of its trials must have the settings of the reference's own.
 """
 
@@ -21,14 +21,15 @@ from analysis.reference.other_cpu import other_cpu_faults
 from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
 from analysis.reference.trials import OTHER_CPU
 from analysis.results import is_study
+from core.files.json_file import read_utf8
 
-CONTEXT = 24  # characters of a line that are shown on each side of a difference
+CONTEXT = 24  # characters of a line shown on each side of a difference
 WriteTables = Callable[[Path, Path], None]  # (results folder, study files): writes <results folder>/tables
 
 
 @dataclass(frozen=True)
 class Verification:
-    """`differences` has a line for each; the counts say what was looked at."""
+    """`differences` has one line per difference; the counts say what was checked."""
 
     folder: Path
     differences: tuple[str, ...]
@@ -38,7 +39,7 @@ class Verification:
 
 
 def reference_folders(root: Path) -> list[Path]:
-    """The recipes' folders of a reference; `root` itself where it holds results.
+    """The folders of the recipes in a reference; `root` itself if it contains results.
 
     Raises:
         ValueError: if there is nothing to verify.
@@ -46,12 +47,12 @@ def reference_folders(root: Path) -> list[Path]:
     within = [root] if any(root.glob("*.csv")) else sorted(root.glob("*/"))  # a recipe's tables/ holds CSVs too
     folders = [folder for folder in within if any(folder.glob("*.csv"))]
     if not folders:
-        raise ValueError(f"{root}: no folder with a <study>.csv, expected such as {root / 'shapes'}")
+        raise ValueError(f"{root}: no folder with a <study>.csv; expected one such as {root / 'shapes'}")
     return folders
 
 
 def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) -> Verification:
-    """Verify what was published of one recipe; malformed files are differences too."""
+    """Verify the reference of one recipe; malformed files count as differences."""
     differences: list[str] = []
     num_records = 0
     csvs, others = sorted(folder.glob("*.csv")), sorted((folder / OTHER_CPU).glob("*.csv"))
@@ -75,18 +76,18 @@ def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) ->
         except ValueError as error:
             differences.append(str(error).replace(str(rebuilt), f"{folder} (rebuilt)"))
         except KeyError as error:
-            differences.append(f"{folder}: the tables cannot be rebuilt, a record or a CSV lacks {error}")
+            differences.append(f"{folder}: the tables cannot be rebuilt: a record or a CSV lacks {error}")
         num_tables = len(list((rebuilt / "tables").glob("*.*")))
     return Verification(folder, tuple(differences), num_records, len(csvs) + len(others), num_tables)
 
 
 def _rebuild_study(path: Path, target: Path) -> list[str]:
-    """Write the study's CSV and records into `target`, the CSV made from the records; returns what differs."""
+    """Rebuild the study's CSV from its records and write both to `target`; returns the differences."""
     records = read_trials(path.parent / path.stem)
     if not records:
-        raise ValueError(f"{path}: no records in {path.parent / path.stem / 'trials'}, so no number can be traced")
+        raise ValueError(f"{path}: no records in {path.parent / path.stem / 'trials'}, so its numbers cannot be traced")
     lines = [line for file, record in records.items() for line in contradictions(file, record)]
-    committed = path.read_text()
+    committed = read_utf8(path)
     try:
         rebuilt = rebuild_csv(committed, list(records.values()))
     except ValueError as error:
@@ -107,24 +108,24 @@ def _records_without_csv(folder: Path) -> list[str]:
 
 
 def _csv_differences(path: Path, committed: str, rebuilt: str) -> Iterator[str]:
-    """Lines on a study's CSV, which is read by arm and seed; on its bare text where that tells no difference."""
+    """Differences of a study's CSV by arm and seed; by line of text if those are equal."""
     theirs, ours = _by_trial(committed), _by_trial(rebuilt)
-    told = False
+    reported = False
     for trial in dict.fromkeys([*theirs, *ours]):
         where = f"{path}: arm '{trial[0]}', seed {trial[1]}"
         if trial not in ours:
-            yield f"{where}: no record gives this row"
+            yield f"{where}: no record for this row"
         elif trial not in theirs:
-            yield f"{where}: a record exists, but no row names it ({ours[trial]['trial_key']}.json)"
+            yield f"{where}: no row for this record ({ours[trial]['trial_key']}.json)"
         else:
             for column in dict.fromkeys([*theirs[trial], *ours[trial]]):
                 found, expected = theirs[trial].get(column), ours[trial].get(column)
                 if found != expected:
                     yield f"{where}, column {column}: committed {found!r}, rebuilt {expected!r}"
-                    told = True
+                    reported = True
             continue
-        told = True
-    if committed != rebuilt and not told:
+        reported = True
+    if committed != rebuilt and not reported:
         yield from _line_differences(path, committed, rebuilt)
 
 
@@ -137,11 +138,11 @@ def _compare_tables(committed: Path, rebuilt: Path) -> list[str]:
     lines: list[str] = []
     for name in names:
         if not (rebuilt / name).exists():
-            lines.append(f"{committed / name}: no record gives this table")
+            lines.append(f"{committed / name}: not given by the records")
         elif not (committed / name).exists():
             lines.append(f"{committed / name}: missing; the records give it")
         else:
-            lines += _line_differences(committed / name, (committed / name).read_text(), (rebuilt / name).read_text())
+            lines += _line_differences(committed / name, *(read_utf8(folder / name) for folder in (committed, rebuilt)))
     return lines
 
 
@@ -169,7 +170,7 @@ def _first_difference(one: str, other: str) -> int:
 
 
 def report_verification(root: Path, study_files: Path, write_tables: WriteTables) -> int:
-    """Verify every recipe of a reference and print what was found; 0 where all holds, 1 otherwise.
+    """Verify every recipe of a reference and print the result; returns 0 if all are equal, else 1.
 
     Raises:
         ValueError: if there is nothing to verify.

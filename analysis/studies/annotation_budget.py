@@ -1,4 +1,4 @@
-"""The view `annotation_budget`: mask AP against the time that people spend on annotating the training images."""
+"""The view `annotation_budget`: mask AP over the annotation time of the training images."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ def columns(data: StudyData) -> OwnColumns | None:
 
 
 def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
-    """None where the study varies no ratio."""
+    """None if the study varies no ratio."""
     if annotation_times(data.results, data.records, data.cost)[0].empty:
         return None
     return time_figure(table, data.results, data.study, data.records, data.cost, data.scale)
@@ -40,28 +40,28 @@ def annotation_times(
 ) -> tuple[pd.DataFrame, str]:
     """`time` and `kind` of each arm, and the unit of the time.
 
-    Hours where a record, be it of a failed trial, tells the number of its training instances, else times the time for
-    boxes on all images. Images with masks are among those used; among an arm's instances the share with masks is taken
-    for that of its images. Empty where the study varies no ratio.
+    The unit is hours if a record, even of a failed trial, has the number of training instances; otherwise multiples of
+    the time for boxes on all images. Images with masks are a subset of the images used, and the share of instances with
+    masks is assumed to equal that of images. Empty if the study varies no ratio.
     """
     if "supervision.mask_ratio" not in results:
         return pd.DataFrame(columns=["time", "kind"]), ""
     first = results.groupby("arm", sort=False).first()
     masks = pd.to_numeric(first["supervision.mask_ratio"])
     images = pd.to_numeric(first.get("supervision.image_ratio", pd.Series(1.0, index=first.index)))
-    seconds = masks * cost.seconds_per_mask + (images - masks) * cost.seconds_per_box  # an instance of the whole set
+    seconds = masks * cost.seconds_per_mask + (images - masks) * cost.seconds_per_box  # per instance of the whole set
     kinds = pd.Series("masks and boxes", index=first.index)
     kinds[masks == 0], kinds[masks == images] = "boxes only", "masks only"
     num_instances = _whole_set(results, images, records)
     if num_instances.notna().all():
         return pd.DataFrame({"time": seconds * num_instances / 3600, "kind": kinds}), "hours"
-    return pd.DataFrame({"time": seconds / cost.seconds_per_box, "kind": kinds}), "times boxes on all images"
+    return pd.DataFrame({"time": seconds / cost.seconds_per_box, "kind": kinds}), "multiples of boxes on all images"
 
 
 def _whole_set(results: pd.DataFrame, images: pd.Series, records: dict[str, Record]) -> pd.Series:
-    """Instances of the whole training set by each arm's own count over its share of the images, mean over its trials.
+    """Number of instances in the whole training set: the count of each arm divided by its share of the images.
 
-    An arm that left no count has the mean of the others; NaN where none did.
+    Averaged over the trials of an arm. An arm without a count gets the mean of the others; NaN if none has one.
     """
     counts = [records[key].num_train_instances if key in records else None for key in results["trial_key"]]
     of_trial = pd.Series(counts, index=results.index, dtype=float) / results["arm"].map(images)
@@ -72,7 +72,7 @@ def _whole_set(results: pd.DataFrame, images: pd.Series, records: dict[str, Reco
 def time_columns(
     results: pd.DataFrame, study: Study, records: dict[str, Record], cost: AnnotationCost
 ) -> OwnColumns | None:
-    """Annotation time of each arm; None where the study varies no ratio."""
+    """Annotation time of each arm; None if the study varies no ratio."""
     times, unit = annotation_times(results, records, cost)
     if times.empty:
         return None
@@ -83,9 +83,8 @@ def time_columns(
 
 
 def cost_sentence(cost: AnnotationCost, unit: str) -> str:
-    stated = f"Annotation time in {unit}" if unit == "hours" else f"Annotation time is stated as {unit}"
-    seconds = f"{cost.seconds_per_mask:g} s a mask and {cost.seconds_per_box:g} s a box"
-    return f"{stated}, at {seconds}. In the literature {SOURCES}."
+    seconds = f"{cost.seconds_per_mask:g} s per mask and {cost.seconds_per_box:g} s per box"
+    return f"Annotation time in {unit}, at {seconds}. Literature: {SOURCES}."
 
 
 def time_figure(
@@ -96,10 +95,10 @@ def time_figure(
     cost: AnnotationCost,
     scale: str,
 ) -> Figure:
-    """Mask AP against annotation time on a logarithmic axis, each arm by name."""
+    """Mask AP over annotation time on a logarithmic axis, with the name of each arm."""
     figure = Figure(figsize=(7.4, 5.2))
     axis = plot_time(figure.subplots(), table, results, study, *annotation_times(results, records, cost))
-    axis.set_xlabel(f"{axis.get_xlabel()}, {cost.seconds_per_mask:g} s a mask, {cost.seconds_per_box:g} s a box")
+    axis.set_xlabel(f"{axis.get_xlabel()}, {cost.seconds_per_mask:g} s per mask, {cost.seconds_per_box:g} s per box")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=1, alignment="left")
     figure_caption(figure, axis, scale)
     return figure

@@ -1,4 +1,4 @@
-"""The view `class_split`: mask AP of the categories that have masks in an arm, and of those that have boxes only."""
+"""The view `class_split`: mask AP of the classes with masks in an arm, and of those with boxes only."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ from analysis.tables.study_table import OwnColumns, difference_in_words, spread
 from analysis.verdict import OwnWords
 from core.record import Record
 
-Group = tuple[str, ...]  # categories in the order of the records
+Group = tuple[str, ...]  # classes in the order of the records
 SUPERVISION = {"masks": (REFERENCE, "s"), "boxes": (OURS, "o"), "masks for some": (THEIRS, "D")}
 
 
@@ -37,8 +37,8 @@ def columns(data: StudyData) -> OwnColumns | None:
 
 
 def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
-    """None where no arm splits the categories."""
-    if not category_groups(data.records_by_arm):
+    """None if no arm splits the classes."""
+    if not class_groups(data.records_by_arm):
         return None
     return split_figure(table, data.results, data.study, data.records_by_arm, data.scale)
 
@@ -47,8 +47,8 @@ def words(data: StudyData) -> OwnWords:
     return OwnWords(sentences=tuple(gain_sentences(data.results, data.study, data.records_by_arm)))
 
 
-def masked_categories(record: Record) -> frozenset[str]:
-    """The categories of a trial whose training instances have masks."""
+def masked_classes(record: Record) -> frozenset[str]:
+    """The classes of a trial whose training instances have masks."""
     supervision = record.config.get("supervision", {})
     if not supervision.get("mask_ratio"):
         return frozenset()
@@ -56,22 +56,22 @@ def masked_categories(record: Record) -> frozenset[str]:
     return frozenset(record.per_class if named is None else named)
 
 
-def category_groups(by_arm: Mapping[str, Sequence[Record]]) -> list[Group]:
-    """For each arm with masks for some categories those categories, then the others; each group once."""
+def class_groups(by_arm: Mapping[str, Sequence[Record]]) -> list[Group]:
+    """For each arm with masks for some classes, these classes and the others; each group once."""
     groups = []
     for records in by_arm.values():
         for record in records[:1]:
-            masked, categories = masked_categories(record), tuple(record.per_class)
-            if masked and not masked.issuperset(categories):
-                groups.append(tuple(name for name in categories if name in masked))
-                groups.append(tuple(name for name in categories if name not in masked))
+            masked, classes = masked_classes(record), tuple(record.per_class)
+            if masked and not masked.issuperset(classes):
+                groups.append(tuple(name for name in classes if name in masked))
+                groups.append(tuple(name for name in classes if name not in masked))
     return list(dict.fromkeys(group for group in groups if group))
 
 
 def group_results(
     results: pd.DataFrame, by_arm: Mapping[str, Sequence[Record]], groups: Sequence[Group]
 ) -> pd.DataFrame:
-    """The results with a column for each group: mean over its categories of the mask AP, NaN without a record."""
+    """The results with one more column per group: its mean mask AP over classes, NaN without a record."""
     per_trial = {
         (arm, record.seed): {group: _mean([record.per_class.get(name) for name in group]) for group in groups}
         for arm, records in by_arm.items()
@@ -96,18 +96,18 @@ def group_name(group: Group) -> str:
 
 
 def supervision_of(records: Sequence[Record], group: Group) -> str:
-    """What an arm's training instances of these categories have; empty without a record."""
+    """The annotations of an arm's training instances of these classes; empty without a record."""
     if not records:
         return ""
-    with_masks = set(group) & masked_categories(records[0])
+    with_masks = set(group) & masked_classes(records[0])
     return "masks" if with_masks == set(group) else "masks for some" if with_masks else "boxes"
 
 
 def split_columns(
     results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Record]], published: pd.DataFrame
 ) -> OwnColumns | None:
-    """AP of each group of categories, marked by what its instances have; None where no arm splits the categories."""
-    groups = category_groups(by_arm)
+    """AP of each group of classes and the annotations of its instances; None if no arm splits the classes."""
+    groups = class_groups(by_arm)
     if not groups:
         return None
     added = group_results(results, by_arm, groups)
@@ -124,19 +124,19 @@ def split_columns(
             arm: f"{spread(summary)} ({supervision_of(by_arm[arm], group)})" if summary.n else "-"
             for arm, summary in summaries.items()
         }
-    notes = ["In brackets: what the training instances of these categories have in that arm."]
+    notes = ["In parentheses: the annotations of the training instances of these classes in that arm."]
     notes += _published_notes(published, study)
     order = list(study.arms)
     return OwnColumns(pd.DataFrame(numbers).reindex(order), pd.DataFrame(cells).reindex(order), tuple(notes))
 
 
 def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Record]]) -> list[str]:
-    """What masks for some categories add to those with boxes only, against the arm of boxes alone, paired by seed."""
-    groups = category_groups(by_arm)
+    """The gain of the classes without masks over the arm with boxes only, paired by seed."""
+    groups = class_groups(by_arm)
     added = group_results(results, by_arm, groups)
-    boxes = [arm for arm in study.arms if by_arm[arm] and not masked_categories(by_arm[arm][0])]
+    boxes = [arm for arm in study.arms if by_arm[arm] and not masked_classes(by_arm[arm][0])]
     if groups and not boxes:
-        return ["What the categories without masks gain is not known: no arm of boxes alone has a result."]
+        return ["The gain of the classes without masks is unknown: no arm with boxes only has a result."]
     sentences = []
     for arm in study.arms:
         for group in groups:
@@ -145,8 +145,8 @@ def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Seq
             gain = paired_difference(added, arm, boxes[0], group_name(group))
             found = difference_in_words(gain) if gain.n else "no seed in common"
             sentences.append(
-                f"{study.label(arm)}: {found} on the categories without masks ({', '.join(group)}), "
-                f"against {study.label(boxes[0])}."
+                f"On the classes without masks ({', '.join(group)}), {study.label(arm)} vs. {study.label(boxes[0])}: "
+                f"{found}."
             )
     return sentences
 
@@ -154,7 +154,7 @@ def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Seq
 def _published_notes(published: pd.DataFrame, study: Study) -> list[str]:
     theirs = published[(published["table"] == study.name) & (published["metric"] == "mask_AP_unseen")]
     return [
-        f"Theirs, {row.split}: {row.value:g} for {row.method} "
+        f"Published, {row.split}: {row.value:g} for {row.method} "
         f"({row.status}: {STATUS_MEANINGS[row.status]}; {row.source})."
         for row in theirs.itertuples()
     ]
@@ -167,17 +167,17 @@ def split_figure(
     by_arm: Mapping[str, Sequence[Record]],
     scale: str,
 ) -> Figure:
-    """A panel for each group of categories: AP of each arm, marked by what the group's instances have in it."""
-    groups = category_groups(by_arm)
+    """One panel per group of classes: AP of each arm, marked by the annotations of the group's instances."""
+    groups = class_groups(by_arm)
     added = group_results(results, by_arm, groups)
     figure = Figure(figsize=(max(LEAST_WIDTH, 0.75 + 1.1 * len(study.arms) * len(groups)), 4.4))
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axis, group in zip(axes, groups, strict=True):
         plot_group(axis, added, study, by_arm, group)
     axes[0].set_ylim(0, 1.14 * max(1.0, *(axis.dataLim.y1 for axis in axes)))
-    axes[0].set_ylabel("mask AP, mean over the categories (%)")
+    axes[0].set_ylabel("mask AP, mean over the classes (%)")
     entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    title = f"what the training instances of these categories have;\n{seed_count(table)}"
+    title = f"annotations of the training instances of these classes;\n{seed_count(table)}"
     place = {"loc": "outside lower center", "ncols": len(entries)}
     figure.legend(entries.values(), entries.keys(), title=title, **place).get_title().set_multialignment("center")
     figure_caption(figure, None, scale)

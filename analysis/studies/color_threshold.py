@@ -1,4 +1,4 @@
-"""The view `color_threshold`: mask AP against τ, beside what τ does to the edges that the pairwise term sees."""
+"""The view `color_threshold`: mask AP over τ, and the edges that the pairwise term keeps at each τ."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
 
 
 def words(data: StudyData) -> OwnWords:
-    """Whether τ = 0 is the worst, where there is such an arm."""
+    """Whether τ = 0 has the lowest AP, if there is such an arm."""
     if 0 not in thresholds(data.results, data.study).to_numpy():
         return OwnWords()
     return OwnWords(judgments=(worst_at_zero(data.results, data.study, data.edge_purity, data.spread),))
@@ -36,7 +36,7 @@ def thresholds(results: pd.DataFrame, study: Study) -> pd.Series:
 
 
 def edges_at(edge_purity: pd.DataFrame | None, values: pd.Series) -> pd.DataFrame:
-    """`share_kept` and `purity` in percent at each arm's τ; NaN where it was not measured."""
+    """`share_kept` and `purity` in percent at the τ of each arm; NaN if not measured."""
     if edge_purity is None:
         return pd.DataFrame(index=values.index, columns=["share_kept", "purity"], dtype=float)
     shares = edge_purity_table(edge_purity).droplevel(0)
@@ -44,27 +44,27 @@ def edges_at(edge_purity: pd.DataFrame | None, values: pd.Series) -> pd.DataFram
 
 
 def purity_sentence(edge_purity: pd.DataFrame | None) -> str:
-    """Why τ = 0 may do no harm: how many of all edges, which it keeps, are right on this data."""
+    """Why τ = 0 may do no harm: the purity of all edges of this data, which it keeps."""
     at_zero = edges_at(edge_purity, pd.Series({"zero": 0.0}))["purity"]["zero"]
     if pd.isna(at_zero):
-        return "The purity of this data's edges was not measured, so why is not known."
+        return "The edge purity of this data was not measured, so the reason is unknown."
     return (
-        f"A reason can be the data: at τ = 0 {number(at_zero, 1)} % of the edges in its boxes join two pixels of one "
-        f"true label, so that only {number(100 - at_zero, 1)} % of what the pairwise term says there is wrong."
+        f"The data may be a reason: {number(at_zero, 1)} % of all edges in the boxes join two pixels with the same "
+        f"true label, so at τ = 0 only {number(100 - at_zero, 1)} % of the edges mislead the pairwise term."
     )
 
 
 def worst_at_zero(
     results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None, spread: pd.DataFrame | None
 ) -> Verdict:
-    """Whether τ = 0, where every pair of neighbors counts, is the worst of its column, and by how much."""
+    """Whether τ = 0, where every pair of neighbors counts, has the lowest AP, and by how much."""
     values = thresholds(results, study)
     zero = values.index[values == 0][0]
     summaries = {arm: summarize_arm(results, arm, "mask_AP") for arm in study.arms if arm in values.index}
     judged = {arm: summary for arm, summary in summaries.items() if summary.n}
-    subject = f"Expected: {study.label(zero)} is the worst of its column."
+    subject = f"Expected: {study.label(zero)} has the lowest mask AP."
     if zero not in judged or len(judged) < 2:
-        return Verdict(f"{subject} Cannot be judged, no result for it or for the others.", "not judged")
+        return Verdict(f"{subject} Cannot be judged: no result for it, or for the others.", "not judged")
     numbers = ", ".join(f"{number(summary.mean)} at {study.label(arm)}" for arm, summary in judged.items())
     others = {arm: summary for arm, summary in judged.items() if arm != zero}
     lowest = min(others, key=lambda arm: others[arm].mean)
@@ -73,27 +73,27 @@ def worst_at_zero(
     difference = one_seed_difference(results, zero, lowest, "mask_AP", spread)
     against = difference_in_words(difference)
     if not difference.n:
-        against = f"{number(judged[zero].mean - others[lowest].mean, sign='+')} AP (means; no seed in common)"
+        against = f"{number(judged[zero].mean - others[lowest].mean, sign='+')} AP (of means; no seed in common)"
     one_seed = judged[zero].interval is None or others[lowest].interval is None
     unclear = arms_overlap(judged[zero], others[lowest])
-    clear = "" if one_seed else f", with intervals that {'' if unclear else 'do not '}overlap"
+    clear = "" if one_seed else f"; the intervals {'' if unclear else 'do not '}overlap"
     if worst:
-        text = f"It is, {against} against the next worst, {study.label(lowest)}{clear}."
+        text = f"Holds for the means: {against} vs. the next lowest, {study.label(lowest)}{clear}."
     else:
-        text = f"It is NOT: {study.label(zero)} is {against} against {study.label(lowest)}{clear}."
+        text = f"DOES NOT HOLD for the means: {against} vs. {study.label(lowest)}{clear}."
         text += f" {purity_sentence(edge_purity)}"
-    text = f"{subject} {text} Means: {numbers}; best is {study.label(best)}."
+    text = f"{subject} {text} Means: {numbers}; the highest is {study.label(best)}."
     if one_seed and (spread is None or difference.interval is None):
-        return Verdict(f"{text} One seed, so this is no judgment.", "not judged")
+        return Verdict(f"{text} One seed, so this is not judged.", "not judged")
     if one_seed:
         unclear = not (below(difference.interval, 0.0) or above(difference.interval, 0.0))
         source = one_seed_source(spread, (zero, lowest))
-        text += f" {source[0].upper()}{source[1:]}{', which leaves it open' if unclear else ''}."
+        text += f" {source[0].upper()}{source[1:]}{': undecided' if unclear else ''}."
     return Verdict(text, "undecided" if unclear else "holds" if worst else "does not hold")
 
 
 def threshold_columns(results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None) -> OwnColumns | None:
-    """Share of edges kept and their purity; None where they were not measured."""
+    """Share of edges kept and their purity; None if not measured."""
     if edge_purity is None:
         return None
     numbers = edges_at(edge_purity, thresholds(results, study)).reindex(list(study.arms))
@@ -106,8 +106,8 @@ def threshold_columns(results: pd.DataFrame, study: Study, edge_purity: pd.DataF
         index=numbers.index,
     )
     note = (
-        "Edges kept: edges of color similarity τ or more, of all edges in the boxes of the validation images; purity: "
-        "kept edges whose two pixels have the same true label, of all kept."
+        "Edges kept: share of the edges in the boxes of the validation images with color similarity τ or more. Edge "
+        "purity: share of the kept edges whose two pixels have the same true label."
     )
     return OwnColumns(numbers, cells, (note,))
 
@@ -115,7 +115,7 @@ def threshold_columns(results: pd.DataFrame, study: Study, edge_purity: pd.DataF
 def threshold_figure(
     table: pd.DataFrame, results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None, scale: str
 ) -> Figure:
-    """Mask AP against τ; below it edge purity and share kept where they were measured."""
+    """Mask AP over τ; below it edge purity and share of edges kept, if measured."""
     rows = 1 if edge_purity is None else 2
     figure = Figure(figsize=(LEAST_WIDTH, 4.2 if rows == 1 else 6.4))
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": (3, 2)[:rows]})[:, 0]
@@ -145,7 +145,7 @@ def plot_threshold(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study
 
 
 def plot_edges(axis: Axes, edge_purity: pd.DataFrame, limit: float) -> Axes:
-    """Purity and share of edges kept against τ up to `limit`, labeled at the line's end."""
+    """Purity and share of edges kept over τ, up to `limit`."""
     shares = edge_purity_table(edge_purity).droplevel(0)
     shares = shares[shares.index <= limit + 1e-9]
     styles = (("purity", "edge purity", THEIRS, "-"), ("share_kept", "edges kept", "#009E73", "--"))

@@ -1,6 +1,8 @@
-"""The two cues that a box gives, on one photo: its projections and its edges of similar color (BoxInst, figure 2)."""
+"""The two cues that a box provides, on one photo: projections and edges of similar color (BoxInst, figure 2)."""
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,20 +11,24 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch, Rectangle
 
 KEYS = ("image", "box", "x_profile", "y_profile", "offsets", "similarity", "temperature", "mask_stride")
-THRESHOLDS = (0.1, 0.3)  # the paper's and the released code's
-LEVEL_COLORS = ("#26323F", "#E69F00", "#FFF3D0")  # dark to light, so that gray print keeps the order
+THRESHOLDS = (0.1, 0.3)  # of the paper and of the released code
+LEVEL_COLORS = ("#26323F", "#E69F00", "#FFF3D0")  # dark to light, also in grayscale
 BOX_COLOR = "#0072B2"
-VEIL = 0.6  # opacity of the white over what lies outside of the box
+DAMAGE = (BadZipFile, zlib.error, EOFError, TypeError, AttributeError, NotImplementedError)  # what numpy raises for it
+VEIL = 0.6  # opacity of the white outside the box
 
 
 def read_consistency(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the arrays of the figure; `similarity` (E, h, w) follows `offsets`, (dy, dx) in cells of the mask grid.
+    """Read the arrays of the figure; `similarity` (E, h, w) is in the order of `offsets`, (dy, dx) in mask grid cells.
 
     Raises:
-        ValueError: if arrays are missing or the neighborhood is not of 3x3.
+        ValueError: if the file is damaged, arrays are missing or the neighborhood is not 3x3.
     """
-    with np.load(path) as file:
-        arrays = {key: file[key] for key in file.files}
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (*DAMAGE, OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as the arrays of the figure: {error}") from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays missing: {', '.join(missing)}; found {', '.join(arrays)}")
@@ -32,7 +38,7 @@ def read_consistency(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def consistency_figure(arrays: dict[str, np.ndarray]) -> Figure:
-    """Left the photo with its box and both projections; right a map for each neighbor, where that neighbor lies."""
+    """Left: the photo with its box and both projections. Right: one map per neighbor, arranged like the neighbors."""
     figure = Figure(figsize=(10.6, 6.1))
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.04])
     left.suptitle(
@@ -88,7 +94,7 @@ def _draw_maps(figure: SubFigure, arrays: dict[str, np.ndarray]) -> None:
 
 
 def plot_similarity(axis: Axes, similarity: np.ndarray, box: np.ndarray) -> Axes:
-    """Draw one neighbor's similarity in the three levels of `THRESHOLDS`, paler outside of the box (xyxy, cells)."""
+    """Draw the similarity of one neighbor in three levels, paler outside the box (xyxy, cells)."""
     h, w = similarity.shape
     extent = (0, w, h, 0)
     level = np.digitize(similarity, np.array(THRESHOLDS, dtype=similarity.dtype))
@@ -103,7 +109,7 @@ def plot_similarity(axis: Axes, similarity: np.ndarray, box: np.ndarray) -> Axes
 
 
 def plot_neighborhood(axis: Axes, offsets: np.ndarray) -> Axes:
-    """Draw a pixel and the neighbors that its edges lead to, on the mask grid."""
+    """Draw a pixel and its edges to the neighbors, on the mask grid."""
     reach = int(np.abs(offsets).max()) + 0.5
     for dy, dx in offsets.tolist():
         axis.plot([0, dx], [0, dy], color="#56606B", linestyle="-", linewidth=1.0, zorder=1)
@@ -122,7 +128,7 @@ def plot_neighborhood(axis: Axes, offsets: np.ndarray) -> Axes:
 
 def _draw_box(axis: Axes, box: np.ndarray, linewidth: float) -> None:
     x1, y1, x2, y2 = box.tolist()
-    for color, width in (("white", 2 * linewidth), (BOX_COLOR, linewidth)):  # white along it, for any background
+    for color, width in (("white", 2 * linewidth), (BOX_COLOR, linewidth)):  # white outline, for any background
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=width))
 
 

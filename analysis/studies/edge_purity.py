@@ -1,4 +1,4 @@
-"""Table and plot of the edge purity, and the figure of one photo's edges: `python -m analysis.studies.edge_purity`.
+"""Table and plot of the edge purity, and the edges of one photo: `python -m analysis.studies.edge_purity`.
 
 Reads `results/edge_purity.csv`; writes `results/tables/edge_purity.{md,csv}`, `results/plots/edge_purity.{png,svg}`
 and, from the arrays in `results/edge_purity/`, `results/plots/consistency.{png,svg}`.
@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.edge_counts import read_edge_purity
+from analysis.plain_text import table_csv
 from analysis.plots.figures import REFERENCE, save, styled
 from analysis.studies.consistency import consistency_figure, read_consistency
 from analysis.tables.study_table import markdown_table, number
+from core.compute.command import run_command
 from core.files.atomic import write_text
 
 PAPER_THRESHOLD, RELEASED_THRESHOLD = 0.1, 0.3
@@ -38,8 +40,8 @@ DEFAULT = neighborhood_label(3, 2)  # the paper's
 def edge_purity_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Shares in percent, unrounded, indexed by (neighborhood, color threshold).
 
-    `share_kept`: kept edges of all; `purity`: kept edges whose two pixels have the same true label, of the kept;
-    `different_kept`: kept edges of those whose pixels have different labels. NaN where there is nothing to divide by.
+    `share_kept`: share of all edges that is kept; `purity`: share of the kept edges whose two pixels have the same true
+    label; `different_kept`: share of the edges between different labels that is kept. NaN where the denominator is 0.
     """
     shapes = zip(frame["neighborhood_size"], frame["neighborhood_dilation"], strict=True)
     return pd.DataFrame(
@@ -54,7 +56,7 @@ def edge_purity_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def render_markdown(frame: pd.DataFrame) -> str:
-    """The paper's neighborhood at every threshold, then all neighborhoods at the two thresholds that are in use."""
+    """The paper's neighborhood at all thresholds, then all neighborhoods at 0 and the thresholds of paper and code."""
     shares = edge_purity_table(frame)
     neighborhoods = list(dict.fromkeys(shares.index.get_level_values(0)))
     thresholds = list(dict.fromkeys(shares.index.get_level_values(1)))
@@ -90,34 +92,34 @@ def render_markdown(frame: pd.DataFrame) -> str:
 
 
 def caption(frame: pd.DataFrame) -> str:
-    """What was counted, on what."""
+    """What was counted, and on which data."""
     first = frame.iloc[0]
     return (
         f"{first['num_instances']} instances with a mask in {first['num_images']} images, short side "
-        f"{first['short_side']} px (digest {first['data_digest']}). An edge leads from a cell of a box mask to a "
+        f"{first['short_side']} px (data digest {first['data_digest']}). An edge joins a cell of a box mask and a "
         f"neighbor on the stride-4 grid. It is kept if its color similarity, exp(-|ΔLAB| / "
-        f"{first['color_temperature']:g}), is at least τ, and pure if both cells lie inside of the true mask or both "
-        "outside; the others lead across a border. An edge counts once for each end in the box mask."
+        f"{first['color_temperature']:g}), is at least τ, and pure if both cells are inside the true mask or both "
+        "outside; the others cross a border. An edge counts once per end in the box mask."
     )
 
 
 def purity_sentence(shares: pd.DataFrame) -> str:
-    """Whether purity rises with the threshold for every neighborhood, as expected; if not, how far and what follows."""
+    """Whether purity rises with the threshold for every neighborhood, as expected; if not, up to which threshold."""
     steps = shares["purity"].dropna().groupby(level=0).diff()
     falls = steps[steps < 0]
     if falls.empty:
-        return "Expected, purity rises with the threshold: HOLDS for every neighborhood."
+        return "Expected: purity rises with the threshold. HOLDS for every neighborhood."
     thresholds = sorted(set(shares.index.get_level_values(1)))
     turn = thresholds[thresholds.index(falls.index.get_level_values(1).min()) - 1]
     return (
-        f"Expected, purity rises with the threshold: holds up to τ = {turn:g} for every neighborhood; DOES NOT HOLD "
+        f"Expected: purity rises with the threshold. Holds up to τ = {turn:g} for every neighborhood; DOES NOT HOLD "
         f"above, where it falls at {len(falls)} of {int((steps.index.get_level_values(1) > turn).sum())} steps, by at "
         f"most {-falls.min():.2f} points."
     )
 
 
 def edge_purity_figure(frame: pd.DataFrame) -> Figure:
-    """One panel for each share, against the threshold."""
+    """One panel per share, over the threshold."""
     figure = Figure(figsize=(10.6, 4.1))
     axes = figure.subplots(1, len(SHARES))
     for axis, column in zip(axes, SHARES, strict=True):
@@ -135,7 +137,7 @@ def edge_purity_figure(frame: pd.DataFrame) -> Figure:
 
 
 def plot_shares(axis: Axes, frame: pd.DataFrame, column: str) -> Axes:
-    """Draw one share in percent, a line a neighborhood, the paper's bold; the thresholds in use as vertical lines."""
+    """Draw one share in percent, one line per neighborhood (the paper's is bold); vertical lines: known thresholds."""
     shares = edge_purity_table(frame)[column]
     shapes = frame[["neighborhood_size", "neighborhood_dilation"]].drop_duplicates()
     for size, dilation in shapes.itertuples(index=False):
@@ -144,7 +146,7 @@ def plot_shares(axis: Axes, frame: pd.DataFrame, column: str) -> Axes:
         width = 2.6 if name == DEFAULT else 1.4
         axis.plot(shares[name].index, shares[name], color=color, linestyle=style, linewidth=width, label=name)
     axis.set_xlim(0, shares.index.get_level_values(1).max())
-    place, side = (0.02, "bottom") if column == "purity" else (0.98, "top")  # where there are no lines
+    place, side = (0.02, "bottom") if column == "purity" else (0.98, "top")  # free of lines
     for threshold, label in ((PAPER_THRESHOLD, "paper"), (RELEASED_THRESHOLD, "released code")):
         axis.axvline(threshold, color=REFERENCE, linewidth=0.9, zorder=0.5)
         axis.annotate(
@@ -169,31 +171,35 @@ def _cells(*shares: float) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write table and plots; 0, or 2 for bad input."""
+    """Write table and plots; exit status 0, or 2 for invalid input."""
     parser = argparse.ArgumentParser(prog="python -m analysis.studies.edge_purity", description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder that holds edge_purity.csv")
     options = parser.parse_args(arguments)
-    tables, plots = options.results / "tables", options.results / "plots"
-    arrays_file = options.results / "edge_purity" / "consistency.npz"
-    try:
-        frame = read_edge_purity(options.results / "edge_purity.csv")
-        arrays = read_consistency(arrays_file) if arrays_file.exists() else None
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(lambda: write_report(options.results))
+
+
+def write_report(results: Path) -> None:
+    """Write table and plots beside the measurement.
+
+    Raises:
+        ValueError: if a file of it is malformed.
+    """
+    tables, plots = results / "tables", results / "plots"
+    arrays_file = results / "edge_purity" / "consistency.npz"
+    frame = read_edge_purity(results / "edge_purity.csv")
+    arrays = read_consistency(arrays_file) if arrays_file.exists() else None
     text = render_markdown(frame)
     files = [tables / "edge_purity.md", tables / "edge_purity.csv"]
     write_text(files[0], text)
-    write_text(files[1], edge_purity_table(frame).to_csv(float_format="%.6g", lineterminator="\n"))
-    with styled():
+    write_text(files[1], table_csv(edge_purity_table(frame)))
+    with styled(formulas=True):
         files += save(edge_purity_figure(frame), plots / "edge_purity")
         if arrays is not None:
             files += save(consistency_figure(arrays), plots / "consistency")
     print(text)
     print("Written:", *(f"  {path}" for path in files), sep="\n")
     if arrays is None:
-        print(f"{arrays_file}: no such file; the photo's figure was not drawn")
-    return 0
+        print(f"{arrays_file}: no such file; the figure of one photo was not drawn")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The view `mask_ratio`: mask AP against the share of images with masks, and how much of the gap to full it closes."""
+"""The view `mask_ratio`: mask AP over the share of images with masks, and the share of the gap to full masks closed."""
 
 from itertools import pairwise
 
@@ -15,9 +15,9 @@ from analysis.tables.study_table import OwnColumns, difference_in_words, number,
 from analysis.verdict import OwnWords
 
 NEEDS_X = True
-NAMED_RATIO = 0.1  # the ratio whose share of the gap is said in words
-NO_INTERVAL = "the 95 % interval of the gap itself holds 0"
-KINDS = {  # how the images with masks are used -> color and marker
+NAMED_RATIO = 0.1  # the ratio whose share of the gap is in the verdict
+NO_INTERVAL = "the 95 % interval of the gap itself contains 0"
+KINDS = {  # use of the images with masks -> color and marker
     "masks and boxes mixed": (OURS, "o"),
     "boxes first, then masks": (THEIRS, "s"),
     "masks only, no boxes elsewhere": ("#009E73", "^"),
@@ -54,7 +54,7 @@ def ratio_arms(results: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def ends(results: pd.DataFrame, study: Study) -> tuple[str, str] | None:
-    """The arms of boxes only and of masks for all images; None where one of them has no result."""
+    """The arms with boxes only and with masks for all images; None if one of them has no result."""
     arms = ratio_arms(results, study)
     finished = set(results.loc[results["mask_AP"].notna(), "arm"])
     found = [arms.index[(arms["ratio"] == ratio) & arms.index.isin(finished)] for ratio in (0, 1)]
@@ -62,7 +62,7 @@ def ends(results: pd.DataFrame, study: Study) -> tuple[str, str] | None:
 
 
 def gaps(results: pd.DataFrame, study: Study) -> dict[str, Summary]:
-    """Share of the gap from boxes only to full masks that each arm closes, in percent; empty without both ends."""
+    """Share of the gap from boxes only to full masks that each arm closes, in percent; empty without both arms."""
     both = ends(results, study)
     return (
         {}
@@ -72,7 +72,7 @@ def gaps(results: pd.DataFrame, study: Study) -> dict[str, Summary]:
 
 
 def gap_sentences(results: pd.DataFrame, study: Study) -> list[str]:
-    """Whether AP rises with the ratio, what mixing does against two phases, and what a tenth of the masks closes."""
+    """Whether AP rises with the ratio, how two phases compare with mixing, and the gap that 10 % of masks close."""
     arms = ratio_arms(results, study)
     mixed = arms[arms["kind"] == next(iter(KINDS))].sort_values("ratio")
     means = [(arm, summarize_arm(results, arm, "mask_AP").mean) for arm in mixed.index]
@@ -82,46 +82,46 @@ def gap_sentences(results: pd.DataFrame, study: Study) -> list[str]:
         for (low, before), (high, after) in pairwise(means)
         if after <= before
     ]
-    rises = f"does not rise at every step, it falls {', '.join(falls)}" if falls else "rises at every step"
-    sentences = [f"With the share of masks, mean AP {rises}."] if len(means) > 1 else []
+    rises = (
+        f"does not rise with every step of the ratio: it falls {', '.join(falls)}" if falls else "rises with every step"
+    )
+    sentences = [f"Mean AP {rises}."] if len(means) > 1 else []
     sentences += _trend_sentences(results, [arm for arm, _ in means])
     sentences += _phase_sentences(results, study, arms)
     shares = gaps(results, study)
     for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
         if arm in shares and not pd.isna(shares[arm].mean):
-            sentences.append(
-                f"{study.label(arm)} ({arms['kind'][arm]}): {share_in_words(shares[arm])} of the gap closed."
-            )
+            sentences.append(f"{study.label(arm)} ({arms['kind'][arm]}): gap closed {share_in_words(shares[arm])}.")
     if not shares:
-        sentences.append("The gap to full masks is not known: an end of it, boxes only or all masks, has no result.")
+        sentences.append("The gap to full masks is unknown: boxes only or full masks has no result.")
     elif all(share.n == 0 for share in shares.values()):
-        sentences.append("The gap to full masks is not known: its two ends have no seed in common.")
+        sentences.append("The gap to full masks is unknown: boxes only and full masks have no seed in common.")
     elif all(pd.isna(share.mean) for share in shares.values()):
-        sentences.append("Full masks are not above boxes only here, so there is no gap to close.")
+        sentences.append("Full masks are not better than boxes only here, so there is no gap to close.")
     return sentences
 
 
 def _trend_sentences(results: pd.DataFrame, arms: list[str]) -> list[str]:
-    """Page's test of whether AP rises over these arms, in their order, from seed to seed."""
+    """Page's trend test: whether AP rises over these arms, in this order, with seeds as replicates."""
     by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP").reindex(columns=arms).dropna()
     if len(by_seed) < 2 or len(arms) < 3:
         return []
     p = page_trend_test(by_seed.to_numpy()).pvalue
     size = f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
-    found = "is more than chance" if p < 0.05 else "may be chance"
-    shown = f"Page's test over {len(arms)} shares of masks and {len(by_seed)} seeds: {size}"
-    return [f"That AP rises with the share as a whole {found} ({shown})."]
+    found = "is significant" if p < 0.05 else "is not significant"
+    shown = f"Page's test at 5 %, {len(arms)} ratios, {len(by_seed)} seeds: {size}"
+    return [f"The overall rise {found} ({shown})."]
 
 
 def _phase_sentences(results: pd.DataFrame, study: Study, arms: pd.DataFrame) -> list[str]:
-    """Each arm of two phases against the arm that mixes as many masks into every batch, paired by seed."""
+    """Each two-phase arm compared with the arm that mixes as many masks into every batch, paired by seed."""
     mixed_kind, two_phases, _ = KINDS
     sentences = []
     for arm in arms.index[arms["kind"] == two_phases]:
         for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]:
             difference = paired_difference(results, arm, mixed, "mask_AP")
-            found = f"is {difference_in_words(difference)} against" if difference.n else "has no seed in common with"
-            sentences.append(f"{study.label(arm)} {found} {study.label(mixed)}, mixed.")
+            found = difference_in_words(difference) if difference.n else "no seed in common"
+            sentences.append(f"{study.label(arm)} vs. {study.label(mixed)}, mixed: {found}.")
     return sentences
 
 
@@ -136,7 +136,7 @@ def share_in_words(share: Summary) -> str:
 
 
 def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
-    """Share of the gap closed by each arm; None where an end of the gap has no result."""
+    """Share of the gap closed by each arm; None if boxes only or full masks has no result."""
     shares = gaps(results, study)
     if not shares:
         return None
@@ -151,7 +151,7 @@ def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
     cells = pd.DataFrame(
         {
             "gap closed": [number(share, 0, " %") for share in numbers["gap_closed"]],
-            "interval of the gap closed": [
+            "gap closed, 95 % interval": [
                 "-" if pd.isna(row.gap_closed_low) else f"{span(row.gap_closed_low, row.gap_closed_high, 0)} %"
                 for row in numbers.itertuples()
             ],
@@ -160,16 +160,16 @@ def ratio_columns(results: pd.DataFrame, study: Study) -> OwnColumns | None:
     )
     low, high = (study.label(arm) for arm in ends(results, study))
     note = (
-        f"Gap closed: mean difference to {low} in percent of the mean difference between {high} and {low}, seeds "
-        "paired; its interval is Fieller's, for the ratio of two paired means."
+        f"Gap closed: mean difference to {low} as a percentage of the mean difference of {high} to {low}, paired by "
+        "seed; its interval is Fieller's for the ratio of two paired means."
     )
     lacking = any(share.n > 1 and share.interval is None and not pd.isna(share.mean) for share in shares.values())
-    notes = (note, f"A gap closed stands without interval: {NO_INTERVAL}.") if lacking else (note,)
+    notes = (note, f"Where the gap closed has no interval, {NO_INTERVAL}.") if lacking else (note,)
     return OwnColumns(numbers, cells, notes)
 
 
 def ratio_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale: str) -> Figure:
-    """Mask AP against the share of images with masks, and below it the share of the gap closed."""
+    """Mask AP over the share of images with masks, and below it the share of the gap closed."""
     figure = Figure(figsize=(7.0, 7.0))
     top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2)})
     places = _places(results, study)
@@ -181,7 +181,7 @@ def ratio_figure(table: pd.DataFrame, results: pd.DataFrame, study: Study, scale
 
 
 def _places(results: pd.DataFrame, study: Study) -> dict[float, float]:
-    """Ratios stand side by side, equally far: they span two orders of magnitude and include 0."""
+    """Equidistant places of the ratios, which span two orders of magnitude and include 0."""
     return {ratio: float(x) for x, ratio in enumerate(sorted(set(ratio_arms(results, study)["ratio"])))}
 
 
@@ -207,7 +207,7 @@ def plot_ratio(
 
 
 def plot_gap(axis: Axes, results: pd.DataFrame, study: Study, places: dict[float, float]) -> Axes:
-    """Share of the gap closed with its 95 % interval; the ends are 0 and 100 % by definition."""
+    """Share of the gap closed with its 95 % interval; boxes only is 0 % and full masks 100 % by definition."""
     shares = gaps(results, study)
     for kind, (color, marker) in KINDS.items():
         x = {arm: at for arm, at in _x_of(results, study, kind, places).items() if arm in shares}
@@ -220,14 +220,14 @@ def plot_gap(axis: Axes, results: pd.DataFrame, study: Study, places: dict[float
     for level in (0, 100):
         axis.axhline(level, color=REFERENCE, linewidth=0.8, zorder=0.5)
     axis.set_ylabel("gap closed (%)")
-    axis.set_xlabel("training images with masks (all have boxes unless said otherwise)")
+    axis.set_xlabel("training images with masks (all have boxes unless noted)")
     axis.set_xticks(list(places.values()), [f"{100 * ratio:g} %" for ratio in places])
     axis.grid(axis="y")
     return axis
 
 
 def _x_of(results: pd.DataFrame, study: Study, kind: str, places: dict[float, float]) -> pd.Series:
-    """Place of each arm of one kind; kinds stand a little apart, so that none hides another."""
+    """Place of each arm of one kind; kinds are shifted so that they do not overlap."""
     arms = ratio_arms(results, study)
     arms = arms[arms["kind"] == kind].reindex([arm for arm in study.arms if arm in arms.index]).dropna()
     return arms["ratio"].map(places).sort_values() + 0.14 * list(KINDS).index(kind)

@@ -1,8 +1,10 @@
-"""LaTeX tables (booktabs) that a paper can input as they are."""
+"""LaTeX tables (booktabs) that a paper can include unchanged."""
 
 from collections.abc import Collection, Sequence
 
 import pandas as pd
+
+from analysis.plain_text import one_line
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -18,6 +20,8 @@ ESCAPES = {
     "<": r"$<$",
     ">": r"$>$",
     "|": r"$|$",
+    "[": "{[}",  # at the start of a row it would be the argument of the line break before it
+    "*": "{*}",  # likewise
     "±": r"$\pm$",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "τ": r"$\tau$",
@@ -26,7 +30,7 @@ ESCAPES = {
     "→": r"$\rightarrow$",
     "Δ": r"$\Delta$",
 }
-LEFT_OUT = ("box AP", "mask area / box area", "their share")  # of a study's table: it must fit a page's width
+LEFT_OUT = ("box AP", "mask area / box area", "published share")  # of a study's table, so that it fits the page width
 PACKAGES = "% \\usepackage{adjustbox,booktabs}\n"
 BEGIN = (
     "\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
@@ -35,16 +39,16 @@ BEGIN = (
 
 
 def latex_text(text: str) -> str:
-    """Text as LaTeX prints it, also without packages for symbols; back quotes of Markdown go."""
-    return text.replace("`", "").translate(str.maketrans(ESCAPES))
+    """Escape text for LaTeX without symbol packages; Markdown's backquotes are removed."""
+    return one_line(text).replace("`", "").translate(str.maketrans(ESCAPES))
 
 
 def latex_table(
     cells: pd.DataFrame, *, caption: str, label: str, leave_out: Collection[str] = LEFT_OUT, left: int = 1
 ) -> str:
-    """A floating table over both columns: the first `left` columns left, the others right; a minus sign for a hyphen.
+    """A table over two text columns: the first `left` columns are left-aligned, the others right-aligned.
 
-    Shrunk where it is larger than the page. `leave_out` names columns that are not printed.
+    It shrinks to fit the page. Negative numbers get a minus sign. `leave_out` names columns that are not printed.
     """
     shown = cells[[column for column in cells if column not in leave_out]]
     shown = shown.rename(columns=latex_text).map(lambda cell: _with_minus(latex_text(cell)))
@@ -66,7 +70,7 @@ def latex_table(
 
 
 def _with_minus(cell: str) -> str:
-    """`-6.1 to -5.0` with minus signs; a lone hyphen stays, it says that there is no number."""
+    """`-6.1 to -5.0` with minus signs; a lone hyphen, which means no number, is kept."""
     words = [f"$-${word[1:]}" if word[0] == "-" and word[1:2].isdigit() else word for word in cell.split(" ") if word]
     return " ".join(words)
 

@@ -1,4 +1,4 @@
-"""A study's table: one row an arm, our numbers beside the published ones, each number as text."""
+"""The table of a study: one row per arm, our numbers beside the published ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,19 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.plain_text import markdown_text
 from analysis.published import STATUS_MEANINGS, published_for, same_setting
 from analysis.results import finished, holes
 from analysis.statistics import Summary, paired_difference, summarize_arm
 from analysis.study import Study
 from core.record import METRICS
 
-PLAIN_METRICS = tuple(metric for metric in METRICS if metric != "mask_AP")  # shown as means only
+PLAIN_METRICS = tuple(metric for metric in METRICS if metric != "mask_AP")  # shown without sd
 
 
 @dataclass(frozen=True)
 class OwnColumns:
-    """Columns that one study's table has beyond those of every study, indexed by arm; `notes` explain them."""
+    """Additional columns of one study's table, indexed by arm; `notes` explain them."""
 
     numbers: pd.DataFrame  # unrounded, for the CSV
     cells: pd.DataFrame  # text, for readers
@@ -31,12 +32,12 @@ def arm_table(
     configs: Mapping[str, dict[str, Any]] | None = None,
     own_columns: OwnColumns | None = None,
 ) -> pd.DataFrame:
-    """Numbers of each arm, unrounded, indexed by arm in the study's order; NaN or empty where there is none.
+    """Unrounded numbers of each arm, indexed by arm in the study's order; NaN or empty if missing.
 
-    `share_of_reference` is the arm's mean mask AP in percent of the reference arm's; `difference_*` are paired over
-    seeds. `published_*` are others' numbers for the same arm, with their share of their own reference arm;
-    `published_difference` is ours minus theirs where the arm's settings, in `configs`, are those of the published row.
-    `trial_keys` names the trials behind the row, `holes` why trials have no number.
+    `share_of_reference` is the mean mask AP as a percentage of the reference arm's; `difference_*` are paired by seed.
+    `published_*` are published numbers for the same arm, and their percentage of the published reference arm;
+    `published_difference` is ours minus published, if the arm's settings in `configs` match the published row.
+    `trial_keys` lists the trials of the row, `holes` why trials have no result.
     """
     theirs = published_for(published, study.name, "mask_AP")
     rows = []
@@ -89,18 +90,18 @@ def render_markdown(
     published: pd.DataFrame,
     own_columns: OwnColumns | None = None,
 ) -> str:
-    """The table for readers: APs to 0.1, mean ± sd with n; then verdict, holes and origin of the published numbers."""
+    """The table for readers: APs to 0.1, mean ± sd with n; then verdict, holes and sources of the published numbers."""
     cells = reader_table(table, study, own_columns)
     lines = [f"# {study.name.replace('_', ' ')}", ""]
-    lines += [text + "\n" for text in (study.question, scale) if text]
-    lines += [markdown_table(list(cells), cells.to_numpy().tolist()), "", verdict, ""]
+    lines += [text + "\n" for text in (markdown_text(study.question), scale) if text]
+    lines += [markdown_table(list(cells), cells.to_numpy().tolist()), "", markdown_text(verdict), ""]
     missing = table[table["holes"] != ""]
     if len(missing):
-        lines += ["No number, and why:", ""]
-        lines += [f"- {row.label}: {row.holes}" for row in missing.itertuples()]
+        lines += ["Trials without a result:", ""]
+        lines += [f"- {markdown_text(f'{row.label}: {row.holes}')}" for row in missing.itertuples()]
         lines += [""]
     if own_columns is not None:
-        lines += [note + "\n" for note in own_columns.notes]
+        lines += [markdown_text(note) + "\n" for note in own_columns.notes]
     if "published_mask_AP" in table:
         lines += [_published_note(table, study, published), ""]
     lines += [reading_note(table)]
@@ -108,7 +109,7 @@ def render_markdown(
 
 
 def reader_table(table: pd.DataFrame, study: Study, own_columns: OwnColumns | None = None) -> pd.DataFrame:
-    """The table as text cells under headers for readers, one row an arm; `-` where there is no number."""
+    """The table as text for readers, one row per arm; `-` if there is no number."""
     rows = []
     for row in table.itertuples():
         ap = Summary(row.mask_AP, row.mask_AP_sd, row.n, None)
@@ -127,25 +128,25 @@ def reader_table(table: pd.DataFrame, study: Study, own_columns: OwnColumns | No
             cells["its 95 % interval"] = "-" if itself else span(row.difference_low, row.difference_high, sign="+")
             cells["its n"] = "-" if itself else str(row.difference_n)
         if "published_mask_AP" in table:
-            cells["their AP"] = number(row.published_mask_AP)
+            cells["published AP"] = number(row.published_mask_AP)
             if table["published_share"].notna().any():
-                cells["their share"] = number(row.published_share, 0, " %")
+                cells["published share"] = number(row.published_share, 0, " %")
             cells["status"] = row.published_status
             if table["published_difference"].notna().any():
-                cells["ours - theirs"] = number(row.published_difference, sign="+")
+                cells["ours - published"] = number(row.published_difference, sign="+")
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
 def reading_note(table: pd.DataFrame) -> str:
-    """What the columns of every study's table mean."""
+    """Explain the columns of every study's table."""
     sizes = {"mask_APs": "small", "mask_APm": "medium", "mask_APl": "large"}
     empty = [word for column, word in sizes.items() if table.loc[table["n"] > 0, column].isna().all()]
     note = (
-        "AP in percent. n counts seeds; ± is the standard deviation over seeds, and the 95 % interval is "
-        "Student's, of the mean over seeds; both are left out for n = 1. Differences are paired by seed."
+        "AP in percent. n is the number of seeds, ± the standard deviation over seeds; the 95 % interval of the mean "
+        "is Student's. Both are omitted for n = 1. Differences are paired by seed."
     )
-    return f"{note} The validation images hold no {' and no '.join(empty)} objects." if empty else note
+    return f"{note} The validation images contain no {' and no '.join(empty)} objects." if empty else note
 
 
 def _published_note(table: pd.DataFrame, study: Study, published: pd.DataFrame) -> str:
@@ -159,21 +160,21 @@ def _published_note(table: pd.DataFrame, study: Study, published: pd.DataFrame) 
         for source, rows in known.groupby("source", sort=False)
     ]
     notes = [f"{_their_name(row, study)}: {_remark(row, study)}" for row in theirs.itertuples() if row.note]
-    lines = [f"*Their* numbers are for {scales}. Status {legend}."]
+    lines = [f"Published numbers are for {scales}. Status {legend}."]
     lines += ["Sources:", "", *(f"- {source}" for source in sources)] if sources else []
     lines += ["", "Remarks:", "", *(f"- {note}" for note in notes)] if notes else []
     return "\n".join(lines)
 
 
 def _their_name(row: Any, study: Study) -> str:
-    """The arm that the number stands beside; what others call it where it is none of the study's."""
+    """The arm of a published number; its published name if the study has no such arm."""
     if row.Index in study.arms or row.Index in study.labels:
         return study.label(row.Index)
     return f"{row.method}, {row.backbone} {row.schedule}"
 
 
 def _remark(row: Any, study: Study) -> str:
-    """The note, after the number where no row of the table shows it."""
+    """The note of a published number, preceded by the number if the table does not show it."""
     shown = row.Index in study.arms or pd.isna(row.value)
     return row.note if shown else f"{row.value:g} ({row.status}), {row.note}"
 
@@ -189,19 +190,19 @@ def difference_in_words(difference: Summary) -> str:
 
 
 def spread(summary: Summary, sign: str = "") -> str:
-    """`mean ± sd`; the mean alone where there is one seed."""
+    """`mean ± sd`; only the mean if there is one seed."""
     mean = number(summary.mean, sign=sign)
     return mean if pd.isna(summary.sd) else f"{mean} ± {summary.sd:.1f}"
 
 
 def span(low: float | None, high: float | None, digits: int = 1, sign: str = "") -> str:
-    """An interval in words, `51.0 to 53.1`."""
+    """An interval as text, `51.0 to 53.1`."""
     return "-" if pd.isna(low) else f"{number(low, digits, sign=sign)} to {number(high, digits, sign=sign)}"
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table aligned in plain text too: the first `left` columns left, the others right. `|` in a cell is escaped."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    """A table aligned as plain text too: the first `left` columns left, the others right. Cells are plain text."""
+    cells = [[markdown_text(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
     lines = [
         [cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]

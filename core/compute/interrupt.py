@@ -36,9 +36,9 @@ class StopRequest:
         return self.signal_number
 
     def receive(self, signal_number: int, frame: FrameType | None) -> None:
-        """Note a signal. Ctrl-C pressed a second time raises at once, wherever the work is."""
+        """Note a signal. A second one raises at once, wherever the work is."""
         now = time.monotonic()
-        if self.signal_number and signal_number == signal.SIGINT and now - self.received > SECOND_PRESS:
+        if self.signal_number and now - self.received > SECOND_PRESS:
             raise Interrupted("interrupted twice, stopped at once", signal_number)
         if not self.signal_number:
             self.signal_number, self.received = signal_number, now

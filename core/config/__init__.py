@@ -10,6 +10,7 @@ from core.config.data import DataConfig, SupervisionConfig
 from core.config.learning import AssignmentConfig, InferenceConfig, TrainingConfig
 from core.config.loss import LossConfig, terms_that_learn_from
 from core.config.model import BackboneConfig, ModelConfig
+from core.config.names import Name
 from core.config.values import Count, Fraction, Frozen, NonNegative, Positive
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 
 
 class Config(Frozen):
-    name: str = "coco_r50_1x"  # the recipe
+    name: Name = "coco_r50_1x"  # the recipe
     data: DataConfig = DataConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     model: ModelConfig = ModelConfig()

@@ -8,6 +8,7 @@ import yaml
 
 from core.config.dotted import nested
 from core.config.file import build_config, merge, nearest, read_yaml
+from core.config.names import checked_name
 
 RECIPES = Path(__file__).parents[2] / "experiments" / "recipes"
 
@@ -16,9 +17,10 @@ def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
     """Load the settings of a recipe on top of the recipe it `extends`, or of the defaults in `core/config`.
 
     Raises:
-        ValueError: if there is no such recipe (names the closest one) or its settings are not valid.
+        ValueError: if the name cannot be one, there is no such recipe (names the closest one), or its settings are not
+            valid.
     """
-    path = folder / f"{name}.yaml"
+    path = folder / f"{checked_name('recipe', name)}.yaml"
     if not path.exists():
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise ValueError(f"recipe '{name}': no file {path}{nearest(name, known)}")

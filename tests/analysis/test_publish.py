@@ -82,7 +82,7 @@ def test_a_csv_that_is_not_what_its_records_give_is_refused(results, tmp_path, c
 def test_records_of_another_recipe_than_the_reference_are_refused(results, tmp_path, capsys):
     assert main(["results", "reference/people", "--study-files", "studies"]) == 2
     error = capsys.readouterr().err
-    assert "results/loss_terms: its trials are of the recipe `shapes`, but the reference is reference/people" in error
+    assert "results/loss_terms: trials of the recipe `shapes`, but the reference is reference/people" in error
     assert "expected reference/shapes" in error
     assert not (tmp_path / "reference").exists()
 
@@ -138,13 +138,13 @@ def test_the_other_type_of_cpu_stays_when_the_reference_is_published_anew(both_c
 @pytest.mark.parametrize(
     ("aps", "device", "message"),
     [
-        (OTHER, "cpu x86_64", "arm 'projection', seed 0: ran on cpu x86_64 as the reference itself did"),
+        (OTHER, "cpu x86_64", "arm 'projection', seed 0: ran on cpu x86_64 like the reference itself"),
         (
             OTHER | {"both": [1.0]},
             "cpu aarch64",
-            "arm 'both', seed 0: the reference itself has no finished trial of it",
+            "arm 'both', seed 0: the reference itself has no finished trial for it",
         ),
-        ({"full": [60.0]}, "cpu aarch64", "other settings than the reference itself: loss.projection: 1.0 -> 0.0"),
+        ({"full": [60.0]}, "cpu aarch64", "settings differ from the reference itself: loss.projection: 1.0 -> 0.0"),
         ({"projection": [None]}, "cpu aarch64", "arm 'projection', seed 0: has no mask AP: MemoryError"),
     ],
 )

@@ -65,7 +65,7 @@ def test_the_reference_of_the_same_recipe_is_found_and_judged(run, tmp_path, wri
     write_results(tmp_path / "results", two_seeds | {"both": [28.9, 29.1]})
     assert run("--studies", "loss_terms") == 0  # `python -m analysis.reference` judges
     text = (tmp_path / "results/comparison/loss_terms.md").read_text()
-    assert "ORDER TURNED OVER: projection only < projection + pairwise in the reference (30.0, 50.0), not here" in text
+    assert "ORDER REVERSED: projection only < projection + pairwise in the reference (30.0, 50.0), not here" in text
     assert "DO NOT AGREE with the reference. Arms: projection + pairwise." in text
     assert "DO NOT AGREE" in capsys.readouterr().out
 
@@ -94,8 +94,8 @@ def test_what_was_not_judged_of_the_order_is_said(run, tmp_path, write_results, 
     assert (
         "order not judged: projection + pairwise < full masks in the reference (57.0, 60.0), within the noise" in said
     )
-    assert "The results agree with the reference. 9 orders of two arms could be judged, all are as there." in said
-    assert "Tolerance: 4.0 AP for a seed of an arm at 50 AP, ASSUMED" in said
+    assert "The results agree with the reference. 9 pairwise orders could be judged; all match." in said
+    assert "Tolerance: 4.0 AP per seed for an arm at 50 AP, ASSUMED" in said
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -88,7 +88,7 @@ def test_arms_that_are_recipes_share_the_name_of_their_data():
 
 @pytest.mark.parametrize("roots", [(None, None), ("data/shapes", "datasets/people")])
 def test_trials_of_two_recipes_on_different_data_are_refused(roots):
-    with pytest.raises(ValueError, match="people, shapes, on different data"):
+    with pytest.raises(ValueError, match="people, shapes, with different data folders"):
         recipe_of([recipe("shapes", roots[0]), recipe("people", roots[1])])
 
 

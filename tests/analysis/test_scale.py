@@ -18,30 +18,34 @@ def sentence(*configs, device="cpu"):
 
 def test_the_sentence_names_the_scale_and_hides_where_the_data_lies():
     assert sentence(PEOPLE) == (
-        "Recipe `people`: data `people` (short side 256, long at most 256 px), R-18 with pretrained weights, 15 "
-        "epochs, device cpu. Evidence about the order of the arms and their gaps at this scale, NOT a COCO number."
+        "Recipe `people`: data `people` (short side 256, long at most 256 px), backbone R-18 with pretrained weights, "
+        "15 epochs, device cpu. Evidence about the order of the arms and the gaps between them at this scale, NOT COCO "
+        "numbers."
     )
     assert "unknown" in scale_sentence([], read_published())
 
 
 @pytest.mark.parametrize("name", ["coco_r50_1x", "mine"])
 def test_the_settings_decide_whether_published_numbers_compare_not_the_recipe_s_name(coco_config, name):
-    assert "the published numbers may be compared" in sentence(coco_config(name=name))
+    assert "the published numbers are comparable" in sentence(coco_config(name=name))
     for other in (coco_config(name=name, steps=10), coco_config(name=name, short_side=160)):
-        assert "NOT comparable with them" in sentence(other)
-    assert "NOT a COCO number" in sentence(PEOPLE | {"name": name})
-    assert "NOT comparable with them" in sentence(coco_config(name=name), coco_config(name=name, steps=10))
+        assert "NOT comparable with published numbers" in sentence(other)
+    assert "NOT COCO numbers" in sentence(PEOPLE | {"name": name})
+    assert "NOT comparable with published numbers" in sentence(coco_config(name=name), coco_config(name=name, steps=10))
 
 
 def test_arms_that_are_recipes_are_all_named(coco_config):
     text = sentence(coco_config(), coco_config(name="coco_r101_3x", depth=101, steps=270_000))
     assert text.startswith("Recipes `coco_r50_1x`, `coco_r101_3x`: data `coco` (short side 800, long at most 1333 px)")
-    assert "R-50 with pretrained weights, R-101 with pretrained weights, 90000 steps, 270000 steps, device cpu" in text
-    assert "may be compared" in text
+    assert (
+        "R-50 with pretrained weights, backbone R-101 with pretrained weights, 90000 steps, 270000 steps, device cpu"
+        in text
+    )
+    assert "are comparable" in text
 
 
 @pytest.mark.parametrize(("weights", "start"), [
-    (None, "from scratch"), ("package:shapes_trunk", "with a trunk that saw boxes of other generated images"),
+    (None, "from scratch"), ("package:shapes_trunk", "pretrained with boxes on other generated images"),
     ("weights/R-50.pkl", "with pretrained weights"),
 ])  # fmt: skip
 def test_what_the_trunk_starts_from_is_named(weights, start):
@@ -65,6 +69,6 @@ def test_what_ours_are_among_published_numbers_follows_from_the_settings(coco_co
     published = read_published()
     shapes = PEOPLE | {"name": "coco_like", "data": PEOPLE["data"] | {"root": "data/shapes"}}
     assert beside_published([coco_config(name="mine")], published) == "our run of a published setting"
-    assert "that no published number states, not comparable" in beside_published([coco_config(steps=10)], published)
+    assert "that no published number has, not comparable" in beside_published([coco_config(steps=10)], published)
     assert beside_published([shapes], published) == "on generated shapes, not comparable"
     assert beside_published([PEOPLE], published) == "on `people`, not comparable"

@@ -72,7 +72,7 @@ def test_labels_view_and_x_are_read(load):
         ("arms: {both: {}}\nlabels: {bot: b}", [], r"x\.yaml: labels: no arm 'bot' \(did you mean 'both'\?\)"),
         ("recipes: {r50: a}\nlabels: {r51: b}", [], r"labels: no arm 'r51' \(did you mean 'r50'\?\)"),
         ("labels: {bot: b}", ["both"], r"labels: no arm 'bot' \(did you mean 'both'\?\)"),
-        ("arms: {a: {}}\nlabels: [a]", [], "labels: expected an arm and its words on each line, found"),
+        ("arms: {a: {}}\nlabels: [a]", [], "labels: expected a mapping from arms to labels, found"),
         ("arms: {both: {}, full: {}}\nexpectation: both < ful", [], r"x\.yaml: expectation: no arm 'ful'"),
     ],
 )

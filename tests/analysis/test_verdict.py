@@ -26,7 +26,8 @@ def test_an_order_holds_where_the_intervals_of_neighbors_do_not_overlap(judge):
     assert found.holds is True
     assert found.text == (
         "Expected order of mask AP, box as mask < projection only < projection + pairwise < full masks: holds, and the "
-        "95 % intervals do not overlap (12.0, 31.0, 49.5, 60.5; in 3 of 3 seeds). The part in words is not judged."
+        "95 % intervals do not overlap (12.0, 31.0, 49.5, 60.5; in 3 of 3 seeds). The rest of the expectation is not "
+        "judged."
     )
 
 
@@ -48,17 +49,22 @@ def test_overlapping_intervals_leave_it_open_and_the_paired_difference_is_said(j
     # 54 ± 14.9 and 60 ± 2.5 overlap. Seed by seed full is 11, 6 and 1 above: 6 ± 12.4
     found = judge({"both": [48.0, 54.0, 60.0], "full": [59.0, 60.0, 61.0]})
     assert found.holds is None
-    assert "holds in the means (12.0, 31.0, 54.0, 60.0; in 3 of 3 seeds), but intervals overlap" in found.text
-    assert "full masks is +6.0 AP (95 % interval -6.4 to +18.4, n = 3) against projection + pairwise" in found.text
+    assert "holds for the means (12.0, 31.0, 54.0, 60.0; in 3 of 3 seeds), but the intervals overlap" in found.text
+    assert "full masks vs. projection + pairwise: +6.0 AP (95 % interval -6.4 to +18.4, n = 3)" in found.text
 
 
 def test_means_in_another_order_do_not_hold_where_their_intervals_are_apart(judge):
     found = judge({"both": [69.5, 70.5, 71.5]})
     assert found.holds is False
-    assert "DOES NOT HOLD (12.0, 31.0, 70.5, 60.5; in 0 of 3 seeds): full masks is -10.0 AP" in found.text
+    assert (
+        "DOES NOT HOLD (12.0, 31.0, 70.5, 60.5; in 0 of 3 seeds): full masks vs. projection + pairwise: -10.0 AP"
+        in found.text
+    )
     close = judge({"both": [61.5, 62.5, 63.5]})  # 60.0 to 65.0, and full 58.0 to 63.0
     assert close.holds is None
-    assert "does not hold in the means (12.0, 31.0, 62.5, 60.5; in 0 of 3 seeds), but intervals overlap" in close.text
+    assert (
+        "does not hold for the means (12.0, 31.0, 62.5, 60.5; in 0 of 3 seeds), but the intervals overlap" in close.text
+    )
     assert judge({"both": [60.5, 60.5, 60.5]}).holds is None  # equal means
 
 
@@ -75,8 +81,10 @@ def test_one_seed_without_a_reference_tells_means_only(judge):
     one = {arm: aps[:1] for arm, aps in APS.items()}
     found = judge(one)
     assert (found.holds, found.outcome) == (None, "not judged")
-    assert "cannot be judged with one seed; in the means it holds" in found.text
-    assert "does not hold, full masks is -5.0 AP (n = 1)" in judge(one | {"both": [64.5]}).text
+    assert (
+        "cannot be judged from one seed (11.0, 30.0, 48.5, 59.5; in 1 of 1 seeds); for the means it holds" in found.text
+    )
+    assert "does not hold: full masks vs. projection + pairwise: -5.0 AP (n = 1)" in judge(one | {"both": [64.5]}).text
 
 
 def test_a_missing_arm_is_named(judge):
@@ -105,7 +113,7 @@ def test_one_seed_is_judged_by_the_spread_of_the_reference(judge_one):
     assert found.outcome == "holds"
     assert found.text == (
         "Expected order of mask AP, box as mask < projection only < projection + pairwise < full masks: holds "
-        f"(11.0, 30.0, 48.5, 59.5; {SOURCE}). The part in words is not judged."
+        f"(11.0, 30.0, 48.5, 59.5; {SOURCE}). The rest of the expectation is not judged."
     )
 
 
@@ -114,16 +122,19 @@ def test_one_seed_that_is_not_beyond_the_spread_leaves_it_open(judge_one):
     spread = {"both": [48.5, 51.5, 48.5]}
     found = judge_one({"both": [50.0]}, spread)
     assert found.outcome == "undecided"
-    assert f"holds in the means (11.0, 30.0, 50.0, 59.5; {SOURCE}), but not beyond that spread: full masks is +9.5" in (
-        found.text
+    assert (
+        f"holds for the means (11.0, 30.0, 50.0, 59.5; {SOURCE}), but differences are within that spread" in found.text
     )
-    assert "+9.5 AP (95 % interval -0.4 to +19.4, n = 1) against projection + pairwise" in found.text
+    assert "full masks vs. projection + pairwise: +9.5 AP (95 % interval -0.4 to +19.4, n = 1)" in found.text
     assert judge_one({"both": [49.5]}, spread).outcome == "holds"  # +10.0
     assert judge_one({"both": [69.0]}, spread).outcome == "undecided"
-    assert "does not hold in the means (11.0, 30.0, 69.0, 59.5" in judge_one({"both": [69.0]}, spread).text
+    assert "does not hold for the means (11.0, 30.0, 69.0, 59.5" in judge_one({"both": [69.0]}, spread).text
     wrong = judge_one({"both": [69.5]}, spread)  # -10.0
     assert wrong.outcome == "does not hold"
-    assert f"DOES NOT HOLD (11.0, 30.0, 69.5, 59.5; {SOURCE}): full masks is -10.0 AP" in wrong.text
+    assert (
+        f"DOES NOT HOLD (11.0, 30.0, 69.5, 59.5; {SOURCE}): full masks vs. projection + pairwise: -10.0 AP"
+        in wrong.text
+    )
 
 
 def test_an_arm_whose_settings_the_reference_lacks_is_not_judged(tmp_path, judge_one, write_results, study):
@@ -139,7 +150,7 @@ def test_differences_of_one_seed_are_told_by_the_spread_too(judge_one):
     found = judge_one({"both": [59.4]}, {"both": [48.5, 51.5, 48.5]}, expected_orders=())
     assert found.outcome == "no order expected"
     assert f"By the 95 % interval of the paired difference ({SOURCE}), below full masks: box as mask" in found.text
-    assert "not told apart from full masks: projection + pairwise (-0.1, -10.0 to +9.8)" in found.text
+    assert "not distinguishable from full masks: projection + pairwise (-0.1, -10.0 to +9.8)" in found.text
 
 
 def test_the_weakest_judgment_decides_for_all(judge_one, judge):
@@ -152,9 +163,9 @@ def test_without_an_order_the_arms_are_told_by_their_paired_difference(tmp_path,
     results = read_results(write_results(tmp_path, APS | {"both": [59.0, 63.0, 61.0], "pairwise": [60.9, 62.0, 63.1]}))
     found = verdict(results, replace(study, expected_orders=()))
     assert found.holds is None
-    assert found.text.startswith("The study expects no order; the part in words is not judged. By the 95 % interval")
+    assert found.text.startswith("The study expects no order; other expectations are not judged. By the 95 % interval")
     assert "above full masks: pairwise only (+1.5, +1.3 to +1.7)" in found.text
-    assert "not told apart from full masks: projection + pairwise (+0.5, -3.8 to +4.8)" in found.text
+    assert "not distinguishable from full masks: projection + pairwise (+0.5, -3.8 to +4.8)" in found.text
     silent = replace(study, expected_orders=(), has_words=False, reference_arm=None)
     assert verdict(results, silent).text == "The study expects no order."
 
@@ -162,8 +173,8 @@ def test_without_an_order_the_arms_are_told_by_their_paired_difference(tmp_path,
 def test_where_the_reference_arm_has_no_result_it_is_named(tmp_path, write_results, study):
     open_ = replace(study, expected_orders=(), has_words=False)
     results = read_results(write_results(tmp_path, APS | {"full": [None, None, None]}))
-    assert verdict(results, open_).text.endswith("full masks, with which the others are compared, has no result.")
-    assert verdict(results, replace(open_, arms=("full",))).text.endswith("There is no arm beside full masks.")
+    assert verdict(results, open_).text.endswith("The reference arm, full masks, has no result.")
+    assert verdict(results, replace(open_, arms=("full",))).text.endswith("There is no other arm than full masks.")
 
 
 def test_two_arms_without_an_order_have_a_sentence_with_their_paired_difference(tmp_path, write_study):
@@ -172,6 +183,6 @@ def test_two_arms_without_an_order_have_a_sentence_with_their_paired_difference(
     path = write_study(tmp_path, "redesigned_loss", aps, header=header)
     found = verdict(read_results(tmp_path / "redesigned_loss.csv"), load_study(path, list(aps)))
     assert found.text == (
-        "The study expects no order; the part in words is not judged. projection + pairwise from true masks (Eq. 5) is "
-        "-2.0 AP (95 % interval -2.2 to -1.8, n = 3) against Dice on true masks: by the interval below."
+        "The study expects no order; other expectations are not judged. projection + pairwise from true masks (Eq. 5) "
+        "vs. Dice on true masks: -2.0 AP (95 % interval -2.2 to -1.8, n = 3), so below Dice on true masks."
     )

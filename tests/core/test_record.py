@@ -96,6 +96,7 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
         ({"metrics": {"mask_AP": "12.3"}}, "metrics.mask_AP: Value error, expected a number or null, found '12.3'"),
         ({"curves": [{"epoch": 1}, {"epoch": True}]}, "curves.1.epoch: Value error, expected a number or null"),
         ({"pictures": "a.png"}, "pictures: Input should be a valid list, found 'a.png'"),
+        ({"seconds": 10**400}, "seconds: Value error, expected a number that a float can hold"),
     ],
 )
 def test_what_is_wrong_is_told_with_file_field_found_and_expected(tmp_path: Path, changes: dict, message: str) -> None:
@@ -114,6 +115,71 @@ def test_what_is_no_record_is_told_with_the_file(tmp_path: Path) -> None:
     path.write_text("[1]")
     with pytest.raises(ValueError, match=r"k\.json: found \[1\], expected a record"):
         read_record(path)
+
+
+def test_a_sealed_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    sealed = Record(**content()).sealed()
+    path = tmp_path / "k.json"
+    path.write_text(sealed.to_json())
+    assert read_record(path) == sealed == sealed.sealed()
+    assert sealed.changed(seed=4).sha256 is None
+
+
+def test_no_flipped_bit_of_a_sealed_record_goes_unnoticed(tmp_path: Path) -> None:
+    path = tmp_path / "k.json"
+    record = Record(**content(config={}, metrics={"mask_AP": 1e-05}, files={"found.json": "0f"}))
+    whole = record.sealed().to_json().encode()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: "):
+            read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("edited", "edit"),
+    [
+        ('"mask_AP": 12.345678,\n', '"mask_AP": 99.0,\n'),
+        ('"arm": "narrow"', '"arm": "wide"'),
+        ('"seed": 3', '"seed":  3'),  # the same content in other words
+    ],
+)
+def test_an_edit_of_a_sealed_record_is_noticed(tmp_path: Path, edited: str, edit: str) -> None:
+    text = Record(**content()).sealed().to_json()
+    assert text.count(edited) == 1
+    path = tmp_path / "k.json"
+    path.write_text(text.replace(edited, edit))
+    with pytest.raises(
+        ValueError, match=r"k\.json: changed since it was written: its content does not have the sha256"
+    ):
+        read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"\xff{}", "byte 0 is not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a": NaN}', "found NaN, expected a finite number or null"),
+        (b'{"key": "\\ud800"}', r"half of a character, '\ud800'"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "Exceeds the limit"),
+    ],
+    ids=["bytes", "nested", "NaN", "surrogate", "digits"],
+)
+def test_damage_that_python_s_reader_lets_through_is_told_with_the_file(
+    tmp_path: Path, text: bytes, message: str
+) -> None:
+    path = tmp_path / "k.json"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: .*{re.escape(message)}"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("name", ["../../a.png", "a/b.png", "a.png\n", ".png", "a.svg"])
+def test_a_picture_is_a_file_of_the_trial(name: str) -> None:
+    with pytest.raises(ValidationError, match="pictures"):
+        Record(**content(pictures=[name]))
 
 
 def test_a_record_is_changed_into_another_and_checked_again() -> None:
@@ -195,7 +261,7 @@ def test_a_record_whose_settings_are_no_config_has_another_key(config: dict[str,
 @pytest.mark.parametrize(
     "other",
     [
-        {"name": "another recipe"},
+        {"name": "another_recipe"},
         {"data": {"root": "/mnt/coco"}},
         {"model": backbone("/mnt/R-50.pkl")},  # what lies in the file is in the data's digest
     ],

@@ -17,7 +17,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from experiments.run import INTERRUPTED
+from core.compute.command import INTERRUPTED, TERMINATED
 
 ROOT = Path(__file__).parent.parent.parent
 STUDY = """
@@ -142,6 +142,11 @@ def press_control_c(process_id: int) -> None:
     os.killpg(process_id, signal.SIGINT)
 
 
+def terminate_the_job(process_id: int) -> None:
+    """As Slurm does: all its processes, those of Ray too."""
+    os.killpg(process_id, signal.SIGTERM)
+
+
 def kill_the_workers(process_id: int) -> None:
     """As the kernel does when memory runs out."""
     processes = psutil.Process(process_id).children(recursive=True)
@@ -177,6 +182,7 @@ def test_a_sweep_that_is_killed_interrupted_and_hurt_ends_as_an_undisturbed_one(
     damaged.unlink()
 
     assert hurt.run(until=share_reported(0.7), do=kill) == -signal.SIGKILL
+    assert hurt.run(until=share_reported(0.75), do=terminate_the_job) == TERMINATED
     assert hurt.run(until=share_reported(0.8), do=press_control_c) == INTERRUPTED
     assert not (hurt.folder / "results").exists()
     assert "RUNNING" not in {run.info.status for runs in hurt.runs() for run in runs}

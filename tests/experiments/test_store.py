@@ -1,5 +1,7 @@
 """The code of a trial is what it runs; only whole records count as finished."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,9 @@ def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None
     store, record = Store(tmp_path), record_of(config)
     assert store.finished(record.key) is None
     write(store, record)
-    assert store.finished(record.key) == record
+    found = store.finished(record.key)
+    assert found.changed(files={}) == record.changed(files={})
+    assert (list(found.files), found.sha256) == (["found.json"], record.changed(files=found.files).sealed().sha256)
     assert store.found(record.key) == {0: 0.5, 1: None}
 
 
@@ -92,9 +96,73 @@ def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None
 def test_a_record_that_does_not_hold_up_is_not_used(config: Config, tmp_path: Path, changes: dict, caplog) -> None:
     key = key_of(config)
     write(Store(tmp_path), record_of(config))
-    write_text(tmp_path / key / "record.json", record_of(config).changed(**changes).to_json())
+    whole = Store(tmp_path).finished(key)
+    write_text(tmp_path / key / "record.json", whole.changed(**changes).sealed().to_json())
     assert Store(tmp_path).finished(key) is None
-    assert f"the trial runs again: {tmp_path / key / 'record.json'}: " in caplog.text
+    assert f"the trial runs again: {tmp_path / key}" in caplog.text
+
+
+def damage(path: Path) -> None:
+    """Flip one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+@pytest.mark.parametrize("harm", [damage, truncate, Path.unlink])
+@pytest.mark.parametrize("name", ["record.json", "found.json", "pictures/7.png"])
+def test_what_is_damaged_is_named_and_the_trial_runs_again(
+    config: Config, tmp_path: Path, caplog, name: str, harm: Callable[[Path], None]
+) -> None:
+    store, record = Store(tmp_path), record_of(config).changed(pictures=["7.png"])
+    write_text(store.folder(record.key) / "pictures" / "7.png", "a picture")
+    write(store, record)
+    assert store.finished(record.key) is not None
+    harm(store.folder(record.key) / name)
+    assert store.finished(record.key) is None
+    if (name, harm) != ("record.json", Path.unlink):
+        assert f"the trial runs again: {store.folder(record.key) / name}: " in caplog.text
+
+
+def test_a_record_without_a_digest_is_not_whole(config: Config, tmp_path: Path, caplog) -> None:
+    store, record = Store(tmp_path), record_of(config)
+    write(store, record)
+    content = {name: value for name, value in record.content().items() if name != "files"}  # as it was written once
+    write_text(store.folder(record.key) / "record.json", Record(**content).to_json())
+    assert store.finished(record.key) is None
+    assert "record.json: has no sha256 of its content" in caplog.text
+
+
+def test_a_damaged_failure_is_named_and_forgotten(config: Config, tmp_path: Path, caplog) -> None:
+    store, record = Store(tmp_path), record_of(config).changed(status="failed", reason="ValueError: no")
+    store.write(record)
+    damage(store.folder(record.key) / "failed.json")
+    assert store.failed(record.key) is None
+    assert "failed.json: " in caplog.text
+
+
+@pytest.mark.parametrize("text", ['{"0": 0.5, "1"', "[1]", '{"0": "high"}', '{"x": 1}', "", "\x00"])
+def test_what_the_detections_find_is_named_where_it_is_damaged(config: Config, tmp_path: Path, text: str) -> None:
+    store, record = Store(tmp_path), record_of(config)
+    write(store, record)
+    path = store.folder(record.key) / "found.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: "):
+        store.found(record.key)
+
+
+@pytest.mark.parametrize("text", ['{"a": "b"', "[1]", '{"a": 1}'])
+def test_damaged_ids_of_runs_are_left_out_with_a_word(tmp_path: Path, caplog, text: str) -> None:
+    store = Store(tmp_path)
+    store.keep_run_ids("pair", {"a": "b"})
+    assert store.run_ids("pair") == {"a": "b"}
+    (tmp_path / "runs" / "pair.json").write_text(text)
+    assert store.run_ids("pair") == {}
+    assert "runs/pair.json: " in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", '{"key": "ab', "[]", "{}"])

@@ -196,7 +196,7 @@ def test_every_set_of_the_project_names_a_recipe_and_studies_that_dvc_knows() ->
     root = STUDIES.parents[1]
     stages = read_yaml(root / "dvc.yaml")["stages"]
     names = sorted(path.stem for path in STUDIES.glob("*.yaml"))
-    assert stages["study"]["foreach"] == stages["report"]["foreach"] == names
+    assert stages["study"]["matrix"]["study"] == stages["report"]["matrix"]["studies"] == names
     for path in sorted((root / "experiments" / "sets").glob("*.yaml")):
         content = read_yaml(path)
         load_recipe(content["recipe"])

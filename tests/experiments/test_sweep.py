@@ -2,6 +2,8 @@
 
 import io
 import json
+import multiprocessing
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.record import Record
+from core.record import Record, read_record
 from core.training import loop as training
 from core.training.epoch import run_epoch
-from experiments import sweep
+from experiments import results, sweep
 from experiments.params import Resources
 from experiments.progress import Progress, as_duration, seconds_left
 from experiments.provenance import Provenance
@@ -120,6 +122,21 @@ def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: S
     assert set(content["state"]) == {"model", "curves"}
 
 
+@pytest.mark.parametrize("name", ["record.json", "found.json"])
+def test_a_finished_trial_that_is_damaged_runs_again_from_its_checkpoint(
+    jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run(jobs[:1], store)
+    whole = store.finished(jobs[0].key)
+    path = store.folder(jobs[0].key) / name
+    path.write_bytes(path.read_bytes()[:-2])
+    epochs: list[int] = []
+    monkeypatch.setattr(training, "run_epoch", lambda *a, **k: epochs.append(k["epoch"]) or run_epoch(*a, **k))
+    run(jobs[:1], store)
+    assert epochs == []
+    assert store.finished(jobs[0].key).metrics == whole.metrics
+
+
 def test_the_table_has_a_row_for_each_trial_and_no_clock(
     study: Study, jobs: list[Job], store: Store, tmp_path: Path, fake_training: list
 ) -> None:
@@ -155,7 +172,43 @@ def test_results_hold_records_and_pictures_and_nothing_of_before(
     assert path == root / "pair.csv"
     assert sorted(p.name for p in (root / "pair" / "trials").iterdir()) == sorted(f"{job.key}.json" for job in jobs)
     assert len(list((root / "pair" / "pictures" / "a-seed0").glob("*.png"))) == 7
-    assert sorted(p.name for p in root.iterdir()) == ["pair", "pair.csv"]
+    assert sorted(p.name for p in root.iterdir()) == [".pair.lock", "pair", "pair.csv"]
+    record = read_record(root / "pair" / "trials" / f"{jobs[0].key}.json")
+    assert (record.arm, record.sha256) == ("a", record.sealed().sha256)
+
+
+def collect_again_and_again(study: Study, jobs: list[Job], store: Store, root: Path, rounds: int) -> None:
+    for _ in range(rounds):
+        write_results(study, jobs, records_of(jobs, store), store, root)
+
+
+def test_processes_that_collect_one_study_at_once_leave_its_results_whole(
+    study: Study, jobs: list[Job], store: Store, tmp_path: Path, fake_training: list, monkeypatch
+) -> None:
+    run(jobs, store)
+    monkeypatch.setattr(results, "draw_annotations", lambda dataset, folder: None)  # it only takes time
+    write_results(study, jobs, records_of(jobs, store), store, tmp_path / "alone")
+    root, rounds = tmp_path / "results", int(os.environ.get("COLLECT_ROUNDS", "10"))
+    (root / ".pair.host-1.partial").mkdir(parents=True)
+    (root / ".pair.host-1.partial" / "left").write_text("by a process that was killed")
+    (root / ".pair.csv.partial").write_text("likewise")
+    arguments = study, jobs, store, root, rounds
+    processes = [
+        multiprocessing.get_context("fork").Process(target=collect_again_and_again, args=arguments) for _ in range(5)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 5
+    assert sorted(path.name for path in root.iterdir()) == [".pair.lock", "pair", "pair.csv"]
+    assert files_of(root) == files_of(tmp_path / "alone")
+
+
+def files_of(root: Path) -> dict[Path, bytes]:
+    files = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*") if path.is_file()}
+    assert len(files) == 2 + 2 + 2 * 7  # lock and table, records, pictures of 7 images
+    return files
 
 
 def test_a_trial_whose_process_died_has_a_record(jobs: list[Job], store: Store) -> None:

@@ -48,6 +48,7 @@ def test_a_real_trial_leaves_the_promised_record_and_pictures(
     assert (record.git_revision, record.seed) == ("abc", 0)
     assert (record.host, record.process, record.rank) == (socket.gethostname(), os.getpid(), 0)
     assert record.device.startswith("cpu ")
+    assert (record.host, record.process, record.rank) == (socket.gethostname(), os.getpid(), 0)
     assert record.precision == study.trials[0].config.training.precision == "float32"
     assert len(record.pictures) == min(NUM_PICTURES, 7)  # the data set has 7 validation images
     folder = tmp_path / record.key

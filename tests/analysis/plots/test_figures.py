@@ -48,7 +48,9 @@ def test_values_of_both_sides_are_printed_and_the_axis_is_returned(results, stud
 def test_unconfirmed_numbers_are_hollow(results, study):
     axis = Figure().subplots()
     plot_arms(axis, arm_table(results, study, read_published()), results, study, read_published())
-    faces = {line.get_label(): line.get_markerfacecolor() for line in axis.lines if "theirs" in str(line.get_label())}
+    faces = {
+        line.get_label(): line.get_markerfacecolor() for line in axis.lines if "published" in str(line.get_label())
+    }
     assert {label.split("; ")[1][:2]: face == "white" for label, face in faces.items()} == {"M:": True, "V:": False}
 
 

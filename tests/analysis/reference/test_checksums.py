@@ -42,12 +42,12 @@ def test_the_readme_may_be_edited(folder):
 
 def test_a_folder_without_checksums_is_no_verified_folder(folder):
     (folder / "SHA256SUMS").unlink()
-    assert check_checksums(folder) == [f"{folder}/SHA256SUMS: missing, so no edit of this folder can be seen"]
+    assert check_checksums(folder) == [f"{folder}/SHA256SUMS: missing, so edits of this folder cannot be detected"]
 
 
 def test_a_malformed_line_is_named(folder):
     (folder / "SHA256SUMS").write_text("abc table.md\n")
-    with pytest.raises(ValueError, match=r"SHA256SUMS, line 1: 'abc table.md', expected a SHA-256 sum"):
+    with pytest.raises(ValueError, match=r"SHA256SUMS, line 1: found 'abc table.md', expected a SHA-256 sum"):
         check_checksums(folder)
 
 

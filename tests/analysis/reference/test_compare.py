@@ -206,8 +206,8 @@ def two_cpus(tmp_path, write_results, write_records):
         ("cpu x86_64 AVX2", 50.0, 0.0, ""),
         ("cpu x86_64 AVX512", 51.0, 0.0, ""),
         ("cpu x86_64 AVX512", 50.0, 1.0, "tolerance 4.0, on the same type of CPU;"),
-        ("cpu x86_64 AVX512 VNNI", 51.5, 0.5, "cpu x86_64 AVX512 VNNI against cpu x86_64 AVX512;"),
-        ("cuda NVIDIA", 51.5, 1.5, "cuda NVIDIA against cpu x86_64 AVX2;"),
+        ("cpu x86_64 AVX512 VNNI", 51.5, 0.5, "cpu x86_64 AVX512 VNNI vs. cpu x86_64 AVX512;"),
+        ("cuda NVIDIA", 51.5, 1.5, "cuda NVIDIA vs. cpu x86_64 AVX2;"),
     ],
 )
 def test_a_trial_is_compared_with_that_of_its_own_type_of_cpu_else_with_the_nearest(
@@ -229,4 +229,4 @@ def test_other_seeds_than_those_of_the_other_cpu_are_compared_across_types(
     records = read_records(ours, tmp_path / "ours/loss_terms/trials")
     both = compare(ours, records, study, two_cpus, ASSUMED).arms[3]
     assert both.reference == {0: 51.0, 1: 50.5}
-    assert "cpu x86_64 AVX512 against cpu x86_64 AVX2" in both.detail
+    assert "cpu x86_64 AVX512 vs. cpu x86_64 AVX2" in both.detail

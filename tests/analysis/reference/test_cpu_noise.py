@@ -46,8 +46,8 @@ def test_the_noise_is_measured_from_the_pairs_whatever_lies_there(reference):
     noise = measure_noise(reference(here, elsewhere))
     assert noise.scaled == pytest.approx((0.1, -0.1, 0.1, 0.1))  # `pairwise` stays at 0 on both, and tells nothing
     assert (noise.devices, noise.comparisons, noise.measured) == ((AVX2, AVX512), 5, True)
-    assert "measured: 4 equal trainings on cpu x86_64 AVX2 and cpu x86_64 AVX512" in noise.sentence
-    assert "standard deviation of 5.00 AP there" in noise.sentence
+    assert "measured: 4 pairs of equal trainings on cpu x86_64 AVX2 and cpu x86_64 AVX512" in noise.sentence
+    assert "standard deviation of 5.00 AP at 50 AP" in noise.sentence
 
 
 def test_one_type_of_cpu_leaves_the_tolerance_assumed_and_it_says_so(reference):
@@ -55,11 +55,11 @@ def test_one_type_of_cpu_leaves_the_tolerance_assumed_and_it_says_so(reference):
     assert not noise.measured
     assert noise.tolerance(50.0) == ASSUMED_AP
     assert noise.tolerance(10.0) == pytest.approx(ASSUMED_AP * 0.6)
-    assert "ASSUMED, not measured: the reference holds no equal trainings on two types of CPU (cpu x86_64 AVX2)" in (
+    assert "ASSUMED, not measured: the reference has no equal trainings on two types of CPU (cpu x86_64 AVX2)" in (
         noise.sentence
     )
     few = measure_noise(reference(APS, {"both": [50.5], "full": [60.5]}))
-    assert (few.measured, "holds only 2 equal" in few.sentence) == (False, True)
+    assert (few.measured, "has only 2 equal" in few.sentence) == (False, True)
 
 
 def test_a_training_that_stands_in_two_studies_counts_once(tmp_path, write_study):

@@ -27,8 +27,8 @@ def gate(tmp_path, monkeypatch, study, write_results, write_records):
 def test_results_that_agree_pass_with_a_line_a_study_and_a_summary(gate, tmp_path, capsys):
     assert gate(APS) == 0
     line, tolerance, summary = capsys.readouterr().out.splitlines()
-    assert line == "loss_terms: agrees: 5 equal; 0 orders of two arms judged"  # one seed holds no order with certainty
-    assert tolerance.startswith("Tolerance: 4.0 AP for a seed of an arm at 50 AP, ASSUMED")
+    assert line == "loss_terms: agrees: 5 equal; 0 pairwise orders judged"  # one seed holds no order with certainty
+    assert tolerance.startswith("Tolerance: 4.0 AP per seed for an arm at 50 AP, ASSUMED")
     assert summary == "1 of 1 studies agree with the reference."
     text = (tmp_path / "results/comparison_summary.md").read_text()
     assert f"- {line}\n" in text
@@ -49,7 +49,7 @@ def test_a_failed_trial_an_arm_and_a_study_that_did_not_run_fail(gate, capsys):
     assert "projection + pairwise missing (the arm was not run)" in capsys.readouterr().out
     assert gate(APS, "--studies", "loss_terms", "warmup") == 1
     said = capsys.readouterr().out
-    assert "warmup: MISSING: results/warmup.csv: no such file; has the study run?" in said
+    assert "warmup: MISSING: results/warmup.csv: no such file; `python -m experiments.run warmup` writes it" in said
     assert "1 of 2 studies DO NOT AGREE with the reference: warmup." in said
 
 
@@ -60,14 +60,14 @@ def test_a_recipe_without_a_reference_passes_and_says_so(gate, capsys):
         "loss_terms: no reference for recipe `people` (reference/people/loss_terms.csv: no such file); nothing was "
         "compared" in said
     )
-    assert said.endswith("None of 1 studies could be compared with a reference; nothing failed.\n")
+    assert said.endswith("0 of 1 studies could be compared with a reference; nothing failed.\n")
 
 
 def test_other_settings_pass_and_say_so(gate, capsys):
     assert gate(APS | {"both": [1.0]}, epochs=1) == 0
     said = capsys.readouterr().out
     assert "loss_terms: nothing could be judged: 5 other settings" in said
-    assert said.endswith("None of 1 studies could be compared with a reference; nothing failed.\n")
+    assert said.endswith("0 of 1 studies could be compared with a reference; nothing failed.\n")
 
 
 def test_malformed_input_is_named_and_keeps_no_other_study_from_being_judged(gate, tmp_path, capsys):
@@ -99,10 +99,8 @@ def test_a_turned_order_and_a_lost_arm_of_the_published_shapes_fail(tmp_path, mo
         return main(["--results", str(tmp_path)])
 
     assert judge({}) == 0
-    assert "10 orders of two arms judged, all as in the reference" in capsys.readouterr().out
+    assert "10 pairwise orders judged, all as in the reference" in capsys.readouterr().out
     assert judge({("both", "0"): "49.2291"}) == 1
     assert "projection + pairwise differs" in capsys.readouterr().out
     assert judge({("both", "0"): "57.5", ("full", "0"): "57.4"}) == 1
-    assert (
-        "order turned over: projection + pairwise < full masks in the reference (54.2, 60.9)" in capsys.readouterr().out
-    )
+    assert "order reversed: projection + pairwise < full masks in the reference (54.2, 60.9)" in capsys.readouterr().out

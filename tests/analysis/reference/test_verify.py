@@ -65,7 +65,7 @@ def test_what_was_published_verifies(reference, capsys):
             "30.1",
             "arm 'projection', seed 0, column mask_AP: committed '30.1', rebuilt '30.0'",
         ),
-        ("loss_terms.csv", "projection,1", "projection,3", "arm 'projection', seed 3: no record gives this row"),
+        ("loss_terms.csv", "projection,1", "projection,3", "arm 'projection', seed 3: no record for this row"),
         ("tables/loss_terms.md", "30.5", "30.6", "rebuilt '"),
         ("tables/loss_terms.csv", "30.5", "31.5", "rebuilt '"),
         ("tables/loss_terms.tex", "30.5", "30.4", "rebuilt '"),
@@ -137,13 +137,13 @@ def test_a_record_that_is_missing_or_that_no_table_names_is_told(reference, caps
     write_checksums(reference)
     code, said = verify(capsys)
     assert code == 1
-    assert "reference/shapes/loss_terms.csv: arm 'projection', seed 0: no record gives this row" in said
+    assert "reference/shapes/loss_terms.csv: arm 'projection', seed 0: no record for this row" in said
     path.write_text(text)
     edit(reference / "loss_terms.csv", (reference / "loss_terms.csv").read_text().splitlines()[1] + "\n", "")
     write_checksums(reference)
     code, said = verify(capsys)
     assert code == 1
-    assert f"arm 'projection', seed 0: a record exists, but no row names it ({path.name})" in said
+    assert f"arm 'projection', seed 0: no row for this record ({path.name})" in said
 
 
 def test_tables_and_records_that_belong_to_nothing_are_told(reference, capsys):
@@ -153,7 +153,7 @@ def test_tables_and_records_that_belong_to_nothing_are_told(reference, capsys):
     write_checksums(reference)
     code, said = verify(capsys)
     assert code == 1
-    assert "reference/shapes/tables/warmup.md: no record gives this table" in said
+    assert "reference/shapes/tables/warmup.md: not given by the records" in said
     assert "reference/shapes/warmup/trials: records of a study without warmup.csv" in said
     assert "reference/shapes/tables/loss_terms.tex: missing; the records give it" in said
 
@@ -176,7 +176,12 @@ def test_trials_on_another_type_of_cpu_are_verified_too(with_other_cpu, capsys):
     ("file", "old", "new", "told"),
     [
         ("loss_terms.csv", ",30.5,", ",30.6,", "arm 'projection', seed 0, column mask_AP: committed '30.6'"),
-        ("record", "cpu aarch64", "cpu x86_64", "arm 'projection', seed 0: ran on cpu x86_64 as the reference itself"),
+        (
+            "record",
+            "cpu aarch64",
+            "cpu x86_64",
+            "arm 'projection', seed 0: ran on cpu x86_64 like the reference itself",
+        ),
         ("record", '"seconds": 12.625', '"seconds": 12.6', "edited: SHA-256"),
     ],
 )
@@ -205,7 +210,7 @@ def test_malformed_files_and_a_csv_without_records_fail_in_words(reference, caps
     assert (code, "not valid JSON" in said) == (1, True)
     shutil.rmtree(reference / "loss_terms")
     code, said = verify(capsys)
-    assert (code, "so no number can be traced" in said) == (1, True)
+    assert (code, "so its numbers cannot be traced" in said) == (1, True)
 
 
 def test_one_recipe_s_folder_is_verified_alone_without_its_tables(reference, capsys):

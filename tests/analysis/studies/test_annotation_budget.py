@@ -55,10 +55,10 @@ def test_a_failed_trial_tells_its_instances_and_an_arm_that_tells_none_has_its_s
 def test_without_the_number_of_instances_time_is_relative(read):
     data = read(cost=AnnotationCost(seconds_per_box=10.0, seconds_per_mask=50.0))
     times, unit = annotation_times(data.results, data.records, data.cost)
-    assert unit == "times boxes on all images"
+    assert unit == "multiples of boxes on all images"
     assert times["time"]["boxes_25"] == 0.25
     assert times["time"]["masks_100"] == 5.0
-    assert "at 50 s a mask and 10 s a box" in own_columns(data).notes[0]
+    assert "at 50 s per mask and 10 s per box" in own_columns(data).notes[0]
     assert "arXiv:1405.0312" in own_columns(data).notes[0]
 
 
@@ -67,7 +67,7 @@ def test_each_arm_stands_by_name_at_its_time(read):
     with styled():
         (axis,) = main_figure(data, study_table(data)).axes
     assert {text.get_text() for text in axis.texts} >= {"25 % of boxes", "4 % of masks, 54 % of boxes"}
-    assert axis.get_xlabel() == "annotation time (hours), 79.2 s a mask, 7 s a box"
+    assert axis.get_xlabel() == "annotation time (hours), 79.2 s per mask, 7 s per box"
     assert axis.lines[0].get_xydata() == pytest.approx(np.array([[1.75, 40.0], [7.0, 50.0]]))
 
 

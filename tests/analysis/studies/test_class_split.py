@@ -2,7 +2,7 @@ import pytest
 
 from analysis.plots.figures import styled
 from analysis.presentation import main_figure, own_columns, study_table, study_verdict
-from analysis.studies.class_split import category_groups, masked_categories, supervision_of
+from analysis.studies.class_split import class_groups, masked_classes, supervision_of
 from analysis.study_data import read_study_data
 
 APS = {"boxes": [40.0, 40.0], "masks_for_two": [44.0, 44.0], "full": [50.0, 50.0]}
@@ -19,11 +19,11 @@ def data(tmp_path, write_study):
 
 
 def test_the_groups_are_the_categories_with_masks_and_the_others(data):
-    groups = category_groups(data.records_by_arm)
+    groups = class_groups(data.records_by_arm)
     assert groups == [("ellipse", "star"), ("cross",)]
     of_arm = {arm: records[0] for arm, records in data.records_by_arm.items()}
-    assert masked_categories(of_arm["boxes"]) == frozenset()
-    assert masked_categories(of_arm["full"]) == {"ellipse", "cross", "star"}
+    assert masked_classes(of_arm["boxes"]) == frozenset()
+    assert masked_classes(of_arm["full"]) == {"ellipse", "cross", "star"}
     assert supervision_of(data.records_by_arm["masks_for_two"], ("ellipse", "cross")) == "masks for some"
 
 
@@ -38,13 +38,11 @@ def test_the_table_has_the_ap_of_each_group_and_what_it_learned_from(data):
 
 def test_the_verdict_says_what_the_categories_without_masks_gain(tmp_path, data, write_study):
     assert study_verdict(data).text.endswith(
-        " masks for two categories: +2.0 AP (95 % interval +2.0 to +2.0, n = 2) on the categories without masks "
-        "(cross), against boxes only."
+        " On the classes without masks (cross), masks for two categories vs. boxes only: +2.0 AP (95 % interval +2.0 "
+        "to +2.0, n = 2)."
     )
     path = write_study(tmp_path, "class_split", APS | {"boxes": [None, None]}, categories=CATEGORIES)
-    assert (
-        "gain is not known: no arm of boxes alone has a result." in study_verdict(read_study_data(path, tmp_path)).text
-    )
+    assert "is unknown: no arm with boxes only has a result." in study_verdict(read_study_data(path, tmp_path)).text
 
 
 def test_a_panel_a_group(data):

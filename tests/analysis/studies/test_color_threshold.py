@@ -83,9 +83,9 @@ def judge_tau(tmp_path, write_study):
 def test_tau_zero_is_the_worst_or_not_and_by_how_much(judge_tau):
     found = judge_tau([40.0, 40.5, 41.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0])
     assert found.holds is True
-    assert "It is, -8.0 AP (95 % interval -8.0 to -8.0, n = 3) against the next worst, τ = 0.3" in found.text
-    assert "40.5 at τ = 0, 51.0 at τ = 0.1, 48.5 at τ = 0.3; best is τ = 0.1" in found.text
-    assert found.text.endswith("What else the expectation says in words is not judged.")
+    assert "Holds for the means: -8.0 AP (95 % interval -8.0 to -8.0, n = 3) vs. the next lowest, τ = 0.3" in found.text
+    assert "40.5 at τ = 0, 51.0 at τ = 0.1, 48.5 at τ = 0.3; the highest is τ = 0.1" in found.text
+    assert found.text.endswith("The rest of the expectation is not judged.")
     assert judge_tau([40.0, 44.5, 49.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]).holds is None  # they overlap
     assert judge_tau([40.0], [50.0], [48.0]).outcome == "not judged"  # one seed
 
@@ -98,13 +98,13 @@ def test_tau_zero_is_judged_in_one_seed_by_the_spread_of_the_reference(tmp_path,
     narrow = spread([40.0, 41.0, 42.0], [50.0, 51.0, 52.0], [48.0, 49.0, 50.0])  # -8 in every seed
     found = judge_tau([40.0], [50.0], [48.0], spread=narrow)
     assert found.outcome == "holds"
-    assert "It is, -8.0 AP (95 % interval -8.0 to -8.0, n = 1)" in found.text
+    assert "Holds for the means: -8.0 AP (95 % interval -8.0 to -8.0, n = 1)" in found.text
     assert f"O{SOURCE[1:]}." in found.text
     assert judge_tau([50.0], [51.0], [48.0], spread=narrow).outcome == "does not hold"
     wide = spread([40.0, 40.0, 40.0], [50.0, 51.0, 52.0], [46.0, 48.0, 50.0])  # sd 2: ± 9.9
     found = judge_tau([40.0], [50.0], [48.0], spread=wide)
     assert found.outcome == "undecided"
-    assert f"O{SOURCE[1:]}, which leaves it open." in found.text
+    assert f"O{SOURCE[1:]}: undecided." in found.text
 
 
 def test_where_tau_zero_does_no_harm_the_purity_of_the_edges_is_given_as_a_reason(
@@ -113,10 +113,10 @@ def test_where_tau_zero_does_no_harm_the_purity_of_the_edges_is_given_as_a_reaso
     aps = [52.0, 52.5, 53.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]
     found = judge_tau(*aps)
     assert found.holds is False
-    assert "It is NOT: τ = 0 is +4.0 AP" in found.text
+    assert "DOES NOT HOLD for the means: +4.0 AP" in found.text
     assert "was not measured" in found.text
     assert judge_tau([50.0, 50.5, 51.0], *aps[1:]).holds is None  # intervals overlap
     elsewhere = judge_tau([52.0, 53.0, None, None], [None, None, 50.0, 51.0], [None, None, 48.0, 49.0])
-    assert "+4.0 AP (means; no seed in common)" in elsewhere.text
+    assert "+4.0 AP (of means; no seed in common)" in elsewhere.text
     measured = read_edge_purity(write_edge_purity(tmp_path / "purity", {0.0: (1.0, 0.975), 0.3: (0.5, 0.99)}))
-    assert "at τ = 0 97.5 % of the edges" in judge_tau(*aps, edge_purity=measured).text
+    assert "97.5 % of all edges" in judge_tau(*aps, edge_purity=measured).text

@@ -53,14 +53,14 @@ def test_the_page_shows_every_threshold_and_every_neighborhood(frame: pd.DataFra
     assert "| 0.3 (released code) | 20.00 | 95.00 | 4.00 |" in lines
     assert any(line.endswith("dilation 1 | 100.00 | 80.00 | 50.00 | 90.00 | 0.00 | - |") for line in lines)
     assert any(line.startswith("7 instances with a mask in 3 images, short side 160 px") for line in lines)
-    assert lines[-1] == "Expected, purity rises with the threshold: HOLDS for every neighborhood."
+    assert lines[-1] == "Expected: purity rises with the threshold. HOLDS for every neighborhood."
 
 
 def test_a_fall_of_the_purity_is_told(tmp_path: Path) -> None:
     # 90 % at 0.1, then 36 of 40 and 17 of 20: 90 % and 85 %
     falling = ("3,2,0.3,200,40,36,50,4,0.2,0.9," + ORIGIN, "3,2,0.4,200,20,17,50,3,0.1,0.85," + ORIGIN)
     sentence = purity_sentence(edge_purity_table(read_edge_purity(write(tmp_path, *ROWS[:2], *falling, *ROWS[3:]))))
-    assert "holds up to τ = 0.3 for every neighborhood" in sentence
+    assert "Holds up to τ = 0.3 for every neighborhood" in sentence
     assert "falls at 1 of 1 steps, by at most 5.00 points" in sentence
 
 
@@ -83,7 +83,7 @@ def test_malformed_counts_name_file_and_place(tmp_path: Path, rows: tuple[str, .
 
 
 def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no such file; has `python -m experiments\.edge_purity` run"):
+    with pytest.raises(ValueError, match=r"no such file; `python -m experiments\.edge_purity` writes it"):
         read_edge_purity(tmp_path / "edge_purity.csv")
     (tmp_path / "edge_purity.csv").write_text("edges,kept\n1,1\n")
     with pytest.raises(ValueError, match="columns missing: neighborhood_size"):
@@ -118,4 +118,4 @@ def test_the_command_writes_table_and_plot_and_says_what_it_lacks(tmp_path: Path
         "plots/edge_purity.png",
         "plots/edge_purity.svg",
     }
-    assert "the photo's figure was not drawn" in capsys.readouterr().out
+    assert "the figure of one photo was not drawn" in capsys.readouterr().out

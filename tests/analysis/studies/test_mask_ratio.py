@@ -42,36 +42,34 @@ def test_without_an_end_or_without_a_gap_no_share_is_given(read):
     unknown = read({"masks_100": [None, None, None]})
     assert gaps(unknown.results, unknown.study) == {}
     assert ratio_columns(unknown.results, unknown.study) is None
-    assert "an end of it, boxes only or all masks, has no result" in gap_sentences(unknown.results, unknown.study)[-1]
+    assert "boxes only or full masks has no result" in gap_sentences(unknown.results, unknown.study)[-1]
     level = read({"masks_100": [50.0, 51.0, 51.0]})
     assert "no gap to close" in gap_sentences(level.results, level.study)[-1]
     apart = read({"masks_0": [50.0, None, None], "masks_100": [None, 60.0, 60.0]})
-    assert "its two ends have no seed in common" in gap_sentences(apart.results, apart.study)[-1]
+    assert "boxes only and full masks have no seed in common" in gap_sentences(apart.results, apart.study)[-1]
 
 
 def test_one_seed_has_a_share_without_interval(read):
     data = read({})
     sentences = gap_sentences(data.results[data.results["seed"] == 0], data.study)
-    assert "10 % of masks (masks and boxes mixed): 50 % (one seed) of the gap closed." in sentences
+    assert "10 % of masks (masks and boxes mixed): gap closed 50 % (one seed)." in sentences
 
 
 def test_the_rise_as_a_whole_is_tested(read):
     # each seed rises over all three shares, the one order of six: (1 / 6) ** 3
-    found = "is more than chance (Page's test over 3 shares of masks and 3 seeds: p = 0.0046)"
-    assert f"That AP rises with the share as a whole {found}." in gap_sentences(read({}).results, read({}).study)
+    found = "is significant (Page's test at 5 %, 3 ratios, 3 seeds: p = 0.0046)"
+    assert f"The overall rise {found}." in gap_sentences(read({}).results, read({}).study)
     data = read({"masks_10": [49.0, 49.0, 49.0]})
-    assert "may be chance" in " ".join(gap_sentences(data.results, data.study))
-    assert "as a whole" not in " ".join(gap_sentences(data.results[data.results["seed"] == 0], data.study))
+    assert "The overall rise is not significant" in " ".join(gap_sentences(data.results, data.study))
+    assert "overall rise" not in " ".join(gap_sentences(data.results[data.results["seed"] == 0], data.study))
 
 
 def test_two_phases_are_compared_with_as_many_masks_in_every_batch(read):
     # 51 - 55, 53 - 54 and 52 - 55: sd 1.53, times 4.303 / sqrt(3)
-    sentence = (
-        "10 % of masks, in two phases is -2.7 AP (95 % interval -6.5 to +1.1, n = 3) against 10 % of masks, mixed."
-    )
+    sentence = "10 % of masks, in two phases vs. 10 % of masks, mixed: -2.7 AP (95 % interval -6.5 to +1.1, n = 3)."
     assert sentence in gap_sentences(read({}).results, read({}).study)
     failed = read({"masks_10": [None, None, None]})
-    assert "has no seed in common with" in " ".join(gap_sentences(failed.results, failed.study))
+    assert ", mixed: no seed in common." in " ".join(gap_sentences(failed.results, failed.study))
 
 
 def test_no_interval_is_given_where_the_gap_is_not_told_from_none_and_that_is_said(read):
@@ -79,10 +77,10 @@ def test_no_interval_is_given_where_the_gap_is_not_told_from_none_and_that_is_sa
     data = read({"masks_100": [60.0, 51.0, 55.0]})
     share = gaps(data.results, data.study)["masks_10"]
     assert (share.mean, share.interval, share.n) == (pytest.approx(100 * 11 / 13), None, 3)
-    said = "no interval: the 95 % interval of the gap itself holds 0"
+    said = "no interval: the 95 % interval of the gap itself contains 0"
     assert f"85 % (n = 3, {said})" in " ".join(gap_sentences(data.results, data.study))
     columns = ratio_columns(data.results, data.study)
-    assert columns.cells["interval of the gap closed"]["masks_10"] == "-"
+    assert columns.cells["gap closed, 95 % interval"]["masks_10"] == "-"
     assert said.removeprefix("no interval: ") in columns.notes[1]
     assert len(ratio_columns(read({}).results, data.study).notes) == 1
 
