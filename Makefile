@@ -72,6 +72,7 @@ faults: $(READY)
 	python -m tests.faults
 
 ui: $(READY)
+	python -m experiments.tracking.database
 	mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$PWD/mlflow.db"
 
 bench: $(READY) $(NO_GIT)

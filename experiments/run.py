@@ -6,10 +6,11 @@ DVC's stage `sweep` runs `--all --train-only`: it fills the store, from which `e
 
 Exit status: 0 all trials finished, 1 some failed, 2 wrong input or environment, 130 interrupted (Ctrl-C), 143
 terminated (SIGTERM). The running trials then save a checkpoint at the end of their step; a second signal ends them at
-once.
+once. What MLflow lacks at the end is a warning, which names the command that sends it.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ from experiments.sweep import (
     run_one_by_one,
     waiting,
 )
-from experiments.tracking.log import Tracking
+from experiments.tracking.log import END_SECONDS, INTERRUPTED_SECONDS, Tracking
 
 FAILED = 1  # exit status
 
@@ -58,7 +59,10 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
     print(f"{distinct} trials{shared}, {distinct - len(to_run)} already finished, {len(to_run)} to run", flush=True)
     check_data(to_run, allow_holes=arguments.allow_holes or params.allow_holes)
-    tracking = [Tracking(study, jobs_of[study.name], store, Path.cwd()) for study in studies]
+    tracking = Tracking([(study, jobs_of[study.name]) for study in studies], store, Path.cwd())
+    again = {job.key for job in to_run}  # other MLflow runs may take the place of theirs
+    for study in studies:
+        store.limit_run_ids(study.name, {job.key for job in jobs_of[study.name]} - again)
     for job in to_run:  # only now, after every check that could stop the sweep before a trial starts
         store.forget_failure(job.key)  # from an earlier sweep; the trial may succeed this time
         if arguments.fresh:
@@ -67,7 +71,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     interrupt: KeyboardInterrupt | None = None
     if to_run:
         progress = Progress(to_run, 1 if arguments.in_process else params.resources.parallel_trials)
-        observers: list[Observer] = [progress, *tracking]
+        observers: list[Observer] = [progress, tracking]
         try:
             if arguments.in_process:
                 run_one_by_one(to_run, store, params.resources, observers)
@@ -76,24 +80,38 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
 
                 run_with_ray(to_run, store, params.resources, observers, progress)
         except Exception:  # the machine cannot run the trials, or Ray fails to start
-            for log in tracking:
-                log.close({})
+            tracking.finish({}, seconds=INTERRUPTED_SECONDS)
             raise
         except KeyboardInterrupt as signaled:  # what has ended is kept: trials without a record show the interrupt
             interrupt = signaled
         finally:
             progress.close()
     status = 0
-    for study, log in zip(studies, tracking, strict=True):
-        records = collect(jobs_of[study.name], store)
-        store.keep_run_ids(study.name, log.complete(records))
-        log.close(records)
+    records_of = {study.name: collect(jobs_of[study.name], store) for study in studies}
+    written = []
+    for study in studies:
+        records = records_of[study.name]
         ended = report_failures(study, jobs_of[study.name], records)
         if ended != INTERRUPTED and not arguments.train_only:
+            store.keep_run_ids(study.name, tracking.run_ids(study.name))
             write_study(study, jobs_of[study.name], records, store)
+            written.append(study.name)
         if ended == FAILED and (arguments.train_only or arguments.allow_holes or params.allow_holes):
             ended = 0
         status = max(status, ended)
+    # only now: results do not wait for MLflow
+    tracking.finish(
+        records_of, seconds=INTERRUPTED_SECONDS if status == INTERRUPTED else END_SECONDS if to_run else math.inf
+    )
+    for study in studies:
+        if store.keep_run_ids(study.name, tracking.run_ids(study.name)) and study.name in written:
+            write_records(study, jobs_of[study.name], records_of[study.name], store)
+    if tracking.problem:
+        command = "the same command"
+        if arguments.train_only:  # DVC does not run a stage again that has ended well
+            command = f"`python -m experiments.run {' '.join(jobs_of)} --train-only`"
+        kept = "results are written" if len(written) == len(studies) else "the store has every trial that ended"
+        print(f"warning: {tracking.problem}; {kept}, and {command} sends the rest to MLflow", file=sys.stderr)
     return report_interrupt(interrupt, jobs, store) if status == INTERRUPTED else status
 
 
@@ -128,11 +146,16 @@ def report_interrupt(interrupt: KeyboardInterrupt | None, jobs: Sequence[Job], s
 
 
 def write_study(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> None:
-    """Write the results of a study once all its trials have ended, each with the id of its MLflow run."""
+    """Write the results of a study once all its trials have ended."""
+    path = write_records(study, jobs, records, store)
+    print(f"{path}: {sum(records[job.key].status == 'ok' for job in jobs)} of {len(jobs)} trials")
+
+
+def write_records(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store) -> Path:
+    """Write the results, each record with the id of its MLflow run where that is known."""
     run_ids = store.run_ids(study.name)
     records = {key: record.changed(mlflow_run_id=run_ids.get(key)) for key, record in records.items()}
-    path = write_results(study, jobs, records, store, RESULTS)
-    print(f"{path}: {sum(records[job.key].status == 'ok' for job in jobs)} of {len(jobs)} trials")
+    return write_results(study, jobs, records, store, RESULTS)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ damaged since counts as missing: a finished trial runs again, which takes second
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -88,16 +88,18 @@ class Store:
         else:
             write_text(folder / "failed.json", record.sealed().to_json())
 
-    def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> None:
-        """Save the MLflow run ids of a study's trials, by trial key."""
-        write_text(self.root / "runs" / f"{study}.json", json.dumps(run_ids, indent=1))
+    def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> bool:
+        """Save MLflow run ids of a study's trials, by trial key; returns whether one of them is new."""
+        before = self.run_ids(study)
+        self._write_run_ids(study, before | run_ids)
+        return before | run_ids != before
 
     def run_ids(self, study: str) -> dict[str, str]:
-        """MLflow run ids that the last sweep over a study saved, by trial key; empty if there was none.
+        """The MLflow run ids that were saved of a study's trials, by trial key.
 
         Ids that cannot be read are left out with a warning: no result depends on them.
         """
-        path = self.root / "runs" / f"{study}.json"
+        path = self._run_ids_path(study)
         if not path.exists():
             return {}
         try:
@@ -108,6 +110,16 @@ class Store:
             logging.warning("the results name no MLflow runs; run the study to write their ids again: %s", error)
             return {}
         return content
+
+    def limit_run_ids(self, study: str, keys: Collection[str]) -> None:
+        """Forget the MLflow runs of all trials of a study but these."""
+        self._write_run_ids(study, {key: run for key, run in self.run_ids(study).items() if key in keys})
+
+    def _write_run_ids(self, study: str, run_ids: dict[str, str]) -> None:
+        write_text(self._run_ids_path(study), json.dumps(run_ids, indent=1))
+
+    def _run_ids_path(self, study: str) -> Path:
+        return self.root / "runs" / f"{study}.json"
 
     def forget_failure(self, key: str) -> None:
         (self.folder(key) / "failed.json").unlink(missing_ok=True)

@@ -10,7 +10,6 @@ from core.config.loss import MASK_TERMS
 from core.record import Record
 from experiments.study import Study
 from experiments.sweep import Job
-from experiments.tracking.driver import this_driver
 
 LONGEST_TAG = 5000  # characters, accepted by every server
 PARENT = "mlflow.parentRunId"  # this tag and those below have a meaning in MLflow
@@ -41,7 +40,6 @@ def tags_at_start(job: Job, parent_id: str) -> dict[str, str]:
         "git_dirty": str(made_from.git_dirty),
         "data_digest": job.data_digest,
         "code_digest": made_from.code,
-        "driver": this_driver(),
     }
 
 
@@ -52,7 +50,10 @@ def tags_at_end(record: Record, folder: Path) -> dict[str, str]:
         "reason": record.reason[:LONGEST_TAG],
         "device": record.device or "unknown",
         "precision": record.precision or "unknown",
-        "checkpoint": str(folder / CHECKPOINT),
+        "checkpoint": str(Path(folder.parent.name, folder.name, CHECKPOINT)),  # in the project, which may be moved
+        "host": record.host or "unknown",
+        "process": str(record.process or "unknown"),
+        "rank": str(record.rank if record.rank is not None else "unknown"),
         GIT_COMMIT: record.git_revision or "none",
         "git_dirty": str(record.git_dirty),
     }
@@ -89,6 +90,11 @@ def as_table(rows: list[dict[str, Any]]) -> str:
     """JSON of rows with equal keys in pandas' `split` format, which MLflow shows as a table."""
     columns = list(rows[0])
     return json.dumps({"columns": columns, "data": [[row[column] for column in columns] for row in rows]})
+
+
+def table_tag(name: str) -> str:
+    """The value of the tag `TABLES` that lets MLflow show `<name>.json` as a table."""
+    return json.dumps([{"path": f"{name}.json", "type": "table"}])
 
 
 def _plain(name: str) -> str:

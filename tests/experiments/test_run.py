@@ -36,14 +36,16 @@ FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "train_only":
 class Silence:
     """Stands for MLflow where a test is not about it."""
 
-    def __init__(self, *arguments: object) -> None:
-        pass
+    problem = ""
 
-    def complete(self, records: dict) -> dict[str, str]:
-        return {key: f"run of {key}" for key in records}
+    def __init__(self, studies: list, *arguments: object) -> None:
+        self.jobs = {study.name: jobs for study, jobs in studies}
+
+    def run_ids(self, study: str) -> dict[str, str]:
+        return {job.key: f"run of {job.key}" for job in self.jobs[study]}
 
     def __getattr__(self, name: str):
-        return lambda *arguments: None
+        return lambda *arguments, **named: None
 
 
 @pytest.fixture
@@ -164,12 +166,48 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
     assert not (here / "results").exists()
 
 
+def test_results_do_not_depend_on_mlflow(study: Study, here: Path, monkeypatch, fake_training: list, capsys) -> None:
+    def fails(self, records: dict, **limit: float) -> None:
+        assert len(rows(here / "results" / "pair.csv")) == 2 or train_only
+        self.problem = "MLflow at x: connection refused"
+
+    monkeypatch.setattr(Silence, "finish", fails, raising=False)
+    monkeypatch.setattr(Silence, "run_ids", lambda self, study: {}, raising=False)
+    train_only = False
+    assert run(study) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        "warning: MLflow at x: connection refused; results are written, and the same command sends the rest to MLflow\n"
+    )
+    train_only = True
+    assert run(study, train_only=True) == 0
+    assert "`python -m experiments.run pair --train-only` sends the rest" in capsys.readouterr().err
+
+
+def test_a_run_that_is_known_only_at_the_end_comes_into_the_results(
+    study: Study, here: Path, monkeypatch, fake_training: list
+) -> None:
+    ids: dict[str, str] = {}
+    monkeypatch.setattr(Silence, "run_ids", lambda self, study: ids)
+    monkeypatch.setattr(
+        Silence,
+        "finish",
+        lambda self, records, seconds: ids.update(dict.fromkeys(records["pair"], "late")),
+        raising=False,
+    )
+    assert run(study) == 0
+    records = [json.loads(path.read_text()) for path in (here / "results" / "pair" / "trials").iterdir()]
+    assert [record["mlflow_run_id"] for record in records] == ["late", "late"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_sweep_keeps_what_has_ended_and_says_one_sentence(
     study: Study, here: Path, monkeypatch, capfd, fake_training: list, number: signal.Signals
 ) -> None:
     closed: list[int] = []
-    monkeypatch.setattr(Silence, "close", lambda self, records: closed.append(len(records)), raising=False)
+    monkeypatch.setattr(
+        Silence, "finish", lambda self, records, seconds: closed.append(len(records["pair"])), raising=False
+    )
     train = trial_module.train
 
     def stopped_in_the_second(config: Config, seed: int, compute: Compute, **arguments):
@@ -254,7 +292,7 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
         raise RuntimeError("the node timed out")
 
     closed = []
-    monkeypatch.setattr(Silence, "close", lambda self, records: closed.append(records), raising=False)
+    monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
     monkeypatch.setattr(ray_sweep.ray, "init", broken)
     with pytest.raises(RuntimeError, match="timed out"):
         run(study, in_process=False)

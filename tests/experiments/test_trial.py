@@ -46,6 +46,7 @@ def test_a_real_trial_leaves_the_promised_record_and_pictures(
     assert record.seconds > 0
     assert record.peak_memory_mb > 100
     assert (record.git_revision, record.seed) == ("abc", 0)
+    assert (record.host, record.process, record.rank) == (socket.gethostname(), os.getpid(), 0)
     assert record.device.startswith("cpu ")
     assert (record.host, record.process, record.rank) == (socket.gethostname(), os.getpid(), 0)
     assert record.precision == study.trials[0].config.training.precision == "float32"

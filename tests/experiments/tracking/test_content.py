@@ -1,11 +1,21 @@
 """What MLflow shows, before it is sent."""
 
+from pathlib import Path
+
 import pytest
 
 from experiments.provenance import Provenance
 from experiments.study import Study
 from experiments.sweep import list_jobs
-from experiments.tracking.content import as_table, class_rows, describe_study, epoch_metrics, final_metrics, parameters
+from experiments.tracking.content import (
+    as_table,
+    class_rows,
+    describe_study,
+    epoch_metrics,
+    final_metrics,
+    parameters,
+    tags_at_end,
+)
 from experiments.trial import describe_trial
 
 
@@ -40,6 +50,16 @@ def test_final_numbers_have_names_that_mlflow_takes(study: Study, made_from: Pro
         "final/peak_memory_mb": None,
     }
     assert as_table(class_rows(record)) == '{"columns": ["class", "mask_AP"], "data": [["cup/mug (big)", 2.0]]}'
+
+
+def test_the_end_says_where_a_trial_ran_and_where_its_checkpoint_is_in_the_project(
+    study: Study, made_from: Provenance
+) -> None:
+    record = describe_trial(study.trials[0], key="k", data_digest="d", provenance=made_from)
+    tags = tags_at_end(record.changed(host="node7", process=12, rank=0), Path("/home/me/project/store/k"))
+    assert (tags["host"], tags["process"], tags["rank"]) == ("node7", "12", "0")
+    assert tags["checkpoint"] == "store/k/checkpoint.pt"
+    assert tags_at_end(record, Path("store/k"))["rank"] == "unknown"  # a record of an earlier version
 
 
 def test_the_description_says_what_is_asked_and_expected(study: Study) -> None:

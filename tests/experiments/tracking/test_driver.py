@@ -1,29 +1,42 @@
-"""A driver is known by host, process id and time of birth."""
+"""A driver lives as long as its lock, whatever its host is called and whatever its process id is."""
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
-from experiments.tracking.driver import has_died, this_driver
+from experiments.tracking.driver import Driver, has_died
 
-
-def test_this_process_lives() -> None:
-    assert not has_died(this_driver())
-
-
-def test_a_process_that_ended_has_died() -> None:
-    code = "from experiments.tracking.driver import this_driver; print(this_driver())"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert other != this_driver()
-    assert has_died(other)
+START = "import sys; from pathlib import Path; from experiments.tracking.driver import Driver; "
+OTHER = START + "driver = Driver(Path(sys.argv[1])); print(driver.name, flush=True); sys.stdin.read()"
 
 
-def test_an_id_that_was_given_again_is_another_process() -> None:
-    host, process_id, born = this_driver().split()
-    assert process_id == str(os.getpid())
-    assert has_died(f"{host} {process_id} {float(born) - 60:.2f}")
+def test_a_driver_lives_until_it_ends(tmp_path: Path) -> None:
+    driver = Driver(tmp_path)
+    assert not has_died(driver.name, tmp_path)
+    driver.close()
+    assert has_died(driver.name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_of_another_host_nothing_is_known() -> None:
-    assert not has_died("elsewhere 1 0.00")
-    assert not has_died("")
+def test_a_killed_process_has_died(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        name = process.stdout.readline().strip()
+        assert f", process {process.pid}" in name
+        assert not has_died(name, tmp_path)
+        process.kill()
+    assert has_died(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_drivers_of_one_process_are_told_apart(tmp_path: Path) -> None:
+    first, second = Driver(tmp_path), Driver(tmp_path)
+    first.close()
+    assert has_died(first.name, tmp_path)
+    assert not has_died(second.name, tmp_path)
+    second.close()
+
+
+def test_names_of_earlier_versions_are_of_drivers_that_ended(tmp_path: Path) -> None:
+    for name in ("", "host 12 1700000000.00", "../../mlflow.db", "0123456789abcdef on a host, process 1"):
+        assert has_died(name, tmp_path / "drivers")

@@ -15,7 +15,9 @@ from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Job, crashed, list_jobs, run_job, run_one_by_one
-from experiments.tracking import log as tracking
+from experiments.tracking import runs as tracking_runs
+from experiments.tracking import server as tracking_server
+from experiments.tracking.database import sqlite_uri
 from experiments.tracking.log import Tracking
 
 
@@ -23,7 +25,7 @@ class Server:
     """The database below `folder` as a user sees it."""
 
     def __init__(self, folder: Path) -> None:
-        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.uri = sqlite_uri(folder / "mlflow.db")
         self.client = MlflowClient(tracking_uri=self.uri)
 
     def runs(self) -> tuple[list[Run], list[Run]]:
@@ -45,14 +47,6 @@ class Server:
         return [(metric.step, metric.value) for metric in history]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes a second to make its tables."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture(autouse=True)
 def database(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -64,31 +58,46 @@ def jobs(study: Study, made_from: Provenance) -> list[Job]:
     return list_jobs(study, made_from)
 
 
+def sent(log: Tracking) -> None:
+    """Wait until everything so far is sent."""
+    log._background.ask(lambda: None, seconds=60)
+
+
+def killed(log: Tracking) -> None:
+    """Leave a sweep as a killed process does: the operating system closes its files, and nothing else happens."""
+    sent(log)
+    for runs in log._studies:
+        if runs._monitor is not None:
+            runs._monitor.finish()
+    log._server.driver._file.close()
+
+
 def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list
 ) -> None:
     store, server = Store(tmp_path / "store"), Server(tmp_path)
 
     def sweep() -> Tracking:
-        return Tracking(study, jobs, store, tmp_path)
+        return Tracking([(study, jobs)], store, tmp_path)
 
     # killed in the first trial, after its first epoch: nothing is closed
-    killed = sweep()
-    killed.started(jobs[0])
-    killed.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 0.5, "loss/total": 1.0})
+    log = sweep()
+    log.started(jobs[0])
+    log.epoch(jobs[0], {"epoch": 1, "epochs": 2, "seconds": 0.5, "loss/total": 1.0})
+    killed(log)
 
     # one trial was finished without MLflow, the other one runs now
     finished = run_job(jobs[0], store, Resources(), lambda numbers: None)
     log = sweep()
     run_one_by_one(jobs[1:], store, Resources(), [log], progress=False)
     records = {jobs[0].key: finished, jobs[1].key: store.finished(jobs[1].key)}
-    run_ids = log.complete(records)
-    log.close(records)
+    log.finish({"pair": records})
+    run_ids = log.run_ids("pair")
 
     # and once more, with nothing to do
     log = sweep()
-    assert log.complete(records) == run_ids
-    log.close(records)
+    log.finish({"pair": records})
+    assert log.run_ids("pair") == run_ids
 
     parents, children = server.runs()
     assert [run.info.status for run in parents] == ["FINISHED"]
@@ -127,10 +136,11 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
     # a trial that is run afresh replaces its run; one that fails says so; one without a record was killed
     log = sweep()
     for job in jobs:
+        store.forget(job.key)
         log.started(job)
     failed = crashed(jobs[0], store, "killed\nby somebody")
     log.ended(jobs[0], failed)
-    log.close({jobs[0].key: failed})
+    log.finish({"pair": {jobs[0].key: failed}})
     parents, children = server.runs()
     assert [run.info.status for run in parents] == ["KILLED"]
     assert [(run.info.status, run.data.tags.get("reason")) for run in children] == [
@@ -145,92 +155,203 @@ def test_a_renamed_arm_is_shown_under_its_new_name_alone(
     store, server = Store(tmp_path / "store"), Server(tmp_path)
     run_one_by_one(jobs, store, Resources(), [], progress=False)
     records = {job.key: store.finished(job.key) for job in jobs}
-    Tracking(study, jobs, store, tmp_path).complete(records)
+    Tracking([(study, jobs)], store, tmp_path).finish({"pair": records})
     renamed = [replace(jobs[0], trial=replace(jobs[0].trial, arm="c")), jobs[1]]
-    log = Tracking(study, renamed, store, tmp_path)
-    log.complete(records)
-    log.close(records)
+    Tracking([(study, renamed)], store, tmp_path).finish({"pair": records})
     children = server.runs()[1]
     assert [(run.info.run_name, run.data.params["arm"]) for run in children] == [("b-seed0", "b"), ("c-seed0", "c")]
 
 
 def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
-    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, jobs: list[Job], tmp_path: Path
 ) -> None:
     store, server = Store(tmp_path / "store"), Server(tmp_path)
-    before = Tracking(study, jobs, store, tmp_path)
-    for job in jobs:
-        before.started(job)
-    before.monitor.finish()
-    parents, (dead, alive) = server.runs()
-    host, process_id, born = dead.data.tags["driver"].split()
-    for run in (dead, *parents):
-        server.client.set_tag(run.info.run_id, "driver", f"{host} {process_id} {float(born) - 60:.2f}")
-
-    other = Tracking(replace(study, name="other"), jobs, store, tmp_path)
-    server.client.set_tag(other.parent_id, "driver", f"{host} {process_id} {float(born) - 60:.2f}")
+    dead = Tracking([(study, jobs[:1]), (replace(study, name="other"), jobs)], store, tmp_path)
+    dead.started(jobs[0])
+    killed(dead)
+    alive = Tracking([(study, jobs)], store, tmp_path)
+    alive.started(jobs[1])
+    sent(alive)
 
     # the study has changed meanwhile, and the other of the killed sweep does not run again: no run is taken up
-    changed = Tracking(study, jobs[1:], store, tmp_path)
-    changed.close({})
+    Tracking([(study, jobs[1:])], store, tmp_path).finish({})
     status = {run.info.run_id: run.info.status for runs in server.runs() for run in runs}
-    assert [status.pop(run.info.run_id) for run in (*parents, dead, alive)] == ["KILLED", "KILLED", "RUNNING"]
-    assert list(status.values()) == ["KILLED"]  # the sweep that was just closed
-    assert server.client.get_run(other.parent_id).info.status == "KILLED"
+    of_dead = [dead._studies[0]._parent_id, dead.run_ids("pair")[jobs[0].key]]
+    of_alive = [alive._studies[0]._parent_id, alive.run_ids("pair")[jobs[1].key]]
+    assert [status.pop(run_id) for run_id in of_dead + of_alive] == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
+    assert list(status.values()) == ["KILLED"]  # the sweep that has just ended
+    assert server.client.get_run(dead._studies[1]._parent_id).info.status == "KILLED"
+    alive.finish({})
+
+
+def test_two_sweeps_over_one_trial_log_one_run_with_every_epoch_once(
+    study: Study, jobs: list[Job], tmp_path: Path, fake_training: list
+) -> None:
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
+    first, second = (Tracking([(study, jobs)], store, tmp_path) for _ in range(2))
+    first.started(jobs[0])
+    sent(first)
+    second.started(jobs[0])  # waits for the lock of the store
+    sent(second)
+    record = run_job(jobs[0], store, Resources(), lambda numbers: first.epoch(jobs[0], numbers))
+    first.ended(jobs[0], record)
+    second.ended(jobs[0], record)  # found finished
+    for log in (first, second):
+        log.finish({"pair": {jobs[0].key: record}})
+    (run,) = server.runs()[1]
+    assert run.info.status == "FINISHED"
+    assert server.epochs(run) == [(1, 1.0), (2, 0.5)]
+    assert first.run_ids("pair") == second.run_ids("pair") == {jobs[0].key: run.info.run_id}
+
+    # the first dies in its training, the second trains the rest
+    store.forget(jobs[1].key)
+    first, second = (Tracking([(study, jobs)], store, tmp_path) for _ in range(2))
+    first.started(jobs[1])
+    sent(first)
+    second.started(jobs[1])
+    first.epoch(jobs[1], {"epoch": 1, "epochs": 2, "seconds": 0.5, "loss/total": 1.0})
+    killed(first)
+    record = run_job(jobs[1], store, Resources(), lambda numbers: second.epoch(jobs[1], numbers))
+    second.ended(jobs[1], record)
+    second.finish({"pair": {jobs[1].key: record}})
+    run = server.client.get_run(second.run_ids("pair")[jobs[1].key])
+    assert len(server.runs()[1]) == 2
+    assert (run.info.status, server.epochs(run)) == ("FINISHED", [(1, 1.0), (2, 0.5)])
 
 
 def test_a_run_that_was_killed_between_its_first_calls_is_completed(
-    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, jobs: list[Job], tmp_path: Path
 ) -> None:
     store, server = Store(tmp_path / "store"), Server(tmp_path)
-    log = Tracking(study, jobs, store, tmp_path)
-    server.client.create_run(log.experiment_id, tags={"trial_key": jobs[0].key}, run_name="a-seed0")
+    log = Tracking([(study, jobs)], store, tmp_path)
+    sent(log)
+    server.client.create_run(log._studies[0]._experiment_id, tags={"trial_key": jobs[0].key}, run_name="a-seed0")
     log.started(jobs[0])
-    log.close({})
+    log.finish({})
     (run,) = server.runs()[1]
     assert run.data.params["arm"] == "a"
     assert len(run.inputs.dataset_inputs) == 1
 
 
-def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
-    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list, caplog
-) -> None:
-    store, server = Store(tmp_path / "store"), Server(tmp_path)
-    log = Tracking(study, jobs, store, tmp_path)
-    working = log.client
+class Fragile(MlflowClient):
+    """A client whose server is gone when `broken` is set."""
 
-    class Unreachable:
-        def __getattr__(self, name: str):
+    broken = False
+
+    def __getattribute__(self, name: str):
+        if not name.startswith("_") and name != "broken" and Fragile.broken:
             raise MlflowException("connection refused\n and much more")
+        return super().__getattribute__(name)
 
+
+def test_a_server_that_stops_answering_stops_no_trial_and_is_told_at_the_end(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch, fake_training: list, caplog
+) -> None:
+    monkeypatch.setattr(tracking_server, "MlflowClient", Fragile)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
+    log = Tracking([(study, jobs)], store, tmp_path)
     log.started(jobs[0])
-    log.client = Unreachable()
+    sent(log)
+    monkeypatch.setattr(Fragile, "broken", True)
     run_one_by_one(jobs, store, Resources(), [log], progress=False)
+    sent(log)
     assert caplog.text.count("connection refused; trials continue and are logged at the end") == 1
     assert "much more" not in caplog.text
     records = {job.key: store.finished(job.key) for job in jobs}
-    with pytest.raises(ValueError, match="connection refused; finished trials are kept; run the same command"):
-        log.complete(records)
-    log.client = working
-    log.complete(records)
-    log.close(records)
+    log.finish({"pair": records})
+    assert log.problem == f"MLflow at {server.uri}: connection refused"
+
+    # the same command sends the rest
+    monkeypatch.setattr(Fragile, "broken", False)
+    log = Tracking([(study, jobs)], store, tmp_path)
+    log.finish({"pair": records})
+    assert log.problem == ""
     parents, children = server.runs()
     assert [run.info.status for run in parents + children] == ["FINISHED"] * 3
     assert [server.epochs(run) for run in children] == [[(1, 1.0), (2, 0.5)]] * 2
 
 
+def test_a_slow_server_keeps_no_trial_waiting_and_gets_everything_in_order(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch, fake_training: list
+) -> None:
+    class Slow(MlflowClient):
+        def __getattribute__(self, name: str):
+            if not name.startswith("_"):
+                time.sleep(0.1)
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(tracking_server, "MlflowClient", Slow)
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
+    log = Tracking([(study, jobs)], store, tmp_path)
+    record = run_job(jobs[0], store, Resources(), lambda numbers: None)
+    started = time.monotonic()
+    log.started(jobs[0])
+    for numbers in record.curves:
+        log.epoch(jobs[0], numbers)
+    log.ended(jobs[0], record)
+    assert time.monotonic() - started < 0.05
+    log.finish({"pair": {jobs[0].key: record}}, seconds=60)
+    assert log.problem == ""
+    (run,) = server.runs()[1]
+    assert (run.info.status, server.epochs(run)) == ("FINISHED", [(1, 1.0), (2, 0.5)])
+
+    log = Tracking([(study, jobs)], store, tmp_path)
+    log.finish({"pair": {jobs[0].key: record}}, seconds=0.1)
+    assert log.problem == f"MLflow at {server.uri}: not all was sent within 0 s"
+    sent(log)
+
+
+def test_clones_on_one_server_leave_the_runs_of_each_other_alone(
+    study: Study, jobs: list[Job], tmp_path: Path, monkeypatch, fake_training: list
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow's own place for artifacts is here
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(tmp_path / "mlflow.db"))
+    server = Server(tmp_path)
+    clones = {name: Store(tmp_path / name / "store") for name in ("one", "two")}
+    for store in clones.values():
+        store.root.parent.mkdir()
+
+    def sweep(name: str) -> Tracking:
+        return Tracking([(study, jobs)], clones[name], clones[name].root.parent)
+
+    ids = {}
+    for name, store in clones.items():
+        log = sweep(name)
+        run_one_by_one(jobs, store, Resources(), [log], progress=False)
+        log.finish({"pair": {job.key: store.finished(job.key) for job in jobs}})
+        ids[name] = log.run_ids("pair")
+    parents, children = server.runs()
+    assert [run.info.status for run in parents + children] == ["FINISHED"] * 6
+    assert {run.info.run_id for run in children} == {*ids["one"].values(), *ids["two"].values()}
+    assert [server.epochs(run) for run in children] == [[(1, 1.0), (2, 0.5)]] * 4
+
+    # the first trains anew, and is killed; the second neither ends nor continues what that left open
+    log = sweep("one")
+    clones["one"].forget(jobs[0].key)
+    log.started(jobs[0])
+    killed(log)
+    left_open = log.run_ids("pair")[jobs[0].key]
+    log = sweep("two")
+    log.started(jobs[0])
+    log.finish({})
+    assert server.client.get_run(left_open).info.status == "RUNNING"
+    sweep("one").finish({})
+    assert server.client.get_run(left_open).info.status == "KILLED"
+    assert {server.client.get_run(run_id).info.status for run_id in ids["two"].values()} == {"FINISHED"}
+
+
 def test_the_machine_is_watched_while_trials_run(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "SAMPLING_SECONDS", 0.1)
-    log = Tracking(study, jobs, Store(tmp_path / "store"), tmp_path)
-    log.complete({})
-    assert log.monitor is None  # nothing runs
+    monkeypatch.setattr(tracking_runs, "SAMPLING_SECONDS", 0.1)
+    log = Tracking([(study, jobs)], Store(tmp_path / "store"), tmp_path)
+    sent(log)
+    assert log._studies[0]._monitor is None  # nothing runs
     log.started(jobs[0])
     deadline = time.monotonic() + 20
     server, shown = Server(tmp_path), {}
     while "system/cpu_utilization_percentage" not in shown and time.monotonic() < deadline:
         time.sleep(0.2)
         shown = server.runs()[0][0].data.metrics
-    log.close({})
+    log.finish({})
     assert shown["system/system_memory_usage_megabytes"] > 100

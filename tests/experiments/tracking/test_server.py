@@ -70,13 +70,11 @@ def test_two_sweeps_log_to_one_server_at_the_same_time(
         # the first and the last write into the same experiment
         of_number = replace(study, name="other" if number == 1 else "pair", trials=trials)
         store, jobs = Store(tmp_path / "store"), list_jobs(of_number, made_from)
-        log = Tracking(of_number, jobs, store, tmp_path)
+        log = Tracking([(of_number, jobs)], store, tmp_path)
         run_one_by_one(waiting(jobs, store), store, Resources(), [log], progress=False)
-        records = collect(jobs, store)
-        assert not log.lost
-        run_ids = log.complete(records)
-        log.close(records)
-        return run_ids
+        log.finish({of_number.name: collect(jobs, store)})
+        assert (log.lost, log.problem) == (False, "")
+        return log.run_ids(of_number.name)
 
     with ThreadPoolExecutor(3) as threads:
         run_ids = [*threads.map(sweep, range(3))]
@@ -109,6 +107,9 @@ def test_a_server_that_is_not_there_is_named_before_anything_runs(
     study: Study, made_from: Provenance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(ValueError, match=r"MLflow at http://127\.0\.0\.1:9: .*run the same command without"):
-        Tracking(study, list_jobs(study, made_from), Store(tmp_path / "store"), tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(
+        ValueError, match=r"MLflow at http://\*\*\*@127\.0\.0\.1:9: .*run the same command without"
+    ) as raised:
+        Tracking([(study, list_jobs(study, made_from))], Store(tmp_path / "store"), tmp_path)
+    assert "secret" not in str(raised.value)
