@@ -4,7 +4,8 @@ import pytest
 
 from analysis.study import add_choice, chosen_studies, load_study
 from core.config.file import read_yaml
-from experiments.study import STUDIES, StudyFile, expand
+from core.config.study_file import StudyFile, expand
+from experiments.study import STUDIES
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_labels_view_and_x_are_read(load):
         ("arms: {both: {}}\nlabels: {bot: b}", [], r"x\.yaml: labels: no arm 'bot' \(did you mean 'both'\?\)"),
         ("recipes: {r50: a}\nlabels: {r51: b}", [], r"labels: no arm 'r51' \(did you mean 'r50'\?\)"),
         ("labels: {bot: b}", ["both"], r"labels: no arm 'bot' \(did you mean 'both'\?\)"),
-        ("arms: {a: {}}\nlabels: [a]", [], "labels: expected a mapping from arms to labels, found"),
+        ("arms: {a: {}}\nlabels: [a]", [], r"x\.yaml: labels: Input should be an object, found \['a'\]"),
         ("arms: {both: {}, full: {}}\nexpectation: both < ful", [], r"x\.yaml: expectation: no arm 'ful'"),
     ],
 )

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.config.file import field_paths, read_yaml
 from core.config.recipe import RECIPES, load_recipe
@@ -194,7 +195,7 @@ def test_wrong_params_name_file_and_key(tmp_path: Path, asked: dict[str, str], m
 
 def test_every_set_of_the_project_names_a_recipe_and_studies_that_dvc_knows() -> None:
     root = STUDIES.parents[1]
-    stages = read_yaml(root / "dvc.yaml")["stages"]
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     names = sorted(path.stem for path in STUDIES.glob("*.yaml"))
     assert stages["study"]["matrix"]["study"] == stages["report"]["matrix"]["studies"] == names
     for path in sorted((root / "experiments" / "sets").glob("*.yaml")):

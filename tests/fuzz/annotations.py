@@ -172,7 +172,8 @@ def train_steps(sets: DataSets) -> None:
 def metrics_of(sets: DataSets) -> None:
     """Score detections that repeat the annotations, and put the result into a record."""
     boxes, encodings = [], []
-    for record, sample in zip(sets.validation.records, (sets.validation[i] for i in range(len(sets.validation)))):
+    for index, record in enumerate(sets.validation.records):
+        image_id = sets.validation[index].image_id
         for i, label in enumerate(record.labels.tolist()):
             x1, y1, x2, y2 = record.boxes[i].tolist()
             segmentation = record.segmentations[i]
@@ -180,7 +181,7 @@ def metrics_of(sets: DataSets) -> None:
             used = segmentation if masks.has_area(segmentation) else outline
             mask = masks.encode(used, record.height, record.width)
             counts = mask["counts"] if isinstance(mask["counts"], str) else mask["counts"].decode()
-            found = {"image_id": sample.image_id, "category_id": sets.file.category_ids[label], "score": 0.9}
+            found = {"image_id": image_id, "category_id": sets.file.category_ids[label], "score": 0.9}
             boxes.append(found | {"bbox": [x1, y1, x2 - x1, y2 - y1]})
             encodings.append(found | {"segmentation": {"size": [record.height, record.width], "counts": counts}})
     ids = {"image_ids": sets.validation.image_ids, "category_ids": sets.validation.category_ids}

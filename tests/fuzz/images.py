@@ -130,7 +130,8 @@ def with_png_header(draw: Random, file: bytes) -> bytes:
     """The same pixels under another header, with a correct checksum."""
     sides = draw.choice(SIDES), draw.choice(SIDES)
     kind = draw.choice((1, 2, 4, 8, 16)), draw.choice((0, 2, 3, 4, 6)), 0, 0, draw.choice((0, 1))
-    return file[: PNG_HEADER.start] + png_chunk(b"IHDR", struct.pack(">IIBBBBB", *sides, *kind)) + file[PNG_HEADER.stop :]
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", *sides, *kind))
+    return file[: PNG_HEADER.start] + header + file[PNG_HEADER.stop :]
 
 
 def one_color(draw: Random) -> bytes:

@@ -67,7 +67,7 @@ def one_line(error: BaseException) -> str:
 
 
 def innermost(error: BaseException) -> str:
-    """The innermost line of the project's code in the traceback of an error, such as `core/record.py:12 read_record`."""
+    """The innermost line of the project's code in an error's traceback, such as `core/record.py:12 read_record`."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "tests"):
