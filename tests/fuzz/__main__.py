@@ -15,12 +15,14 @@ import torch
 from tqdm import tqdm
 
 from tests.fuzz.annotations import Annotations
+from tests.fuzz.checkpoints import Checkpoints
 from tests.fuzz.images import Images
 from tests.fuzz.pool import run_cases
+from tests.fuzz.records import Records
 from tests.fuzz.report import Report, table
 from tests.fuzz.settings import Settings
 
-KINDS = {kind.name: kind for kind in (Annotations, Settings, Images)}
+KINDS = {kind.name: kind for kind in (Annotations, Settings, Records, Images, Checkpoints)}
 
 
 def run(name: str, *, seed: int, start: int, count: int | None, shards: int, folder: Path) -> Report:

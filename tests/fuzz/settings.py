@@ -16,6 +16,7 @@ from core.config.file import build_config
 from core.config.recipe import RECIPES, load_recipe
 from core.datasets.transforms import resized_shape
 from core.model.build import build_model
+from core.neighborhood import Neighborhood
 from core.record import trial_key
 from core.training.effective_batch import describe_schedule, scale_to_batch
 from core.training.epoch import total_steps
@@ -153,6 +154,7 @@ def use_config(config: Config) -> None:
         raise FloatingPointError("a learning rate is not finite")
     for short_side in (*config.data.short_sides, config.data.val_short_side):
         resized_shape(480, 640, short_side, config.data.long_side_max)
+    Neighborhood(config.loss.neighborhood_size, config.loss.neighborhood_dilation)
     backbone = config.model.backbone.model_copy(update={"weights": None})
     with torch.device("meta"):
         build_model(config.model.model_copy(update={"backbone": backbone}), 3)
