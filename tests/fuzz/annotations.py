@@ -34,6 +34,7 @@ from tests.fuzz.mutations import as_json, mutated_bytes, mutated_tree
 WIDTH, HEIGHT = 40, 24
 NUM_IMAGES = 3
 FILE = "instances.json"
+RECIPE = "tiny"
 STEPS = 4
 # What a training may ask of the annotations: (mask_ratio and more of the supervision, terms, network, data)
 BOXES = {"supervision": {"mask_ratio": 0}}
@@ -138,7 +139,7 @@ class Annotations(Kind):
 
 def arm_config(arm: dict[str, Any], root: Path) -> Config:
     files = {"root": str(root), "train_annotations": FILE, "val_annotations": FILE, "val_short_side": 32}
-    settings = merge(load_recipe("tiny"), {"data": files | {"short_sides": [32], "long_side_max": 64}})
+    settings = merge(load_recipe(RECIPE), {"data": files | {"short_sides": [32], "long_side_max": 64}})
     return build_config(merge(settings, arm), "arm")
 
 
@@ -146,7 +147,7 @@ def passes_check(path: Path) -> bool:
     """Whether the command that checks a data set finds no problem; what it prints can be encoded."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(io.StringIO()):  # and its progress bar
-        status = check(path.parent, [(path.name, "train"), (path.name, "val")])
+        status = check(path.parent, [(path.name, "train"), (path.name, "val")], RECIPE)
     text.getvalue().encode()
     return status == 0
 

@@ -18,6 +18,7 @@ from core.config.file import build_config, merge
 from core.config.recipe import load_recipe
 from core.model.build import build_model
 from core.model.pretrained import load_weights
+from core.training.epoch import EpochProgress
 from core.training.optimizer import build_optimizer
 from core.training.resume import resume, state_of
 from tests.fuzz.kind import Kind
@@ -62,7 +63,7 @@ class Checkpoints(Kind):
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         curves = [{"epoch": 1, "epochs": EPOCHS, "seconds": 1.5, "loss/total": 2.0}]
-        self.state = state_of(model, optimizer, curves, CLASSES, IMAGES_PER_STEP)
+        self.state = state_of(model, optimizer, curves, CLASSES, IMAGES_PER_STEP, EpochProgress())
         folder.mkdir(parents=True)
         path = folder / "checkpoint.pt"
         save_checkpoint(path, self.state, **self.identity)
@@ -124,7 +125,7 @@ class Checkpoints(Kind):
                 model = build_model(self.config.model, len(CLASSES))
                 optimizer = build_optimizer(model, self.config.training)
                 belonging = {"images_per_step": IMAGES_PER_STEP, "identity": self.identity}
-                curves = resume(path, model, optimizer, Compute("cpu"), epochs=EPOCHS, **belonging)
+                curves, _ = resume(path, model, optimizer, Compute("cpu"), epochs=EPOCHS, **belonging)
                 if curves[-1]["seconds"] + 1.0 < 0 or len(curves) > EPOCHS:  # as the training loop reads them
                     raise ValueError(f"{path}: {len(curves)} epochs, expected at most {EPOCHS}")
                 for parameter in model.parameters():

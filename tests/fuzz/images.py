@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from core.annotate import list_photos
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import build_training_set, build_validation_set
 from core.datasets.photo import is_turned_unseen, open_rgb
+from core.datasets.photo_folder import list_photos
 from tests.fuzz.annotations import BOXES, arm_config
 from tests.fuzz.kind import Kind
 from tests.fuzz.mutations import flipped_bit, mutated_bytes
@@ -90,7 +90,7 @@ class Images(Kind):
         is_turned_unseen(path)
         for upright in (True, False):
             open_rgb(path, *size, upright=upright)
-        list_photos(path.parent, ["cell"])
+        list_photos(path.parent)
         return Photo(path, size)
 
     def use(self, content: Photo) -> None:
