@@ -16,6 +16,7 @@ MOST_DIGITS = 18  # of a whole number: 64 bits hold it
 LONGEST_KEY = 200  # characters; keys become names of files
 SHOWN = 60  # characters of a value in a message
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and line feed; half of a pair
+PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 NULL, BOOL, INT, FLOAT, TEXT = (f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str"))
 
@@ -82,9 +83,11 @@ def _refused(problem: str, where: yaml.Node | yaml.Event) -> yaml.MarkedYAMLErro
 
 
 def _checked_text(node: yaml.ScalarNode) -> str:
-    if found := CONTROL.search(node.value):
+    # JSON, which is YAML, writes a character beyond the first 65,536 as two escapes
+    text = PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), node.value)
+    if found := CONTROL.search(text):
         raise _refused(f"found the character {found[0]!a} in a text, expected none that cannot be printed", node)
-    return node.value
+    return text
 
 
 def _whole_number(loader: _PlainLoader, node: yaml.ScalarNode) -> int:

@@ -1,7 +1,6 @@
 """Digest of a data set: results are identified by the content of the data, not by its path."""
 
 import hashlib
-from pathlib import Path
 
 from core.compute.workers import ALONE, Workers
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
@@ -21,7 +20,7 @@ def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, 
     for file in (training_file, validation_file):
         file.raise_problems()
         digest.update(file.fingerprint)
-        mine = [_digest_of(file.image_folder, record) for record in file.images[workers.rank :: workers.count]]
+        mine = [_digest_of(file, record) for record in file.images[workers.rank :: workers.count]]
         of_images: list[bytes] = [b""] * len(file.images)
         for rank, share in enumerate(workers.gather(mine)):
             of_images[rank :: workers.count] = share
@@ -29,8 +28,11 @@ def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, 
     return digest.hexdigest()[:16]
 
 
-def _digest_of(folder: Path, record: ImageRecord) -> bytes:
-    path = folder / record.file_name
+def _digest_of(file: AnnotationFile, record: ImageRecord) -> bytes:
+    path = file.image_folder / record.file_name
     content = path.read_bytes()
-    check_size(path, record.width, record.height)  # now, not after a training, when a photo is first evaluated
+    try:
+        check_size(path, record.width, record.height)  # now, not after a training, when a photo is first evaluated
+    except ValueError as error:
+        raise ValueError(f"{file.path}: image {record.image_id}: {error}") from None
     return hashlib.sha256(content).digest()

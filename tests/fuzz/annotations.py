@@ -105,9 +105,7 @@ class Annotations(Kind):
         self.arm = 0
 
     def write(self, draw: Random, folder: Path) -> Path:
-        for split in ("train", "val"):
-            if not (folder / split).exists():
-                (folder / split).symlink_to(self.photos, target_is_directory=True)
+        self.link_photos(folder)
         content = draw.choice(self.contents)
         self.arm = 0 if content is self.contents[-1] else draw.randrange(len(ARMS))
         path = folder / FILE
@@ -116,6 +114,11 @@ class Annotations(Kind):
         else:
             path.write_bytes(as_json(mutated_tree(draw, content)))
         return path
+
+    def link_photos(self, folder: Path) -> None:
+        for split in ("train", "val"):
+            if not (folder / split).exists():
+                (folder / split).symlink_to(self.photos, target_is_directory=True)
 
     def read(self, path: Path) -> DataSets:
         root = path.parent

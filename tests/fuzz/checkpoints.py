@@ -105,10 +105,10 @@ class Checkpoints(Kind):
         """A copy with one or two values replaced, renamed or removed; tensors are not copied."""
         root = [copied(tree)]
         for _ in range(draw.choice((1, 1, 2))):
-            found = places(root)
+            found = places(root)[1:]  # what is written is a dict
             parent, key = draw.choice(found[: draw.choice((12, len(found)))])
             match draw.choice(("value", "value", "tensor", "drop", "name")):
-                case "drop" if parent is not root:
+                case "drop":
                     del parent[key]
                 case "name" if isinstance(parent, dict):
                     parent[draw.choice((f"{key}.other", 7, "", None))] = parent.pop(key)

@@ -20,7 +20,11 @@ from tests.fuzz.mutations import as_json, flipped_bit, mutated_bytes, mutated_tr
 from tests.fuzz.outcome import ContentChanged
 
 REFERENCE = Path(__file__).parents[2] / "reference"
-EXAMPLES = ("shapes/loss_terms", "shapes/class_split", "people/mask_ratio")
+EXAMPLES = [
+    sorted((REFERENCE / study / "trials").glob("*.json"))[0]
+    for study in ("shapes/loss_terms", "shapes/class_split", "people/mask_ratio")
+]
+EXAMPLE = EXAMPLES[0]
 VARIED = "loss.dice"
 
 
@@ -35,8 +39,7 @@ class Records(Kind):
     count = 2_000
 
     def __init__(self, folder: Path) -> None:
-        paths = [sorted((REFERENCE / study / "trials").glob("*.json"))[0] for study in EXAMPLES]
-        self.contents = [json.loads(path.read_text()) for path in paths]
+        self.contents = [json.loads(path.read_text()) for path in EXAMPLES]
         self.stored = [stored_files(Record.model_validate(content), folder / str(i)) for i, content in
                        enumerate(self.contents)]  # fmt: skip
         self.in_store = False

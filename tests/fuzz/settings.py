@@ -68,15 +68,19 @@ class Settings(Kind):
         self.file = ""
 
     def write(self, draw: Random, folder: Path) -> Path:
+        file = draw.choice([*self.texts, *OWN, *OWN])
+        return self.put(file, mutated_yaml(draw, self.texts[file]), folder)
+
+    def put(self, file: str, content: bytes, folder: Path) -> Path:
+        """Write a project whose one file has this content; it is the next to be read."""
+        self.file = file
         project = folder / "project"
         shutil.rmtree(project, ignore_errors=True)
-        self.file = draw.choice([*self.texts, *OWN, *OWN])
-        for name in (self.file, *RECIPE_CHAIN, f"{SETS}/mine.yaml"):
+        for name in (file, *RECIPE_CHAIN, f"{SETS}/mine.yaml"):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_text(self.texts[name])
-        path = project / self.file
-        path.write_bytes(mutated_yaml(draw, self.texts[self.file]))
-        return path
+        (project / file).write_bytes(content)
+        return project / file
 
     def read(self, path: Path) -> "list[Config] | Study | Measurement":
         kind = self.file.split("/")[0].removesuffix(".yaml")
