@@ -135,3 +135,18 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path):
     path.write_text("- a")
     with pytest.raises(ValueError, match=r"x\.yaml: expected a mapping of settings, found list"):
         load_study(path, ["a"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["arms: 5", "vary: {a: 3}", "vary: [a]", "labels: {a: [b]}", "question: {a: b}", "recipes: {a: 5}", "view: [x]"],
+)
+def test_a_value_of_another_type_names_the_file(load, text):
+    with pytest.raises(ValueError, match=r"x\.yaml: "):
+        load(text)
+
+
+@pytest.mark.parametrize("studies", ["[5]", "[../a]", "['']", "[[a]]", "[null]"])
+def test_a_set_whose_studies_are_no_names_is_refused(choose, studies):
+    with pytest.raises(ValueError, match=r"shapes\.yaml: studies: expected the name of a study, found"):
+        choose("set: shapes", f"studies: {studies}")
