@@ -32,7 +32,7 @@ def load_recipe(name: str, folder: Path = RECIPES, *, extended_by: tuple[str, ..
         settings = merge(below, {"name": name} | nested(settings))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    build_config(settings, str(path))
+    build_config(settings, str(path) if base is None else f"{path} (on {base}.yaml)")
     return settings
 
 

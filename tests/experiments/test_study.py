@@ -274,7 +274,9 @@ def test_wrong_names_and_settings_are_found_in_their_file(tmp_path: Path, asked:
 
 def test_settings_that_do_not_fit_an_arm_name_both_files(tmp_path: Path) -> None:
     params = params_of(tmp_path, rest="settings: {supervision.image_ratio: 0.5}")
-    with pytest.raises(ValueError, match=r"(?s)loss_terms\.yaml: arm 'full': .*mask_ratio is 1.*settings of mine\.yaml"):
+    with pytest.raises(
+        ValueError, match=r"(?s)loss_terms\.yaml: arm 'full': .*mask_ratio is 1.*settings of mine\.yaml"
+    ):
         load_studies(["loss_terms"], params, "mine.yaml")
 
 
