@@ -21,7 +21,7 @@ help:
 	@echo "make verify  rebuild every table of reference/ from its records and list the differences"
 	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
 	@echo "make soak    2,000 training steps and 500 predictions: resident memory stays flat"
-	@echo "make fuzz    read 30,000 damaged input files of every kind: each is refused by name, or works; half an hour"
+	@echo "make fuzz    read 28,500 damaged input files of every kind: each is refused by name, or works; a quarter of an hour"
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
