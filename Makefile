@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: help no_git repro report experiments verify test mutants soak faults ui bench lint lock
+.PHONY: help no_git repro report experiments verify test mutants soak fuzz faults ui bench lint lock
 
 help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
@@ -21,6 +21,7 @@ help:
 	@echo "make verify  rebuild every table of reference/ from its records and list the differences"
 	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
 	@echo "make soak    2,000 training steps and 500 predictions: resident memory stays flat"
+	@echo "make fuzz    read 28,500 damaged input files of every kind: each is refused by name, or works; a quarter of an hour"
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
@@ -64,6 +65,9 @@ test: $(READY)
 
 soak: $(READY)
 	python -m tests.soak
+
+fuzz: $(READY)
+	python -m tests.fuzz --shards 2
 
 mutants: $(READY)
 	python -m tests.mutants

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.config.dotted import leaves
 from core.config.names import checked_arm, checked_key, checked_name, checked_study
 from core.files.json_file import read_utf8
 from core.record import METRICS, OUTCOME_COLUMNS, TRIAL_COLUMNS, Record, read_record
@@ -169,7 +170,7 @@ def recipe_of(records: Iterable[Record]) -> str | None:
     names = sorted({str(config.get("name")) for config in configs})
     if len(names) < 2:
         return checked_name("recipe", names[0]) if names else None
-    folders = sorted({Path(config.get("data", {}).get("root", "")).name for config in configs})
+    folders = sorted({Path(str(leaves(config).get("data.root", ""))).name for config in configs})
     if len(folders) > 1 or not folders[0]:
         raise ValueError(f"trials of one study use several recipes, {', '.join(names)}, with different data folders")
     return checked_name("set", folders[0])

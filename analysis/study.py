@@ -1,15 +1,16 @@
 """A study file as plain data: question, arms, labels, expected orders and view."""
 
 import argparse
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from analysis.plain_text import one_line
 from core.config.expectation import read_expectation
-from core.config.file import nearest, read_yaml
+from core.config.file import nearest, read_yaml, validated
+from core.config.names import NAME
+from core.config.plain_yaml import shown
+from core.config.study_file import StudyText
 
 SETS = "sets"  # folder beside that of the study files: the data and studies of each set
 
@@ -65,59 +66,39 @@ def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:
             the unknown name and the nearest arm.
     """
     path = Path(path)
-    content = read_yaml(path) if path.exists() else {}
-    named = _arm_names(content)
+    text = validated(StudyText, read_yaml(path) if path.exists() else {}, str(path))
+    named = [name for name, _, _ in text.points()]
     shown = [arm for arm in named if arm in arms_with_results]
     shown += [arm for arm in dict.fromkeys(arms_with_results) if arm not in named]
     known = dict.fromkeys([*named, *shown])
     # Names built from `vary` may be misspelled themselves: suggest only those that have results.
-    suggested = [*(content.get("arms") or content.get("recipes") or ()), *shown]
-    expectation = _one_line(content.get("expectation"))
+    suggested = [*(text.arms or text.recipes), *shown]
+    expectation = one_line(text.expectation)
     try:
         orders, has_words = read_expectation(expectation, known, suggested)
-        labels = _labels(content.get("labels") or {}, known, suggested)
+        _check_labels(text.labels, known, suggested)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    reference_arm = content.get("reference_arm")
     return Study(
         file=path,
-        question=_one_line(content.get("question")),
-        source=_one_line(content.get("source")),
+        question=one_line(text.question),
+        source=one_line(text.source),
         expectation=expectation,
         arms=tuple(shown),
-        reference_arm=reference_arm if reference_arm in shown else None,
+        reference_arm=text.reference_arm if text.reference_arm in shown else None,
         expected_orders=orders,
         has_words=has_words,
-        labels=labels,
-        view=content.get("view"),
-        x=content.get("x"),
+        labels={arm: one_line(words) for arm, words in text.labels.items()},
+        view=text.view,
+        x=text.x,
     )
 
 
-def _arm_names(content: Mapping[str, Any]) -> list[str]:
-    """The arms of a study file, with the names that the sweep gives them: every arm with every value of `vary`."""
-    vary = content.get("vary") or {}
-    parts = [[f"{name.rsplit('.', 1)[-1]}={_as_text(value)}" for value in values] for name, values in vary.items()]
-    arms = [[arm] for arm in content.get("arms") or content.get("recipes") or ()] or ([[]] if vary else [])
-    return [",".join([*arm, *point]) for arm in arms for point in itertools.product(*parts)]
-
-
-def _as_text(value: Any) -> str:
-    return "-".join(map(_as_text, value)) if isinstance(value, list) else str(value)
-
-
-def _labels(labels: Any, arms: Collection[str], suggested: Sequence[str]) -> dict[str, str]:
-    if not isinstance(labels, dict):
-        raise ValueError(f"labels: expected a mapping from arms to labels, found {labels!r}")
+def _check_labels(labels: Mapping[str, str], arms: Collection[str], suggested: Sequence[str]) -> None:
     parts = {part for arm in arms for part in arm.split(",")}
-    unknown = next((str(arm) for arm in labels if str(arm) not in arms and str(arm) not in parts), None)
+    unknown = next((arm for arm in labels if arm not in arms and arm not in parts), None)
     if arms and unknown is not None:
-        raise ValueError(f"labels: no arm '{unknown}'{nearest(unknown, suggested)}")
-    return {str(arm): one_line(words) for arm, words in labels.items()}
-
-
-def _one_line(text: Any) -> str:
-    return one_line(text or "")
+        raise ValueError(f"labels: no arm {shown(unknown)}{nearest(unknown, suggested)}")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -144,13 +125,16 @@ def chosen_studies(options: argparse.Namespace) -> list[str] | None:
     if options.params is None:
         return options.studies
     name = read_yaml(options.params).get("set")
-    if not isinstance(name, str):
-        raise ValueError(f"{options.params}: set: expected the name of a set, found {name!r}")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"{options.params}: set: expected the name of a set, found {shown(name)}")
     path = options.study_files.with_name(SETS) / f"{name}.yaml"
     if not path.exists():
         known = [file.stem for file in sorted(path.parent.glob("*.yaml"))]
         raise ValueError(f"{options.params}: set '{name}': no file {path}{nearest(name, known)}")
     studies = read_yaml(path).get("studies")
     if not isinstance(studies, list):
-        raise ValueError(f"{path}: studies: expected a list of names, found {studies!r}")
-    return [str(study) for study in studies]
+        raise ValueError(f"{path}: studies: expected a list of names, found {shown(studies)}")
+    for study in studies:
+        if not isinstance(study, str) or not NAME.fullmatch(study):
+            raise ValueError(f"{path}: studies: expected the name of a study, found {shown(study)}")
+    return studies

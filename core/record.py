@@ -12,12 +12,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, StringConstraints, ValidationError
 
 from core.config import Config
 from core.config.dotted import leaves
 from core.config.file import describe
 from core.config.identity import training_identity
+from core.config.names import checked_name
 from core.files.json_file import parse_json, read_utf8
 
 METRICS = (  # columns of a study's CSV; AP in percent
@@ -57,6 +58,13 @@ Number = Annotated[int | float | None, PlainValidator(_number_or_none)]
 PictureName = Annotated[str, StringConstraints(pattern=r"^[\w-]+\.png$", max_length=100)]  # part of a path
 
 
+def _with_recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """Validate the one setting that reports read by itself: the name of the recipe, if there is one."""
+    if "name" in config:
+        checked_name("recipe", config["name"])
+    return config
+
+
 class Record(BaseModel):
     """One trial. Fields that this version does not know are kept unchanged.
 
@@ -71,7 +79,8 @@ class Record(BaseModel):
     key: str
     status: Literal["ok", "failed"]
     reason: str  # why it failed, one line; empty if it did not
-    config: dict[str, Any]  # every setting, nested; a plain dict, since settings change between versions
+    # every setting, nested; a plain dict, since settings change between versions
+    config: Annotated[dict[str, Any], AfterValidator(_with_recipe)]
     seed: int
     data_digest: str
     code: str  # digest of the code and the packages that ran the trial

@@ -12,6 +12,8 @@ from pydantic import Field, field_validator
 from core.config import Count, Frozen, NonNegative, Positive
 from core.config.file import nearest, read_yaml, validated
 from core.config.names import Name
+from core.config.recipe import RECIPES
+from experiments.study import STUDIES
 
 SETS = Path("experiments/sets")  # beside params.yaml
 DATA = Path("datasets")  # also beside params.yaml
@@ -73,11 +75,12 @@ def load_params(path: Path) -> Params:
     """
     file = validated(ParamsFile, read_yaml(path), str(path))
     folder = path.parent / SETS
+    _require_file(folder, file.set, f"{path}: set '{file.set}'")
     set_path = folder / f"{file.set}.yaml"
-    if not set_path.is_file():
-        known = sorted(other.stem for other in folder.glob("*.yaml"))
-        raise ValueError(f"{path}: set '{file.set}': no file {set_path}{nearest(file.set, known)}")
     chosen = validated(SetFile, read_yaml(set_path), str(set_path))
+    _require_file(RECIPES, chosen.recipe, f"{set_path}: recipe")
+    for study in chosen.studies:
+        _require_file(STUDIES, study, f"{set_path}: studies")
     return Params(
         set=file.set,
         recipe=chosen.recipe,
@@ -88,3 +91,10 @@ def load_params(path: Path) -> Params:
         allow_holes=file.allow_holes,
         resources=file.resources,
     )
+
+
+def _require_file(folder: Path, name: str, place: str) -> None:
+    """Raise a ValueError unless the folder has a YAML file of this name; `place` says who names it."""
+    if not (folder / f"{name}.yaml").is_file():
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise ValueError(f"{place}: no file {folder / name}.yaml{nearest(name, known)}")

@@ -19,8 +19,11 @@ def base_settings(params: Params, source: str, recipe: str | None = None) -> dic
     Raises:
         ValueError: as `load_recipe`; also if a change names an unknown setting.
     """
-    changes = nested(params.settings)
-    if "root" in changes.get("data", {}):
+    try:
+        changes = nested(params.settings)
+    except ValueError as error:
+        raise ValueError(f"{source}: settings: {error}") from None
+    if isinstance(changes.get("data"), dict) and "root" in changes["data"]:
         raise ValueError(
             f"{source}: settings: data.root cannot be set: the data of set '{params.set}' is in {params.root}"
         )
@@ -37,4 +40,9 @@ def load_studies(names: Sequence[str], params: Params, source: str) -> list[Stud
     """
     settings_of = partial(base_settings, params, source)
     base = settings_of()
-    return [load_study(name, base, params.seeds, recipe_settings=settings_of) for name in names]
+    try:
+        return [load_study(name, base, params.seeds, recipe_settings=settings_of) for name in names]
+    except ValueError as error:
+        if not params.settings:
+            raise
+        raise ValueError(f"{error}\n(with the settings of {source}, which every arm starts from)") from None

@@ -1,50 +1,23 @@
 """From a study file to the trials that answer its question; all are validated before anything runs."""
 
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from core.config import Config, Frozen
+from core.config import Config
 from core.config.dotted import leaves, nested
 from core.config.expectation import read_expectation
 from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
 from core.config.names import checked_arm, checked_study
+from core.config.plain_yaml import shown
 from core.config.recipe import load_recipe
+from core.config.study_file import StudyFile, expand
 
 STUDIES = Path(__file__).parent / "studies"
 # modules of analysis/studies that a study file may name: whether their figure is drawn against a field, `x`
 VIEWS = {"annotation_budget": False, "class_split": False, "color_threshold": True, "mask_ratio": True}
-
-
-class StudyFile(Frozen):
-    """The keys of a study file. `arms` and `vary` combine: every arm with every value. `recipes` excludes both."""
-
-    question: str
-    source: str  # table or section of the paper; `none` if there is none
-    expectation: str  # the report checks an order such as `projection < both`
-    reference_arm: str | None = None  # the others are compared with this arm
-    view: str | None = None  # columns, figure and verdict of its own, one of VIEWS; none has bars
-    x: str | None = None  # dotted name of the varied field that the view's figure is drawn against
-    labels: dict[str, str] = Field(default_factory=dict)  # arm, or a part of its name between commas: words for readers
-    settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe that all arms share
-    # arm: its changes to the recipe, dotted or nested
-    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    # dotted field name: values; several fields form a grid
-    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
-    recipes: dict[str, str] = Field(default_factory=dict)  # arm: a recipe that replaces the set's
-
-    @model_validator(mode="after")
-    def _something_varies(self) -> "StudyFile":
-        if not self.arms and not self.vary and not self.recipes:
-            raise ValueError("nothing to compare: expected arms, vary or recipes")
-        if self.recipes and (self.arms or self.vary):
-            raise ValueError("recipes are whole arms: expected no arms or vary beside them")
-        return self
 
 
 @dataclass(frozen=True)
@@ -98,10 +71,10 @@ def load_study(
     file = validated(StudyFile, read_yaml(path), str(path))
     try:
         differences = expand(file)
+        shared = nested(file.settings)
         bases = {arm: recipe_settings(recipe) for arm, recipe in file.recipes.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    shared = nested(file.settings)
     configs = {
         arm: _arm_config(merge(bases.get(arm, base), shared), change, arm, path) for arm, change in differences.items()
     }
@@ -130,47 +103,29 @@ def load_study(
     )
 
 
-def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
-    """Nested changes to the shared settings, by arm; an arm of a grid is named `color_threshold=0.1`, joined by commas.
-
-    Raises:
-        ValueError: if a value is listed twice.
-    """
-    arms = file.arms or {arm: {} for arm in file.recipes} or {"": {}}
-    expanded = {}
-    for (arm, change), values in itertools.product(arms.items(), itertools.product(*file.vary.values())):
-        point = dict(zip(file.vary, values, strict=True))
-        parts = [f"{field.rsplit('.', 1)[-1]}={_as_text(value)}" for field, value in point.items()]
-        name = ",".join([arm, *parts] if arm else parts)
-        if name in expanded:
-            raise ValueError(f"vary gives '{name}' twice")
-        expanded[name] = merge(nested(change), nested(point))
-    return expanded
-
-
 def _check_arms(file: StudyFile, arms: tuple[str, ...]) -> None:
     """Refuse a reference arm, a label, or an operand of an expected order that is no arm."""
     if file.reference_arm is not None and file.reference_arm not in arms:
-        raise ValueError(f"reference_arm: no arm '{file.reference_arm}'{nearest(file.reference_arm, list(arms))}")
+        raise ValueError(f"reference_arm: no arm {shown(file.reference_arm)}{nearest(file.reference_arm, list(arms))}")
     named = dict.fromkeys([*arms, *(part for arm in arms for part in arm.split(","))])
     for arm in file.labels:
         if arm not in named:
-            raise ValueError(f"labels: no arm '{arm}'{nearest(arm, list(named))}")
+            raise ValueError(f"labels: no arm {shown(arm)}{nearest(arm, list(named))}")
     read_expectation(file.expectation, arms)
 
 
 def _check_view(file: StudyFile, varied: tuple[str, ...]) -> None:
     """Refuse an unknown view, and an `x` that is missing, unknown or not drawn."""
     if file.view is not None and file.view not in VIEWS:
-        raise ValueError(f"view: no view '{file.view}'{nearest(file.view, list(VIEWS))}")
+        raise ValueError(f"view: no view {shown(file.view)}{nearest(file.view, list(VIEWS))}")
     needs_x = file.view is not None and VIEWS[file.view]
     if needs_x and file.x is None:
         raise ValueError(f"x: the view '{file.view}' needs the field that it is drawn against, one of {varied}")
     if needs_x and file.x not in varied:
-        raise ValueError(f"x: '{file.x}' is no field that the study varies{nearest(str(file.x), list(varied))}")
+        raise ValueError(f"x: {shown(file.x)} is no field that the study varies{nearest(str(file.x), list(varied))}")
     if file.x is not None and not needs_x:
         drawing = ", ".join(view for view, needs in VIEWS.items() if needs)
-        raise ValueError(f"x: only the views {drawing} are drawn against a field, found view: {file.view}")
+        raise ValueError(f"x: only the views {drawing} are drawn against a field, found view: {shown(file.view)}")
 
 
 def different_fields(configs: tuple[Config, ...]) -> tuple[str, ...]:
@@ -186,10 +141,6 @@ def value_of(config: Config, field: str) -> Any:
     for part in field.split("."):
         value = getattr(value, part)
     return value
-
-
-def _as_text(value: Any) -> str:
-    return "-".join(map(_as_text, value)) if isinstance(value, list) else str(value)
 
 
 def _arm_config(base: dict[str, Any], change: dict[str, Any], arm: str, path: Path) -> Config:

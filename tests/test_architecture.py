@@ -57,7 +57,9 @@ def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothin
         "core.record",  # what the sweep leaves
         "core.compute.command",  # how a command ends
         "core.config.file",  # the reader of YAML, and the nearest of known names
+        "core.config.plain_yaml",  # a value from it in a message
         "core.config.names",  # what studies, arms and recipes may be called
+        "core.config.study_file",  # what a study file says, and its arms
         "core.config.expectation",  # the orders that a study expects
         "core.config.dotted",  # settings by name, as two records are compared
         "core.config.loss",  # the terms of the mask loss, by which curves are labeled

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Fraction, Frozen, Positive, low_to_high
+from core.config.values import Count, Fraction, Frozen, Positive, Whole, low_to_high
 
 
 class DataConfig(Frozen):
@@ -21,7 +21,7 @@ class DataConfig(Frozen):
     color_jitter: Fraction = 0.0  # ours: brightness, contrast and saturation, relative
     # ours: zoom by a random factor from this range, then crop or pad to size
     scale_range: Annotated[tuple[Positive, Positive], AfterValidator(low_to_high)] | None = None
-    ignored_bottom_rows: Annotated[int, Field(ge=0)] = 10  # px of the file; COCO's annotations miss the bottom edge
+    ignored_bottom_rows: Whole = 10  # px of the file; COCO's annotations miss the bottom edge
     drop_images_without_boxes: bool = True  # as AdelaiDet does
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.config.file import merge
+from core.config.plain_yaml import shown
+
+MOST_PARTS = 8  # of a dotted name
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -15,11 +18,18 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(difference: Mapping[str, Any]) -> dict[str, Any]:
-    """Expand dotted names to sections: `{"loss.dice": 0}` becomes `{"loss": {"dice": 0}}`; nested input is kept."""
+    """Expand dotted names to sections: `{"loss.dice": 0}` becomes `{"loss": {"dice": 0}}`; nested input is kept.
+
+    Raises:
+        ValueError: for a name of more than MOST_PARTS parts, far more than any setting has.
+    """
     result: dict[str, Any] = {}
     for name, value in difference.items():
         value = nested(value) if isinstance(value, dict) else value
-        for part in reversed(str(name).split(".")):
+        parts = str(name).split(".")
+        if len(parts) > MOST_PARTS:
+            raise ValueError(f"unknown key {shown(name)}: a name of {len(parts)} parts, expected at most {MOST_PARTS}")
+        for part in reversed(parts):
             value = {part: value}
         result = merge(result, value)
     return result

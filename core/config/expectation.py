@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from core.config.file import nearest
+from core.config.plain_yaml import shown
 
 OPERAND = r"[\w=.,+-]+"  # what may stand beside a `<`: the characters of an arm's name
 NUMBER = r"[+-]?[\d.,]+"
@@ -25,7 +26,8 @@ def read_expectation(
     plain = expectation.replace("`", "")
     orders = []
     words = plain
-    for found in re.finditer(rf"{OPERAND}(?:\s*<\s*{OPERAND})+", plain):
+    # Only from the start of a word, once: trying every letter of a long text would take time in its square.
+    for found in re.finditer(rf"(?<![\w=.,+-]){OPERAND}(?:\s*<\s*{OPERAND})+", plain):
         chain = tuple(operand.strip().rstrip(".,") for operand in found.group().split("<"))
         if set(chain) <= set(arms):
             orders.append(chain)
@@ -37,5 +39,5 @@ def read_expectation(
         if any(like_arms):
             wrong = next(operand for operand in chain if operand not in arms)
             known = list(arms) if suggested is None else suggested
-            raise ValueError(f"expectation: no arm '{wrong}'{nearest(wrong, known)}")
+            raise ValueError(f"expectation: no arm {shown(wrong)}{nearest(wrong, known)}")
     return tuple(orders), bool(re.search(r"\w", words))

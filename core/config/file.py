@@ -1,15 +1,20 @@
 """Settings from YAML: strict reading, merging, and errors that name the file, the field and the closest valid field."""
 
 import difflib
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from core.config import Config
+from core.config.plain_yaml import parse_yaml, shown
 
 Model = TypeVar("Model", bound=BaseModel)
+
+LARGEST = 100_000  # bytes of a file of settings
+MAX_PROBLEMS_SHOWN = 5
+LONGEST_NAME = 200  # characters of a name in a message
 
 
 def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
@@ -25,6 +30,7 @@ def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 
 def nearest(name: str, known: list[str]) -> str:
     """` (did you mean ...?)` with the known name closest to `name`; empty if none is close."""
+    name = name[:LONGEST_NAME]
     # The last part decides: `loss.color_treshold` and `color_threshold` both mean `loss.color_threshold`.
     by_leaf = {path.rsplit(".", 1)[-1]: path for path in known}
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -34,44 +40,46 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def describe(error: ValidationError, source: str, known: list[str]) -> str:
-    """One line per problem: source, dotted field, what is wrong, value found."""
+    """One line for each of the first problems: source, dotted field, what is wrong, value found."""
+    problems = error.errors()
     lines = []
-    for problem in error.errors():
+    for problem in problems[:MAX_PROBLEMS_SHOWN]:
         path = ".".join(str(part) for part in problem["loc"])
+        place = f"{path[:LONGEST_NAME]}..." if len(path) > LONGEST_NAME else path
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{source}: unknown key '{path}'{nearest(path, known)}")
+            lines.append(f"{source}: unknown key '{place}'{nearest(path, known)}")
         else:
-            found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
-            lines.append(f"{source}: {path or 'config'}: {problem['msg']}{found}")
+            found = "" if isinstance(problem["input"], dict) else f", found {shown(problem['input'])}"
+            lines.append(f"{source}: {place or 'config'}: {problem['msg']}{found}")
+    if len(problems) > len(lines):
+        lines.append(f"{source}: ... and {len(problems) - len(lines)} more")
     return "\n".join(lines)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, except that a duplicate key in a mapping is an error instead of overwriting the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{twice}'", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file whose content is a mapping.
+    """Read a YAML file whose content is a mapping, as `plain_yaml` reads it.
 
     Raises:
-        ValueError: if the file is missing, is not valid YAML or is not a mapping; names the file.
+        ValueError: if the file is missing, too large, not UTF-8, not valid YAML or not a mapping; names the file.
     """
     try:
-        content = yaml.load(Path(path).read_text(), _StrictLoader)
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
+    if len(content) > LARGEST:
+        raise ValueError(f"{path}: more than {LARGEST:,} bytes, expected a file of settings")
+    try:
+        settings = parse_yaml(content.decode("utf-8-sig"))  # Windows' editors write the mark of byte order
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{content[error.start]:02x} at position {error.start}"
+        raise ValueError(f"{path}: not UTF-8 text ({found}); save it as UTF-8") from error
+    except ValueError as error:
         raise ValueError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a mapping of settings, found {type(content).__name__}")
-    return content
+    if not isinstance(settings, dict):
+        found = "nothing" if settings is None else type(settings).__name__
+        raise ValueError(f"{path}: expected a mapping of settings, found {found}")
+    return settings
 
 
 def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
@@ -84,13 +92,15 @@ def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
 
 
 def validated(model: type[Model], settings: dict[str, Any], source: str) -> Model:
-    """Validate settings against a model; `source` names them in errors.
+    """Validate settings, JSON values, against a model; `source` names them in errors.
+
+    The types are those of JSON: text is no number, and neither is true.
 
     Raises:
         ValueError: for an unknown key (names the closest valid one) or an invalid value.
     """
     try:
-        return model.model_validate(settings)
+        return model.model_validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
         raise ValueError(describe(error, source, field_paths(model))) from None
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
-from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, increasing
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Precision, Whole, increasing
 
 
 class AssignmentConfig(Frozen):
@@ -29,7 +29,7 @@ class TrainingConfig(Frozen):
     momentum: Fraction = 0.9  # sgd only
     weight_decay: NonNegative = 1e-4  # not on normalization layers
     schedule: Literal["step", "one_cycle"] = "step"
-    warmup_steps: Annotated[int, Field(ge=0)] = 1000  # linear from learning_rate * 0.001
+    warmup_steps: Whole = 1000  # linear from learning_rate * 0.001
     # step: shares of the schedule at which the learning rate drops by a factor of 10
     drops: Annotated[tuple[Fraction, ...], AfterValidator(increasing)] = (60 / 90, 80 / 90)
     warmup_share: Fraction = 0.15  # ours, one_cycle: share of the schedule over which the learning rate rises

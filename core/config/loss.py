@@ -48,7 +48,7 @@ class LossConfig(Frozen):
     semantic: NonNegative = 1.0  # with a semantic head, on images in which every instance has a mask
     color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
     color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
-    neighborhood_size: Annotated[int, Field(ge=3), AfterValidator(odd)] = 3
+    neighborhood_size: Annotated[int, Field(ge=3, le=63), AfterValidator(odd)] = 3
     neighborhood_dilation: Count = 2  # mask-grid cells
     pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
     # whether mask terms are averaged over the locations of all workers or of each worker (AdelaiDet)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Frozen, Positive
+from core.config.values import Channels, Count, Frozen, Layers, Positive
 
 
 def _backbone_name(name: str) -> str:
@@ -42,16 +42,16 @@ class ModelConfig(Frozen):
     backbone: BackboneConfig = BackboneConfig()
     levels: tuple[Literal[3, 4, 5, 6, 7], ...] = (3, 4, 5, 6, 7)
     pyramid: Literal["fpn", "bifpn"] = "fpn"
-    bifpn_repeats: Count = 6  # passes down and up
-    pyramid_channels: Count = 256  # AdelaiDet's BiFPN has 160
-    head_convs: Annotated[int, Field(ge=0)] = 4  # 3x3 convolutions in each tower of the FCOS head
+    bifpn_repeats: Annotated[Layers, Field(ge=1)] = 6  # passes down and up
+    pyramid_channels: Channels = 256  # AdelaiDet's BiFPN has 160
+    head_convs: Layers = 4  # 3x3 convolutions in each tower of the FCOS head
     head_groups: Count = 32  # group norm of the towers
     class_prior: Annotated[float, Field(gt=0, lt=1)] = 0.01  # initial class probability
-    mask_branch_channels: Count = 128
-    mask_branch_convs: Annotated[int, Field(ge=0)] = 4
-    mask_feature_channels: Count = 16  # AdelaiDet's BoxInst; its CondInst has 8
-    mask_head_channels: Count = 8
-    mask_head_layers: Annotated[int, Field(ge=1)] = 3
+    mask_branch_channels: Channels = 128
+    mask_branch_convs: Layers = 4
+    mask_feature_channels: Channels = 16  # AdelaiDet's BoxInst; its CondInst has 8
+    mask_head_channels: Channels = 8
+    mask_head_layers: Annotated[Layers, Field(ge=1)] = 3
     semantic_head: bool = False  # predicts classes on P3 for the auxiliary loss of AdelaiDet's `sem` models
     relative_coordinate_scales: tuple[Count, ...] = (64, 128, 256, 512, 1024)  # px, per level of the pyramid
 

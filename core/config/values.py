@@ -30,9 +30,12 @@ def low_to_high(limits: tuple[float, float]) -> tuple[float, float]:
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0, le=10**9)]  # a larger number is a slip, and overflows somewhere below
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Channels = Annotated[int, Field(ge=1, le=2**14)]
+Layers = Annotated[int, Field(ge=0, le=100)]
 Precision = Literal["float32", "bfloat16"]
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

@@ -1,10 +1,10 @@
 """Digest of a data set: results are identified by the content of the data, not by its path."""
 
 import hashlib
-from pathlib import Path
 
 from core.compute.workers import ALONE, Workers
-from core.datasets.annotation_file import AnnotationFile
+from core.datasets.annotation_file import AnnotationFile, ImageRecord
+from core.datasets.photo import check_size
 
 
 def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, workers: Workers = ALONE) -> str:
@@ -13,20 +13,26 @@ def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, 
     Each of the `workers` reads a share of the images and returns the digest of all.
 
     Raises:
-        ValueError: if an annotation file has problems, or an image is missing.
+        ValueError: if an annotation file has problems, or an image is missing, no image, or of another size than its
+            annotations say.
     """
     digest = hashlib.sha256()
     for file in (training_file, validation_file):
         file.raise_problems()
         digest.update(file.fingerprint)
-        paths = [file.image_folder / record.file_name for record in file.images]
-        mine = [_digest_of(path) for path in paths[workers.rank :: workers.count]]
-        of_images: list[bytes] = [b""] * len(paths)
+        mine = [_digest_of(file, record) for record in file.images[workers.rank :: workers.count]]
+        of_images: list[bytes] = [b""] * len(file.images)
         for rank, share in enumerate(workers.gather(mine)):
             of_images[rank :: workers.count] = share
         digest.update(b"".join(of_images))
     return digest.hexdigest()[:16]
 
 
-def _digest_of(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
+def _digest_of(file: AnnotationFile, record: ImageRecord) -> bytes:
+    path = file.image_folder / record.file_name
+    content = path.read_bytes()
+    try:
+        check_size(path, record.width, record.height)  # now, not after a training, when a photo is first evaluated
+    except ValueError as error:
+        raise ValueError(f"{file.path}: image {record.image_id}: {error}") from None
+    return hashlib.sha256(content).digest()

@@ -66,8 +66,24 @@ def open_rgb(path: Path, width: int, height: int, *, upright: bool = False) -> I
             turn = None if stored == (width, height) and not upright else UPRIGHT_BY.get(orientation(image))
             rgb = (image if turn is None else image.transpose(turn)).convert("RGB")
     if rgb is None or rgb.size != (width, height):
-        raise ValueError(f"{path}: is {stored[0]} x {stored[1]} pixels, its annotations say {width} x {height}")
+        raise _wrong_size(path, stored, width, height)
     return rgb
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Check that a photo has its annotated size, as stored or upright; reads the header, decodes nothing.
+
+    Raises:
+        ValueError: if the file is not an image (see `opened`) or has another size.
+    """
+    with opened(path) as image:
+        stored, upright = image.size, upright_size(image)
+    if (width, height) not in (stored, upright):
+        raise _wrong_size(path, stored, width, height)
+
+
+def _wrong_size(path: Path, stored: tuple[int, int], width: int, height: int) -> ValueError:
+    return ValueError(f"{path}: is {stored[0]} x {stored[1]} pixels, its annotations say {width} x {height}")
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

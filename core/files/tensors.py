@@ -19,6 +19,8 @@ from torch import Tensor
 
 from core.files.sealed import DamagedError, check_seal, sealed
 
+MOST_REPEATED = 2**28  # bytes of a tensor that repeats fewer numbers, which need no place in a file
+
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
     """Pickles of protocol 2 encode bytes this way; other codecs are rejected."""
@@ -151,8 +153,13 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Whether a tensor has all its numbers in memory: it is not sparse, quantized, nested or without content (meta)."""
-    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized or tensor.is_nested)
+    """Whether a tensor has all its numbers in memory: it is not sparse, quantized, nested or without content (meta).
+
+    Nor is it a few numbers of the file, repeated to more than MOST_REPEATED bytes.
+    """
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_nested:
+        return False
+    return tensor.numel() * tensor.element_size() <= max(tensor.untyped_storage().nbytes(), MOST_REPEATED)
 
 
 def _read_pickle(path: str | Path) -> Any:

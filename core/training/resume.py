@@ -11,8 +11,7 @@ from core.compute.compute import Compute
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.training.epoch import EpochProgress
-
-Curves = list[dict[str, float | int]]  # the numbers of each finished epoch
+from core.training.saved_state import Curves, checked_curves, checked_progress, load_optimizer
 
 
 def state_of(
@@ -82,14 +81,9 @@ def _restored(
         )
     load_tensors(model, network_tensors(state, checkpoint), checkpoint)
     try:
-        curves, progress = state["curves"], EpochProgress.from_state(state["progress"])
-        if not isinstance(curves, list) or not all("seconds" in numbers for numbers in curves):
-            raise ValueError("an epoch has no seconds")
+        curves, progress = checked_curves(state.get("curves")), checked_progress(state.get("progress"))
         if len(curves) < epochs:  # a finished training may have removed it
-            optimizer.load_state_dict(state["optimizer"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"{checkpoint}: curves, progress or optimizer are not those of a training ({found})"
-        ) from error
+            load_optimizer(optimizer, state.get("optimizer"))
+    except ValueError as error:
+        raise ValueError(f"{checkpoint}: {error}") from None
     return curves, progress

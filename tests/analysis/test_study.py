@@ -4,7 +4,8 @@ import pytest
 
 from analysis.study import add_choice, chosen_studies, load_study
 from core.config.file import read_yaml
-from experiments.study import STUDIES, StudyFile, expand
+from core.config.study_file import StudyFile, expand
+from experiments.study import STUDIES
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_labels_view_and_x_are_read(load):
         ("arms: {both: {}}\nlabels: {bot: b}", [], r"x\.yaml: labels: no arm 'bot' \(did you mean 'both'\?\)"),
         ("recipes: {r50: a}\nlabels: {r51: b}", [], r"labels: no arm 'r51' \(did you mean 'r50'\?\)"),
         ("labels: {bot: b}", ["both"], r"labels: no arm 'bot' \(did you mean 'both'\?\)"),
-        ("arms: {a: {}}\nlabels: [a]", [], "labels: expected a mapping from arms to labels, found"),
+        ("arms: {a: {}}\nlabels: [a]", [], r"x\.yaml: labels: Input should be an object, found \['a'\]"),
         ("arms: {both: {}, full: {}}\nexpectation: both < ful", [], r"x\.yaml: expectation: no arm 'ful'"),
     ],
 )
@@ -134,3 +135,18 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path):
     path.write_text("- a")
     with pytest.raises(ValueError, match=r"x\.yaml: expected a mapping of settings, found list"):
         load_study(path, ["a"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["arms: 5", "vary: {a: 3}", "vary: [a]", "labels: {a: [b]}", "question: {a: b}", "recipes: {a: 5}", "view: [x]"],
+)
+def test_a_value_of_another_type_names_the_file(load, text):
+    with pytest.raises(ValueError, match=r"x\.yaml: "):
+        load(text)
+
+
+@pytest.mark.parametrize("studies", ["[5]", "[../a]", "['']", "[[a]]", "[null]"])
+def test_a_set_whose_studies_are_no_names_is_refused(choose, studies):
+    with pytest.raises(ValueError, match=r"shapes\.yaml: studies: expected the name of a study, found"):
+        choose("set: shapes", f"studies: {studies}")

@@ -4,11 +4,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.config.file import field_paths, read_yaml
 from core.config.recipe import RECIPES, load_recipe
 from experiments.params import Params, load_params
-from experiments.recipe import base_settings
+from experiments.recipe import base_settings, load_studies
 from experiments.study import STUDIES, Study, load_study
 from tests.experiments.conftest import write_params
 
@@ -194,7 +195,7 @@ def test_wrong_params_name_file_and_key(tmp_path: Path, asked: dict[str, str], m
 
 def test_every_set_of_the_project_names_a_recipe_and_studies_that_dvc_knows() -> None:
     root = STUDIES.parents[1]
-    stages = read_yaml(root / "dvc.yaml")["stages"]
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     names = sorted(path.stem for path in STUDIES.glob("*.yaml"))
     assert stages["study"]["matrix"]["study"] == stages["report"]["matrix"]["studies"] == names
     for path in sorted((root / "experiments" / "sets").glob("*.yaml")):
@@ -231,6 +232,52 @@ def test_whole_recipes_take_the_data_folder_and_the_settings_of_the_params(tmp_p
     for trial in load_study("voc", settings_of(), (0,), recipe_settings=settings_of).trials:
         assert trial.config.name.startswith("voc_r")
         assert (trial.config.data.root, trial.config.training.accumulation) == (params.root, 8)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a": "extends: 5"}, r"a\.yaml: extends: found 5, expected the name of a recipe"),
+        ({"a": "extends: [b]"}, r"a\.yaml: extends: found \['b'\], expected the name"),
+        ({"a": "extends: ../b"}, r"a\.yaml: extends: recipe '\.\./b': expected letters"),
+        ({"a": "extends: b"}, r"a\.yaml: extends: recipe 'b': no file"),
+        ({"a": "extends: a"}, r"a\.yaml: extends: a extends a, expected a chain that ends"),
+        ({"a": "extends: b", "b": "extends: a"}, r"b\.yaml: extends: a extends b extends a, expected a chain"),
+        ({"a": "extends: b", "b": "loss.dice: -1"}, r"a\.yaml: extends: .*b\.yaml: loss\.dice: .*found -1"),
+        ({"a": "a.b.c.d.e.f.g.h.i: 1"}, r"a\.yaml: unknown key 'a\.b.*a name of 9 parts, expected at most 8"),
+    ],
+)
+def test_a_recipe_that_cannot_be_put_together_is_named(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_recipe("a", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"recipe": "shape"}, r"mine\.yaml: recipe: no file .*shape\.yaml \(did you mean 'shapes'"),
+        ({"studies": "[loss_term]"}, r"mine\.yaml: studies: no file .*loss_term\.yaml \(did you mean 'loss_terms'"),
+        ({"rest": "settings: {data: null}"}, r"params\.yaml: settings: data: .*found None"),
+        ({"rest": "settings: {a.b.c.d.e.f.g.h.i: 1}"}, r"params\.yaml: settings: unknown key"),
+        (
+            {"rest": "settings: {supervision.boxes_first: 0.5}"},
+            r"params\.yaml: settings: supervision: .*boxes_first needs images with masks",
+        ),
+    ],
+)
+def test_wrong_names_and_settings_are_found_in_their_file(tmp_path: Path, asked: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        base_settings(params_of(tmp_path, **asked), str(tmp_path / "params.yaml"))
+
+
+def test_settings_that_do_not_fit_an_arm_name_both_files(tmp_path: Path) -> None:
+    params = params_of(tmp_path, rest="settings: {supervision.image_ratio: 0.5}")
+    with pytest.raises(
+        ValueError, match=r"(?s)loss_terms\.yaml: arm 'full': .*mask_ratio is 1.*settings of mine\.yaml"
+    ):
+        load_studies(["loss_terms"], params, "mine.yaml")
 
 
 def test_a_recipe_extends_another(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.config.file import build_config, field_paths, merge, nearest, read_yaml
+from core.config.file import LARGEST, build_config, field_paths, merge, nearest, read_yaml
 
 
 def test_an_unknown_key_names_the_nearest_field_and_its_source() -> None:
@@ -35,6 +35,56 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path, text: str, message: str) -
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"bad\.yaml.*{message}"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: é".encode("latin-1"), r"not UTF-8 text \(byte 0xe9 at position 3\); save it as UTF-8"),
+        ("a: 1".encode("utf-16"), "not UTF-8 text"),
+        (b"a: \0", "not valid YAML: .*special characters are not allowed"),
+        (b"a: " + b"x" * LARGEST, "more than 100,000 bytes, expected a file of settings"),
+        (b"", "expected a mapping of settings, found nothing"),
+    ],
+)
+def test_a_file_that_is_no_text_of_settings_is_named(tmp_path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"bad\.yaml: {message}"):
+        read_yaml(path)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_first_key(tmp_path) -> None:
+    path = tmp_path / "windows.yaml"
+    path.write_bytes("a: é\r\nb: 2\r\n".encode("utf-8-sig"))
+    assert read_yaml(path) == {"a": "é", "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": {"steps": True}}, "training.steps: .*found True"),
+        ({"training": {"steps": "5"}}, "training.steps: .*found '5'"),
+        ({"training": {"steps": 5.0}}, "training.steps: .*found 5.0"),
+        ({"training": {"steps": 10**12}}, "training.steps: .*less than or equal to 1000000000"),
+        ({"training": {"learning_rate": "fast"}}, "training.learning_rate: .*found 'fast'"),
+        ({"training": {"learning_rate": float("inf")}}, "training.learning_rate: .*finite number"),
+        ({"model": {"pyramid_channels": 10**6}}, "model.pyramid_channels: .*less than or equal to 16384"),
+        ({"loss": {"neighborhood_size": 65}}, "loss.neighborhood_size: .*less than or equal to 63"),
+        ({"data": None}, "data: .*found None"),
+        ({"data": {"root": "x" * 1000, "short_sides": "x" * 1000}}, r"data.short_sides: .*found 'x{59}\.\.\.$"),
+    ],
+)
+def test_a_value_of_another_type_or_out_of_range_is_named(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"mine\.yaml: {message}"):
+        build_config(settings, "mine.yaml")
+
+
+def test_of_many_problems_the_first_are_shown() -> None:
+    with pytest.raises(ValueError, match=r"unknown key") as error:
+        build_config({f"key{i}": 0 for i in range(100)}, "mine.yaml")
+    lines = str(error.value).splitlines()
+    assert (len(lines), lines[-1]) == (6, "mine.yaml: ... and 95 more")
 
 
 def test_a_missing_file_is_named(tmp_path) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from core.config import DataConfig
 from core.datasets.coco import read_training_file, read_validation_file
@@ -44,3 +44,19 @@ def test_a_missing_image_is_named_with_its_file(write):
     (root / "train" / "7.png").unlink()
     with pytest.raises(ValueError, match=r"(?s)instances_train\.json: .*image 7: no file .*7\.png"):
         digest_of(config(root))
+
+
+@pytest.mark.parametrize("size", [(WIDTH + 1, HEIGHT), (HEIGHT, WIDTH)])
+def test_a_photo_of_another_size_than_its_annotations_say_is_named_with_their_file(write, size) -> None:
+    root = write([annotation()])
+    Image.new("RGB", size).save(root / "train" / "7.png")
+    with pytest.raises(ValueError, match=r"instances_train\.json: image 7: .*7\.png: is \d+ x \d+ pixels, .* 40 x 24"):
+        digest_of(config(root))
+
+
+def test_a_photo_that_is_turned_to_its_annotated_size_is_taken(write) -> None:
+    root = write([annotation()])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (HEIGHT, WIDTH)).save(root / "train" / "7.png", exif=exif)
+    assert len(digest_of(config(root))) == 16

@@ -1,0 +1,77 @@
+"""Values that a place in a file may wrongly hold, from every type that JSON has and from its edges."""
+
+from typing import Any
+
+DEEP = 5_000  # nested brackets; beyond what a recursive reader can follow
+
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    7,
+    0.5,
+    -0.0,
+    1e-3,
+    1e9,
+    1e15,
+    1e300,
+    -1e300,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    2**31,
+    2**32,
+    2**53 + 1,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+    -(2**63),
+    10**30,
+    10**400,  # no float holds it
+    "",
+    " ",
+    "0",
+    "1e-3",
+    "nan",
+    "x" * 300,  # longer than a file name
+    "x" * 100_000,
+    "\0",
+    "a\0b",
+    "\n",
+    "\ud800",  # half of a pair: no UTF-8
+    "\u202e",  # turns the direction of what follows
+    "🙂" * 3,
+    "../../etc/passwd",
+    "/etc/passwd",
+    ".",
+    "$(touch x); `x` <b> & \\",
+    [],
+    [[]],
+    [None],
+    [0],
+    [0, 0],
+    [0, 0, 0, 0],
+    [1, 1, 1, 1, 1, 1],
+    [1.5, "a", None],
+    [[1, 2, 3, 4, 5, 6], {"a": 1}],
+    [[float("nan")] * 6],
+    [[1e9, 0, 0, 1e9, 5, 5]],
+    list(range(1000)),
+    {},
+    {"": 0},
+    {"id": 1},
+    {"a": {"b": {"c": []}}},
+    {"size": [24, 40], "counts": "0" * 50},
+    {"size": [24, 40], "counts": [2**31, -(2**31) + 960]},
+    {"size": [24, 40], "counts": [960]},
+    # The text between << and >> is written as it is, without quotes (`mutations.as_json`):
+    "<<" + "[" * DEEP + "]" * DEEP + ">>",
+    "<<" + '{"a":' * DEEP + "0" + "}" * DEEP + ">>",
+    "<<1e400>>",
+    "<<-0>>",
+    "<<" + "9" * 5000 + ">>",  # Python refuses to convert as many digits
+)
