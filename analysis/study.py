@@ -9,8 +9,8 @@ from analysis.plain_text import one_line
 from core.config.expectation import read_expectation
 from core.config.file import nearest, read_yaml, validated
 from core.config.names import NAME
-from core.config.plain_yaml import shown
 from core.config.study_file import StudyText
+from core.files.shown import shown
 
 SETS = "sets"  # folder beside that of the study files: the data and studies of each set
 

@@ -28,13 +28,13 @@ from core.compute.precision import autocast
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset
-from core.datasets.json_file import read_json
 from core.datasets.photo_folder import PICTURE_MARK, is_drawn, list_photos
 from core.datasets.transforms import fixed_view
 from core.drawing import draw_instances
 from core.evaluation.detection import coco_results
 from core.evaluation.postprocess import detect
 from core.files.atomic import replaced
+from core.files.json_file import read_json
 
 ANNOTATIONS = "annotations.json"
 MADE_HERE = {"description": "written by core.annotate"}  # `info` of the file

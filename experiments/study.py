@@ -11,9 +11,9 @@ from core.config.dotted import leaves, nested
 from core.config.expectation import read_expectation
 from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
 from core.config.names import checked_arm, checked_study
-from core.config.plain_yaml import shown
 from core.config.recipe import load_recipe
 from core.config.study_file import StudyFile, expand
+from core.files.shown import shown
 
 STUDIES = Path(__file__).parent / "studies"
 # modules of analysis/studies that a study file may name: whether their figure is drawn against a field, `x`

@@ -57,7 +57,6 @@ def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothin
         "core.record",  # what the sweep leaves
         "core.compute.command",  # how a command ends
         "core.config.file",  # the reader of YAML, and the nearest of known names
-        "core.config.plain_yaml",  # a value from it in a message
         "core.config.names",  # what studies, arms and recipes may be called
         "core.config.study_file",  # what a study file says, and its arms
         "core.config.expectation",  # the orders that a study expects
@@ -65,6 +64,7 @@ def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothin
         "core.config.loss",  # the terms of the mask loss, by which curves are labeled
         "core.files.atomic",  # files that appear whole
         "core.files.json_file",  # damaged files, by name
+        "core.files.shown",  # a value in a message
     }
     assert {name for path in below("analysis") for name in imports_any(path, ("core",))} == shared
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.config.file import merge
-from core.config.plain_yaml import shown
+from core.files.shown import shown
 
 MOST_PARTS = 8  # of a dotted name
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from core.config.file import nearest
-from core.config.plain_yaml import shown
+from core.files.shown import shown
 
 OPERAND = r"[\w=.,+-]+"  # what may stand beside a `<`: the characters of an arm's name
 NUMBER = r"[+-]?[\d.,]+"

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from core.config import Config
-from core.config.plain_yaml import parse_yaml, shown
+from core.config.plain_yaml import parse_yaml
+from core.files.shown import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from core.files.shown import shown
+
 DEEPEST = 32  # nested mappings and lists
 MOST_DIGITS = 18  # of a whole number: 64 bits hold it
 LONGEST_KEY = 200  # characters; keys become names of files
-SHOWN = 60  # characters of a value in a message
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and line feed; half of a pair
 PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
@@ -35,12 +36,6 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(place + ", ".join(part for part in (error.context, error.problem) if part)) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as an escape beyond Unicode
         raise ValueError(" ".join(str(error).split())) from error
-
-
-def shown(value: Any) -> str:
-    """A value for a message: its beginning if it is long."""
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -7,7 +7,8 @@ from typing import Any
 from core.config.dotted import nested
 from core.config.file import build_config, merge, nearest, read_yaml
 from core.config.names import checked_name
-from core.config.plain_yaml import parse_yaml, shown
+from core.config.plain_yaml import parse_yaml
+from core.files.shown import shown
 
 RECIPES = Path(__file__).parents[2] / "experiments" / "recipes"
 

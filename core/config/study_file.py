@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.config.dotted import nested
 from core.config.file import merge
 from core.config.names import Name
-from core.config.plain_yaml import shown
 from core.config.values import Frozen
+from core.files.shown import shown
 
 MOST_ARMS = 500  # of a study; a grid grows fast
 

@@ -4,8 +4,9 @@ from collections import Counter
 from typing import Any
 
 from core.datasets.image_checks import has_size, is_id, largest_id
-from core.datasets.json_file import is_number, shown
+from core.datasets.numbers import is_number
 from core.datasets.segmentation_checks import segmentation_problem
+from core.files.shown import shown
 
 REQUIRED_KEYS = {"categories": ("id", "name"), "images": ("id", "file_name"), "annotations": ("id",)}  # by section
 NUM_SHOWN = 8  # category ids in a message

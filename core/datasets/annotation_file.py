@@ -21,9 +21,10 @@ from core.datasets.annotation_checks import (
     repeated_ids,
 )
 from core.datasets.image_checks import class_problems, image_problem, is_class_name, is_missing
-from core.datasets.json_file import read_json, shown
 from core.datasets.masks import has_area, is_empty
 from core.datasets.segmentation_checks import segmentation_problem
+from core.files.json_file import read_json
+from core.files.shown import shown
 
 MAX_PROBLEMS_SHOWN = 5
 MAX_OVERHANG = 2.0  # px; more than rounding can explain

@@ -5,8 +5,9 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from core.datasets.json_file import is_integer, shown
+from core.datasets.numbers import is_integer
 from core.datasets.photo import MAX_PIXELS
+from core.files.shown import shown
 
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode: control characters, halves of a character, line and paragraph ends
 LONGEST_NAME = 255  # bytes of a file or folder name, on all common file systems

@@ -6,8 +6,8 @@ from typing import Any
 from PIL import Image
 
 from core.datasets.image_checks import image_problem
-from core.datasets.json_file import shown
 from core.datasets.photo import FORMATS, opened, upright_size
+from core.files.shown import shown
 
 PICTURE_MARK = ("Software", "core.annotate")  # PNG text of the pictures that `core.annotate` writes
 LONGEST_NAME = 240  # bytes; that of the picture is longer, and 255 is the limit of file systems

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from core.datasets.json_file import shown
+from core.files.shown import shown
 
 COMPRESSED_RUNS = bytes(range(48, 48 + 64))  # the characters of a compressed run-length encoding: six bits each
 RUN_BITS = 30  # six characters: pycocotools reads a number into 32 bits

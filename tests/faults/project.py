@@ -112,7 +112,7 @@ class Running:
 
     def said(self) -> str:
         lines = self.out.read_text(errors="replace").replace("\r", "\n").splitlines()
-        return "\n".join(line for line in lines if line.strip() and "it/s" not in line and "|" not in line)
+        return "\n".join(line.strip() for line in lines if line.strip() and "it/s" not in line)
 
     def wait(self) -> Done:
         try:

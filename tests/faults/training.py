@@ -38,7 +38,7 @@ def kill_9(project: Project, undisturbed: Project) -> tuple[Done, str]:
 
 def sigterm(project: Project, undisturbed: Project) -> tuple[Done, str]:
     """SIGTERM to a training, as Slurm and Kubernetes send it"""
-    done = _hurt(project, signal.SIGTERM, status=143, pattern="resume")
+    done = _hurt(project, signal.SIGTERM, status=143, pattern="same command")
     _ends_as_undisturbed(project, undisturbed)
     return done, "nothing; resumed at the next step, equal to the bit"
 
@@ -67,7 +67,7 @@ def flipped_bits_in_a_checkpoint(project: Project, undisturbed: Project) -> tupl
 def two_in_one_folder(project: Project, undisturbed: Project) -> tuple[Done, str]:
     """the same training twice in one folder, at once"""
     first = project.start(project.train_words()).until((project.training / CHECKPOINT).exists)
-    done = project.run(project.train_words()).ended(2, str(project.training))
+    done = project.run(project.train_words()).ended(2, "another training")
     first.wait().ended(0)
     if project.metrics() != undisturbed.metrics():
         raise Unexpected("the first training was disturbed")
@@ -132,7 +132,7 @@ def small_shared_memory(project: Project, undisturbed: Project) -> tuple[Done, s
     """/dev/shm has 64 kB, with two loader processes"""
     words = project.train_words(loader_processes=2)
     done = project.run(words, shell="mount -t tmpfs -o size=64k tmpfs /dev/shm")
-    return _ended_or_named(project, undisturbed, done, "shared memory")
+    return _ended_or_named(project, undisturbed, done, "/dev/shm")
 
 
 def few_open_files(project: Project, undisturbed: Project) -> tuple[Done, str]:
@@ -167,9 +167,9 @@ def full_disk(project: Project, undisturbed: Project) -> tuple[Done, str]:
 
 
 def little_memory(project: Project, undisturbed: Project) -> tuple[Done, str]:
-    """2.5 GB of address space for a network that needs more"""
-    words = project.train_words("--set", "model.pyramid_channels=4096")
-    return project.run(words, shell="ulimit -v 2500000").ended(2, "memory"), "nothing"
+    """12 GB of address space for a network that needs more"""
+    words = project.train_words("--set", "model.pyramid_channels=8192")
+    return project.run(words, shell="ulimit -v 12000000").ended(2, "memory"), "nothing"
 
 
 def read_only_folder(project: Project, undisturbed: Project) -> tuple[Done, str]:
