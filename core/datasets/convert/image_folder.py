@@ -15,7 +15,7 @@ NO_CLASSES = ("__ignore__", "_background_")  # in the lists of labelme
 class ImageFolder:
     """The files below a folder, without hidden ones and links to folders; all paths are relative to it.
 
-    Nothing outside of the folder is ever read: names in labels are looked up among its files.
+    Names in labels are looked up among its files, so that they cannot lead out of it; links to files are followed.
 
     Raises:
         ValueError: if there is no such folder, or it has no image.
