@@ -8,9 +8,9 @@ from core.datasets.json_file import is_number, shown
 
 
 class Tag(Element):
-    """An element that knows its line."""
+    """An element that knows its line, from 1."""
 
-    line = 0
+    line: int
 
 
 def read_xml(path: Path) -> Tag:

@@ -56,6 +56,11 @@ def test_a_mask_is_run_lengths_along_the_rows_of_its_box(folder):
     assert one.box == (6, 7, 8, 9)
 
 
+def test_a_mask_may_be_one_pixel(folder):
+    given = folder({"annotations.xml": xml('<mask label="cat" rle="0, 1" left="39" top="23" width="1" height="1"/>')})
+    assert boxes(read(given)) == {"a.png": [("cat", 39, 23, 40, 24)]}
+
+
 def test_an_ellipse_is_the_box_around_it(folder):
     shapes = [f'<ellipse label="cat" cx="10" cy="10" rx="6" ry="2" {more}/>' for more in ("", 'rotation="90"')]
     found = read(folder({"annotations.xml": xml("".join(shapes))}))
@@ -113,6 +118,21 @@ def test_subsets_are_splits(folder):
 def test_what_is_wrong_is_named(folder, text, message):
     given = folder({"annotations.xml": text})
     with pytest.raises(ValueError, match=rf"given/annotations\.xml(, line \d+)?: .*{message}"):
+        read(given)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ('rle="1.5,4.5" width="3" height="2"', "rle adds up to 6 pixels, expected whole numbers that add up to 3 x 2"),
+        ('rle="1,4.5,.5" width="3" height="2"', "rle adds up to 6 pixels, expected whole numbers that add up to 3 x 2"),
+        ('rle="0" width="0" height="2"', "mask has 0 x 2 pixels, in an image of 40 x 24"),
+        ('rle="0" width="1" height="0"', "mask has 1 x 0 pixels, in an image of 40 x 24"),
+    ],
+)
+def test_a_mask_is_made_of_whole_pixels(folder, mask, message):
+    given = folder({"annotations.xml": xml(f'<mask label="cat" left="0" top="0" {mask}/>')})
+    with pytest.raises(ValueError, match=message):
         read(given)
 
 
