@@ -13,6 +13,10 @@ from core.compute.command import WRONG_INPUT, run_command
 
 COMMANDS = {  # name: the module whose `main` takes over, what it does
     "train": ("core.train", "train a recipe on a data set of boxes, or go on where a training stopped"),
+    "convert": (
+        "core.datasets.convert.__main__",
+        "make a data set of labels in YOLO, VOC, labelme, CVAT and other formats",
+    ),
     "check": ("core.datasets.check", "check a data set before training on it"),
     "annotate": ("core.annotate", "masks for a folder of photos, as a COCO file and as pictures"),
     "evaluate": ("core.evaluation.__main__", "box AP and mask AP of a trained network on a data set"),

@@ -16,6 +16,7 @@ from types import CodeType, ModuleType
 
 COMMANDS = {  # what a message recommends in the repository: what it recommends where the package is installed
     "python -m core.train": "boxinst train",
+    "python -m core.datasets.convert": "boxinst convert",
     "python -m core.datasets.check": "boxinst check",
     "python -m core.annotate": "boxinst annotate",
     "python -m core.evaluation": "boxinst evaluate",
