@@ -84,8 +84,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def merge(base: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
-    """`base` updated with the leaves of `difference`; neither input is changed."""
+    """`base` updated with the leaves of `difference`; neither input is changed.
+
+    A training's length is stated in steps or in epochs: if `difference` states one, the other is dropped from `base`.
+    """
     merged = dict(base)
+    for stated, other in (("steps", "epochs"), ("epochs", "steps")):
+        if difference.get(stated) is not None and other not in difference and other in base:
+            merged[other] = None
     for key, value in difference.items():
         both_are_sections = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both_are_sections else value

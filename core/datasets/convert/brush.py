@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from core.datasets.json_file import is_integer, shown
+from core.datasets.numbers import is_integer
+from core.files.shown import shown
 
 CHANNELS = 4  # RGBA, row by row; the last one is the mask
 

@@ -13,9 +13,10 @@ from core.datasets.convert.image_folder import ImageFolder
 from core.datasets.convert.labeled import LabeledImage, LabeledSet, ObjectCollector, is_crowd_marked
 from core.datasets.convert.splits import split_in, splits_by_folder
 from core.datasets.image_checks import class_problems, has_size
-from core.datasets.json_file import read_json, shown
 from core.datasets.masks import encode, has_area, parts_with_area
 from core.datasets.segmentation_checks import segmentation_problem
+from core.files.json_file import read_json
+from core.files.shown import shown
 
 SECTIONS = ("images", "annotations", "categories")
 CVAT_ATTRIBUTE = "occluded"

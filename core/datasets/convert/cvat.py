@@ -19,7 +19,7 @@ from core.datasets.convert.labeled import (
 )
 from core.datasets.convert.splits import split_in, splits_by_folder
 from core.datasets.convert.xml_file import Tag, declared_size, located, number, read_xml
-from core.datasets.json_file import shown
+from core.files.shown import shown
 
 ROOT_TAG = "annotations"
 BOX = ("xtl", "ytl", "xbr", "ybr")

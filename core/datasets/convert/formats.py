@@ -8,7 +8,7 @@ from core.datasets.convert import coco, cvat, label_studio, labelme, voc_xml, yo
 from core.datasets.convert.image_folder import ImageFolder
 from core.datasets.convert.labeled import LabeledSet
 from core.datasets.convert.xml_file import read_xml
-from core.datasets.json_file import read_json
+from core.files.json_file import read_json
 
 READERS: dict[str, Callable[[ImageFolder], LabeledSet]] = {
     "yolo": yolo.read,

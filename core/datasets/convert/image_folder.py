@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from core.datasets.json_file import shown
 from core.datasets.photo import FORMATS, opened, upright_size
+from core.files.shown import shown
 
 NO_CLASSES = ("__ignore__", "_background_")  # in the lists of labelme
 

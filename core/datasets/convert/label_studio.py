@@ -20,7 +20,9 @@ from core.datasets.convert.labeled import (
     used_classes,
 )
 from core.datasets.convert.splits import splits_by_folder
-from core.datasets.json_file import is_number, read_json, shown
+from core.datasets.numbers import is_number
+from core.files.json_file import read_json
+from core.files.shown import shown
 
 KINDS = ("rectanglelabels", "polygonlabels", "brushlabels", "ellipselabels")  # also the keys of the labels
 UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-")  # that Label Studio puts before the names of uploaded files

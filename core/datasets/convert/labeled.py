@@ -16,9 +16,10 @@ from jaxtyping import Bool
 from pycocotools import mask as coco_mask
 
 from core.datasets.image_checks import is_class_name
-from core.datasets.json_file import is_number, shown
 from core.datasets.masks import Segmentation, encode, is_empty, is_polygons
+from core.datasets.numbers import is_number
 from core.datasets.segmentation_checks import segmentation_problem
+from core.files.shown import shown
 
 Number = int | float
 Box = tuple[Number, Number, Number, Number]  # x1, y1, x2, y2 in px

@@ -16,7 +16,9 @@ from PIL import Image
 from core.datasets.convert.image_folder import NO_CLASSES, ImageFolder
 from core.datasets.convert.labeled import LabeledImage, LabeledSet, ObjectCollector, is_crowd_marked, used_classes
 from core.datasets.convert.splits import splits_by_folder
-from core.datasets.json_file import is_number, read_json, shown
+from core.datasets.numbers import is_number
+from core.files.json_file import read_json
+from core.files.shown import shown
 
 
 def recognizes(content: Any) -> bool:

@@ -12,7 +12,7 @@ from core.datasets.convert.image_folder import ImageFolder
 from core.datasets.convert.labeled import LabeledImage, LabeledSet, ObjectCollector, is_crowd_marked, used_classes
 from core.datasets.convert.splits import splits_by_folder
 from core.datasets.convert.xml_file import Tag, declared_size, located, number, read_xml
-from core.datasets.json_file import shown
+from core.files.shown import shown
 
 ROOT_TAG = "annotation"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

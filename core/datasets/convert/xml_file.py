@@ -4,7 +4,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from core.datasets.json_file import is_number, shown
+from core.datasets.numbers import is_number
+from core.files.shown import shown
 
 
 class Tag(Element):

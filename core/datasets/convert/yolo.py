@@ -13,7 +13,7 @@ from core.config.file import read_yaml
 from core.datasets.convert.image_folder import ImageFolder
 from core.datasets.convert.labeled import LabeledImage, LabeledSet, ObjectCollector
 from core.datasets.convert.splits import SPLIT_OF, split_in, splits_by_folder
-from core.datasets.json_file import shown
+from core.files.shown import shown
 
 NAMES_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 LISTS = ("train.txt", "valid.txt", "val.txt", "test.txt")
@@ -86,7 +86,7 @@ def _add_object(found: ObjectCollector, line: str, place: str, classes: list[str
 def _config(folder: ImageFolder) -> tuple[Path, dict[str, Any]] | None:
     """The settings file: the first YAML file with the key `names`, else obj.data."""
     for path in folder.with_ending(".yaml", ".yml"):
-        content = _yaml(folder.full(path))
+        content = read_yaml(folder.full(path))
         if "names" in content:
             return path, content
     for path in folder.with_ending(".data"):
@@ -97,22 +97,15 @@ def _config(folder: ImageFolder) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        return read_yaml(path)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from error
-
-
 def _class_names(folder: ImageFolder, config: tuple[Path, dict[str, Any]] | None) -> list[str]:
     if config and not isinstance(names := config[1].get("names"), str | None):
         place = folder.full(config[0])
         if "kpt_shape" in config[1]:
             raise ValueError(f"{place}: has kpt_shape: labels of keypoints are not read, expected boxes or polygons")
         if isinstance(names, dict):
-            if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            if set(names) != {str(index) for index in range(len(names))}:
                 raise ValueError(f"{place}: names has the keys {shown(list(names))}, expected 0 to {len(names) - 1}")
-            names = [names[index] for index in range(len(names))]
+            names = [names[str(index)] for index in range(len(names))]
         if not isinstance(names, list) or not names or not all(type(name) in (str, int) for name in names):
             raise ValueError(
                 f"{place}: names is {shown(names)}, expected a list of texts; put yes, no, on, off in quotes"

@@ -90,3 +90,12 @@ def test_of_many_problems_the_first_are_shown() -> None:
 def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"gone\.yaml: cannot be read"):
         read_yaml(tmp_path / "gone.yaml")
+
+
+def test_a_length_in_steps_replaces_one_in_epochs_and_the_other_way_round() -> None:
+    recipe = {"training": {"steps": None, "epochs": 15, "batch_size": 4}}
+    assert merge(recipe, {"training": {"steps": 2}}) == {"training": {"steps": 2, "epochs": None, "batch_size": 4}}
+    both = merge(recipe, {"training": {"steps": 2, "epochs": 3}})
+    assert both["training"]["epochs"] == 3  # the config refuses both
+    assert merge({"training": {"steps": 9}}, {"training": {"epochs": 3}})["training"] == {"steps": None, "epochs": 3}
+    assert merge(recipe, {"training": {"steps": None}}) == recipe
