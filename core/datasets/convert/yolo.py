@@ -108,7 +108,7 @@ def _class_names(folder: ImageFolder, config: tuple[Path, dict[str, Any]] | None
             names = [names[str(index)] for index in range(len(names))]
         if not isinstance(names, list) or not names or not all(type(name) in (str, int) for name in names):
             raise ValueError(
-                f"{place}: names is {shown(names)}, expected a list of texts; put yes, no, on, off in quotes"
+                f"{place}: names is {shown(names)}, expected a list of texts; put true and false in quotes"
             )
         return [str(name) for name in names]
     for path in folder.files:
