@@ -20,7 +20,7 @@ PALETTE = (
 )
 TINT = 0.5  # share of the color inside a mask
 TEXT_HEIGHT = 11  # pixels of a picture of UNSCALED_SIDE
-UNSCALED_SIDE = 800  # px: where the shorter side is longer, lines and text grow with it, to be seen on a screen
+UNSCALED_SIDE = 600  # px: where the shorter side is longer, lines and text grow with it, to be seen on a screen
 
 
 def draw_instances(
