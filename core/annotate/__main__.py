@@ -20,7 +20,7 @@ from typing import get_args
 import torch
 
 from core.annotate.detected import annotate
-from core.annotate.filled import BOX, SOURCE, Filled, fill_boxes
+from core.annotate.filled import Filled, fill_boxes
 from core.annotate.output import ANNOTATIONS, Pictures
 from core.compute.command import run_command
 from core.compute.compute import Compute
@@ -57,7 +57,7 @@ def in_words(done: Filled) -> str:
     lines = [f"{done.num_masks} masks for {done.num_boxes} boxes"]
     if done.fallbacks:
         reasons = ", ".join(f"{count} with {reason}" for reason, count in done.fallbacks.items())
-        lines.append(f"{done.fallbacks.total()} of them the filled box ({SOURCE}: {BOX}): {reasons}")
+        lines.append(f"{done.fallbacks.total()} of them the filled box (mask_source: box): {reasons}")
     if done.num_kept:
         lines.append(f"{done.num_kept} boxes have a mask, which stays (--replace-masks makes a new one)")
     if done.num_crowds:

@@ -22,13 +22,12 @@ from core.compute.compute import Compute
 from core.config import Config
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.batch import collate
-from core.datasets.masks import encode, has_area
+from core.datasets.masks import FILLED_BOX, encode, has_area, is_filled_box
 from core.datasets.photo_folder import name_problem
 from core.drawing import draw_instances
 from core.model.mask_rcnn import MaskRcnn
 from core.pseudo_masks.given_boxes import cut_to_box, masks_for_boxes, resized
 
-SOURCE, BOX = "mask_source", "box"  # key and value of an annotation whose mask is its filled box
 SHOWN = 5  # class names in a message
 
 log = logging.getLogger(__name__)
@@ -136,14 +135,12 @@ def boxes_to_fill(file: AnnotationFile, *, replace_masks: bool) -> dict[int, lis
     Raises:
         ValueError: if a mask that is to be kept is malformed.
     """
-    fallbacks = {entry["id"] for entry in file.content["annotations"] if entry.get(SOURCE) == BOX}
+    fallbacks = {entry["id"] for entry in file.content["annotations"] if is_filled_box(entry)}
     if not replace_masks and (problems := file.mask_problems(file.images)):
         try:
             file.raise_problems(problems)
         except ValueError as error:
-            raise ValueError(
-                f"{error}\n  expected sound masks; --replace-masks makes new ones for all boxes"
-            ) from error
+            raise ValueError(f"{error}\n  mend them, or --replace-masks makes new masks for all boxes") from error
     return {
         record.image_id: [
             index
@@ -219,9 +216,9 @@ def with_masks(content: dict[str, Any], found: Found) -> dict[str, Any]:
     annotations = []
     for annotation in content["annotations"]:
         if (new := of_annotation.get(annotation["id"])) is not None:
-            if annotation.get(SOURCE) == BOX:  # of an earlier run
-                annotation = {key: value for key, value in annotation.items() if key != SOURCE}
+            if is_filled_box(annotation):  # by an earlier run
+                annotation = {key: value for key, value in annotation.items() if key not in FILLED_BOX}
             annotation = annotation | {"segmentation": new["segmentation"], "area": new["area"]}
-            annotation |= {SOURCE: BOX} if new["reason"] else {}
+            annotation |= FILLED_BOX if new["reason"] else {}
         annotations.append(annotation)
     return content | {"annotations": annotations}

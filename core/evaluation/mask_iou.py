@@ -17,14 +17,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from core.compute.command import run_command
-from core.datasets.annotation_checks import annotation_problem, check_sections, repeated_ids
+from core.datasets.annotation_checks import annotation_problem, check_sections, located, repeated_ids
 from core.datasets.annotation_file import MAX_PROBLEMS_SHOWN
 from core.datasets.image_checks import image_problem
 from core.datasets.json_file import read_json
-from core.datasets.masks import encode, has_area
+from core.datasets.masks import encode, has_area, is_filled_box
 from core.datasets.segmentation_checks import segmentation_problem
-
-FILLED_BOX = {"mask_source": "box"}  # in an annotation whose mask `core.annotate` took from its box
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Mask:
 
     encoding: dict  # run-length encoding
     size: tuple[int, int]  # height, width of its image
-    box: list[float]  # x, y, width, height, as in the file
+    box: list[float | int]  # x, y, width, height, as in the file
     is_filled_box: bool  # as the file says
 
 
@@ -77,7 +75,7 @@ def _iou(first: dict, second: dict) -> float:
     return float(coco_mask.iou([first], [second], [0])[0, 0])
 
 
-def _filled(box: list[float], height: int, width: int) -> dict:
+def _filled(box: list[float | int], height: int, width: int) -> dict:
     x, y, box_width, box_height = box
     right, bottom = x + box_width, y + box_height
     return encode([[x, y, right, y, right, bottom, x, bottom]], height, width)
@@ -100,15 +98,16 @@ def read_masks(path: Path) -> dict[int, Mask]:
             problems.append(problem)
             continue
         segmentation = annotation.get("segmentation")
-        if annotation.get("iscrowd") or not has_area(segmentation):
+        if annotation.get("iscrowd") or segmentation is None:
             continue
         image = images[annotation["image_id"]]
         size = image["height"], image["width"]
         if problem := segmentation_problem(segmentation, *size):
-            problems.append(f"annotation {annotation['id']}: {problem}")
-        else:
-            mask, is_filled_box = encode(segmentation, *size), FILLED_BOX.items() <= annotation.items()
-            masks[annotation["id"]] = Mask(mask, size, annotation["bbox"], is_filled_box)
+            problems.append(located(annotation["id"], annotation["image_id"], problem))
+        elif has_area(segmentation):
+            masks[annotation["id"]] = Mask(
+                encode(segmentation, *size), size, annotation["bbox"], is_filled_box(annotation)
+            )
     if problems:
         raise ValueError("\n  ".join([f"{path}: {len(problems)} problem(s)", *problems[:MAX_PROBLEMS_SHOWN]]))
     return masks
