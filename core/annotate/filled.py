@@ -86,9 +86,8 @@ def fill_boxes(
     output = OutputFolder(out, pictures, task)
     if output.annotations.exists() and output.annotations.samefile(boxes):
         raise ValueError(f"{boxes}: --out would replace this file itself, expected another folder")
-    failed = {
-        name: problem for name in names_of(records) if output.draws and (problem := name_problem(Path(name).name))
-    }
+    too_long = {name: name_problem(Path(name).name) for name in names_of(records) if output.draws}
+    failed = {name: f"{images}: {problem}" for name, problem in too_long.items() if problem}
     records = [record for record in records if record.file_name not in failed]
     output.start(names_of(records))
 
