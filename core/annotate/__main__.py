@@ -19,7 +19,7 @@ from typing import get_args
 
 import torch
 
-from core.annotate.detected import annotate
+from core.annotate.detected import Annotated, annotate
 from core.annotate.filled import Filled, fill_boxes
 from core.annotate.output import ANNOTATIONS, Pictures
 from core.compute.command import run_command
@@ -31,25 +31,31 @@ SOME_FAILED = 1  # exit status
 
 def run(options: argparse.Namespace) -> int:
     check_device(options.device)
-    compute = Compute(options.device, progress=True)
-    shared = (options.images, options.out, compute)
-    written = options.out / ANNOTATIONS
-    if options.boxes is None:
-        if options.replace_masks:
-            raise ValueError("--replace-masks: there are no masks to replace, expected --boxes FILE with it")
-        done = annotate(options.checkpoint, *shared, min_score=options.min_score, pictures=options.pictures)
-        summary = f"{len(done.annotations)} instances in {len(done.images)} photos"
-    else:
-        settings = {"replace_masks": options.replace_masks, "pictures": options.pictures}
-        done = fill_boxes(options.checkpoint, options.boxes, *shared, **settings)
-        summary = in_words(done)
+    if options.replace_masks and options.boxes is None:
+        raise ValueError("--replace-masks: there are no masks to replace, expected --boxes FILE with it")
+    try:
+        done, summary = annotated(options)
+    except KeyboardInterrupt:
+        print(f"\n{options.out}: the same command goes on from here", file=sys.stderr)
+        raise
     if done.started_over:
         print(f"an interrupted run was not taken up: {', '.join(done.started_over)}", file=sys.stderr)
-    print(f"{written}: {summary}")
+    print(f"{options.out / ANNOTATIONS}: {summary}")
     if not done.failed:
         return 0
     print(f"{len(done.failed)} photo(s) left out:", *done.failed.values(), sep="\n  ", file=sys.stderr)
     return SOME_FAILED
+
+
+def annotated(options: argparse.Namespace) -> tuple[Annotated | Filled, str]:
+    """Do what the options say; returns what was done, also in words."""
+    compute = Compute(options.device, progress=True)
+    shared = {"images": options.images, "out": options.out, "compute": compute, "pictures": options.pictures}
+    if options.boxes is None:
+        found = annotate(options.checkpoint, **shared, min_score=options.min_score)
+        return found, f"{len(found.annotations)} instances in {len(found.images)} photos"
+    filled = fill_boxes(options.checkpoint, options.boxes, **shared, replace_masks=options.replace_masks)
+    return filled, in_words(filled)
 
 
 def in_words(done: Filled) -> str:

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from torch import nn
 
 from core.annotate.each_photo import Found, PhotosDone, each_photo
-from core.annotate.output import MADE_HERE, OutputFolder, Pictures
+from core.annotate.output import MADE_HERE, Pictures, output_folder
 from core.checkpoints.network import load_checkpoint_network
 from core.compute.compute import Compute
 from core.compute.precision import autocast
@@ -47,37 +47,42 @@ def annotate(
 
     Raises:
         ValueError: if the checkpoint cannot be read, the folder has no photo that can be read, or a file that no
-            earlier run wrote would be replaced.
+            earlier run wrote would be replaced, or another process works in `out`.
     """
     model, config, categories = load_checkpoint_network(checkpoint, device=compute.device)
     listed, failed = list_photos(images)
-    output = OutputFolder(out, pictures, {"checkpoint": digest(checkpoint), "min_score": min_score})
-    output.start([entry["file_name"] for entry in listed])
     content = {"info": MADE_HERE, "images": listed, "categories": categories, "annotations": []}
     records = AnnotationFile.from_content(content, path=images, image_folder=images).images
     name_of = {category["id"]: category["name"] for category in categories}
+    task = {"checkpoint": digest(checkpoint), "min_score": min_score}
     done = PhotosDone(failed=failed)
-    annotated = Annotated(failed=failed, started_over=output.progress.changed)
-    try:
-        each_photo(
-            records,
-            images,
-            output,
-            partial(detected, model, config, compute, list(name_of), min_score),
-            partial(drawn, name_of),
-            done,
-            key=lambda record: record.file_name,
-            upright=True,
-            progress=compute.progress,
-        )
-    finally:
-        annotated.images = [entry for entry in listed if entry["id"] in done.found]
-        for image_id, found in done.found.items():
-            for instance in found:
-                annotated.annotations.append({"id": len(annotated.annotations) + 1, "image_id": image_id} | instance)
-        output.write_annotations(content | {"images": annotated.images, "annotations": annotated.annotations})
-    output.progress.finish()
+    annotated = Annotated(failed=failed)
+    with output_folder(out, pictures, task, [entry["file_name"] for entry in listed]) as output:
+        annotated.started_over = output.progress.changed
+        try:
+            each_photo(
+                records,
+                images,
+                output,
+                partial(detected, model, config, compute, list(name_of), min_score),
+                partial(drawn, name_of),
+                done,
+                key=lambda record: record.file_name,
+                upright=True,
+                progress=compute.progress,
+            )
+        finally:
+            annotated.images = [entry for entry in listed if entry["id"] in done.found]
+            annotated.annotations = numbered(done.found)
+            output.write_annotations(content | {"images": annotated.images, "annotations": annotated.annotations})
+        output.progress.finish()
     return annotated
+
+
+def numbered(found: dict[int, Found]) -> list[dict[str, Any]]:
+    """The instances found, by image id, as COCO annotations with ids from 1."""
+    instances = [{"image_id": image_id} | instance for image_id, of_image in found.items() for instance in of_image]
+    return [{"id": number} | instance for number, instance in enumerate(instances, 1)]
 
 
 def detected(

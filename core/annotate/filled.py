@@ -16,7 +16,7 @@ from torch import nn
 
 from core.annotate.detected import digest
 from core.annotate.each_photo import Found, PhotosDone, each_photo
-from core.annotate.output import OutputFolder, Pictures
+from core.annotate.output import ANNOTATIONS, Pictures, output_folder
 from core.checkpoints.network import load_checkpoint_network
 from core.compute.compute import Compute
 from core.config import Config
@@ -72,7 +72,8 @@ def fill_boxes(
 
     Raises:
         ValueError: if the checkpoint or the file of boxes cannot be read, the file has problems other than missing
-            photos, the folder has none of its photos, or a file that no earlier run wrote would be replaced.
+            photos, the folder has none of its photos, a file that no earlier run wrote would be replaced, or another
+            process works in `out`.
     """
     model, config, categories = load_checkpoint_network(checkpoint, device=compute.device)
     file = AnnotationFile.read(boxes, images, all_images=False)
@@ -81,50 +82,45 @@ def fill_boxes(
         missing = file.missing_images[0]
         raise ValueError(f"{images}: has none of the {len(file.images)} photos of {boxes}, such as {missing}")
     todo = boxes_to_fill(file, replace_masks=replace_masks)
-    records = [record for record in file.images if todo[record.image_id]]
-    task = {"checkpoint": digest(checkpoint), "boxes": file.fingerprint.hex(), "replace_masks": replace_masks}
-    output = OutputFolder(out, pictures, task)
-    if output.annotations.exists() and output.annotations.samefile(boxes):
+    if Path(out, ANNOTATIONS).exists() and Path(out, ANNOTATIONS).samefile(boxes):
         raise ValueError(f"{boxes}: --out would replace this file itself, expected another folder")
-    too_long = {name: name_problem(Path(name).name) for name in names_of(records) if output.draws}
-    failed = {name: f"{images}: {problem}" for name, problem in too_long.items() if problem}
-    records = [record for record in records if record.file_name not in failed]
-    output.start(names_of(records))
-
     known = [entry["name"].strip() for entry in categories]
     label_of = [known.index(name.strip()) if name.strip() in known else None for name in file.categories]
-    if note := classes_unknown(model, file.categories, label_of, known):
-        log.warning("%s: %s", boxes, note)
-    if clipped := sum(record.num_clipped_boxes for record in file.images):
-        advice = "their masks end at its side; check that boxes are x, y, width, height"
-        log.warning("%s: %d box(es) extend past their image: %s", boxes, clipped, advice)
+    warn(file, classes_unknown(model, file.categories, label_of, known))
+
+    records = [record for record in file.images if todo[record.image_id]]
+    too_long = {record.file_name: name_problem(Path(record.file_name).name) for record in records if pictures != "none"}
+    failed = {name: f"{images}: {problem}" for name, problem in too_long.items() if problem}
+    records = [record for record in records if record.file_name not in failed]
     filled = Filled(
         num_boxes=sum(map(len, todo.values())),
-        num_kept=sum(len(record.labels) for record in file.images) - sum(map(len, todo.values())),
+        num_kept=sum(len(record.labels) - len(todo[record.image_id]) for record in file.images),
         num_crowds=sum(record.num_crowds for record in file.images),
         num_flat=sum(record.num_flat_boxes for record in file.images),
         failed=failed,
-        started_over=output.progress.changed,
     )
     done = PhotosDone(failed=failed)
-    try:
-        each_photo(
-            records,
-            images,
-            output,
-            partial(filled_in, model, config, compute, label_of, todo),
-            partial(drawn, file.categories),
-            done,
-            key=lambda record: str(record.image_id),
-            upright=False,
-            progress=compute.progress,
-        )
-    finally:
-        found = [instance for of_image in done.found.values() for instance in of_image]
-        filled.num_masks = len(found)
-        filled.fallbacks = Counter(instance["reason"] for instance in found if instance["reason"])
-        output.write_annotations(with_masks(file.content, found))
-    output.progress.finish()
+    task = {"checkpoint": digest(checkpoint), "boxes": file.fingerprint.hex(), "replace_masks": replace_masks}
+    with output_folder(out, pictures, task, [record.file_name for record in records]) as output:
+        filled.started_over = output.progress.changed
+        try:
+            each_photo(
+                records,
+                images,
+                output,
+                partial(filled_in, model, config, compute, label_of, todo),
+                partial(drawn, file.categories),
+                done,
+                key=lambda record: str(record.image_id),
+                upright=False,
+                progress=compute.progress,
+            )
+        finally:
+            found = [instance for of_image in done.found.values() for instance in of_image]
+            filled.num_masks = len(found)
+            filled.fallbacks = Counter(instance["reason"] for instance in found if instance["reason"])
+            output.write_annotations(with_masks(file.content, found))
+        output.progress.finish()
     return filled
 
 
@@ -150,8 +146,12 @@ def boxes_to_fill(file: AnnotationFile, *, replace_masks: bool) -> dict[int, lis
     }
 
 
-def names_of(records: Sequence[ImageRecord]) -> list[str]:
-    return [record.file_name for record in records]
+def warn(file: AnnotationFile, *notes: str | None) -> None:
+    clipped = sum(record.num_clipped_boxes for record in file.images)
+    advice = "their masks end at its side; check that boxes are x, y, width, height"
+    for note in (*notes, f"{clipped} box(es) extend past their image: {advice}" if clipped else None):
+        if note:
+            log.warning("%s: %s", file.path, note)
 
 
 def classes_unknown(

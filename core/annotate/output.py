@@ -1,7 +1,8 @@
 """The folder that a run writes: one annotation file and a picture of each photo; nothing of others is replaced."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from core.annotate.progress_file import ProgressFile
 from core.datasets.json_file import read_json
 from core.datasets.photo_folder import MADE_BY, PNG_KEY, is_drawn
 from core.files.atomic import replaced, write_bytes
+from core.files.lock import folder_lock
 
 ANNOTATIONS = "annotations.json"
 MADE_HERE = {"description": f"written by {MADE_BY}"}  # `info` of a file that is not filled from another
@@ -19,6 +21,21 @@ JPEG_QUALITY = 90
 LONGEST_JPEG_SIDE = 65500  # px, of the JPEG library
 
 Pictures = Literal["jpg", "png", "none"]
+
+
+@contextmanager
+def output_folder(
+    folder: Path, pictures: Pictures, task: dict[str, Any], file_names: Sequence[str]
+) -> Iterator["OutputFolder"]:
+    """The output folder of a run, created if missing, ready for pictures of these photos; for this process alone.
+
+    Raises:
+        ValueError: if another process works in it, or a file that no earlier run wrote would be replaced.
+    """
+    with folder_lock(folder, "annotation"):
+        output = OutputFolder(folder, pictures, task)
+        output.start(file_names)
+        yield output
 
 
 class OutputFolder:
@@ -35,11 +52,7 @@ class OutputFolder:
         return self.pictures != "none"
 
     def start(self, file_names: Sequence[str]) -> None:
-        """Get ready to write pictures of these photos, and the annotation file.
-
-        Raises:
-            ValueError: if a file that no earlier run wrote would be replaced.
-        """
+        """Get ready to write pictures of these photos, and the annotation file; raises as `output_folder`."""
         pictures = [self.picture_path(name) for name in file_names] if self.draws else []
         foreign = [path for path in pictures if path.exists() and not is_drawn(path)]
         if self.annotations.exists() and not self._wrote_annotations():
@@ -47,7 +60,6 @@ class OutputFolder:
         if foreign:
             expected = "expected none or one of an earlier run: move it away, or choose another --out"
             raise ValueError(f"{foreign[0]}: was not written by {MADE_BY} and would be replaced; {expected}")
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.progress.start()
 
     def _wrote_annotations(self) -> bool:

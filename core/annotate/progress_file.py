@@ -18,9 +18,6 @@ class ProgressFile:
     `task` says what a run does; the results of another task are not taken up, and `changed` says how it differed.
     The file is written from `start` on, each result at once, so that even a killed process loses only its last photo.
     After `finish` only the digests are left.
-
-    Raises:
-        ValueError: if the file of an earlier run cannot be read.
     """
 
     def __init__(self, folder: Path, task: dict[str, Any]) -> None:
@@ -38,18 +35,15 @@ class ProgressFile:
                 self.results[line["photo"]] = (line["stamp"], line["found"])
 
     def _lines(self) -> list[dict[str, Any]]:
-        """The lines of the file; without the last one if the process was killed while it wrote it."""
-        if not self.path.exists():
-            return []
+        """The lines of the file; without those that a full disk or a killed process left incomplete."""
         lines = []
-        for number, text in enumerate(self.path.read_bytes().split(b"\n")[:-1], 1):
+        for text in self.path.read_bytes().split(b"\n") if self.path.exists() else ():
             try:
                 line = json.loads(text)
             except ValueError:
-                line = None
-            if not isinstance(line, dict) or line.keys() not in LINES:
-                raise ValueError(f"{self.path}: line {number} is damaged; delete the file to start over")
-            lines.append(line)
+                continue
+            if isinstance(line, dict) and line.keys() in LINES:
+                lines.append(line)
         return lines
 
     def start(self) -> None:
@@ -79,12 +73,12 @@ class ProgressFile:
 
     def _append(self, line: dict[str, Any]) -> None:
         with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write("\n" + json.dumps(line))  # on a line of its own, even if the one before was cut
 
     def _write(self, lines: list[dict[str, Any]]) -> None:
         every = [*({"written": digest} for digest in sorted(self.digests)), *lines]
         with replaced(self.path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in every))
+            partial.write_text("\n".join(map(json.dumps, every)))
 
 
 def stamp(path: Path) -> list[int]:

@@ -11,7 +11,7 @@ from core.files.shown import shown
 
 MADE_BY = "core.annotate"  # marks the pictures that it draws: as PNG text, or as the comment of a JPEG file
 PNG_KEY, JPEG_KEY = "Software", "comment"  # of `Image.info`
-LONGEST_NAME = 240  # bytes; that of the picture is longer, and 255 is the limit of file systems
+LONGEST_NAME = 200  # bytes; that of the picture, while it is written, is up to 55 longer: file systems allow 255
 
 
 def list_photos(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -202,11 +202,11 @@ def test_a_photo_that_cannot_be_read_is_named_and_its_boxes_stay(
 def test_a_name_that_is_too_long_for_a_picture_is_no_obstacle_without_pictures(
     network: Counted, tmp_path: Path
 ) -> None:
-    boxes, name = content(), "x" * 240 + ".png"
+    boxes, name = content(), "x" * 200 + ".png"
     (tmp_path / "photos" / "b.png").rename(tmp_path / "photos" / name)
     boxes["images"][0]["file_name"] = name
     write(tmp_path, boxes)
-    assert "244 bytes, expected at most 240" in fill(tmp_path).failed[name]
+    assert "204 bytes, expected at most 200" in fill(tmp_path).failed[name]
     assert fill(tmp_path, out="other", pictures="none").num_masks == 3
 
 
@@ -297,7 +297,7 @@ def test_a_run_that_was_killed_goes_on_though_it_could_not_write_its_result(netw
         fill(tmp_path)
     (tmp_path / "out" / ANNOTATIONS).unlink()
     with (tmp_path / "out" / PROGRESS).open("a") as file:
-        file.write('{"photo": "9", "sta')  # cut in the middle of a line
+        file.write('\n{"photo": "9", "sta')  # cut in the middle of a line
     assert fill(tmp_path).num_masks == 3
     assert network.num_images == 3
 
