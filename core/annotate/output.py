@@ -10,9 +10,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from core.annotate.progress_file import ProgressFile
-from core.datasets.json_file import read_json
 from core.datasets.photo_folder import MADE_BY, PNG_KEY, is_drawn
 from core.files.atomic import replaced, write_bytes
+from core.files.json_file import read_json
 from core.files.lock import folder_lock
 
 ANNOTATIONS = "annotations.json"

@@ -20,9 +20,9 @@ from core.compute.command import run_command
 from core.datasets.annotation_checks import annotation_problem, check_sections, located, repeated_ids
 from core.datasets.annotation_file import MAX_PROBLEMS_SHOWN
 from core.datasets.image_checks import image_problem
-from core.datasets.json_file import read_json
 from core.datasets.masks import encode, has_area, is_filled_box
 from core.datasets.segmentation_checks import segmentation_problem
+from core.files.json_file import read_json
 
 
 @dataclass(frozen=True)
