@@ -9,7 +9,11 @@ from core.config.identity import differences
 from core.files.atomic import replaced
 
 PROGRESS = ".annotate.jsonl"  # in the output folder
-LINES = ({"written"}, {"task"}, {"photo", "stamp", "found"})  # the keys of each kind of line
+LINES = {
+    ("written",): str,
+    ("task",): dict,
+    ("photo", "stamp", "found"): str,
+}  # keys of a line: type of the first value
 
 
 class ProgressFile:
@@ -42,7 +46,8 @@ class ProgressFile:
                 line = json.loads(text)
             except ValueError:
                 continue
-            if isinstance(line, dict) and line.keys() in LINES:
+            kind = LINES.get(tuple(line)) if isinstance(line, dict) else None
+            if kind is not None and isinstance(next(iter(line.values())), kind):
                 lines.append(line)
         return lines
 

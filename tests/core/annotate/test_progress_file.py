@@ -57,7 +57,7 @@ def test_a_line_that_was_cut_is_dropped_and_does_not_spoil_the_next(tmp_path: Pa
     assert ProgressFile(tmp_path, TASK).results.keys() == {"a.jpg", "c.jpg"}
 
 
-@pytest.mark.parametrize("line", ["{", "3", '{"photo": "a.jpg"}', "{}", "\xff"])
+@pytest.mark.parametrize("line", ["{", "3", '{"photo": "a.jpg"}', "{}", '{"written": [1]}', '{"task": 3}', "\xff"])
 def test_a_damaged_line_is_lost_alone(tmp_path: Path, line: str) -> None:
     started(tmp_path).add("a.jpg", [3, 5], [])
     file = ProgressFile(tmp_path, TASK)
