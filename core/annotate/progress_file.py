@@ -9,11 +9,7 @@ from core.config.identity import differences
 from core.files.atomic import replaced
 
 PROGRESS = ".annotate.jsonl"  # in the output folder
-LINES = {
-    ("written",): str,
-    ("task",): dict,
-    ("photo", "stamp", "found"): str,
-}  # keys of a line: type of the first value
+LINES = {("written",): str, ("task",): dict, ("photo", "stamp", "found"): str}  # keys: type of the first value
 
 
 class ProgressFile:
