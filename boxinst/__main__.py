@@ -18,8 +18,12 @@ COMMANDS = {  # name: the module whose `main` takes over, what it does
         "make a data set of labels in YOLO, VOC, labelme, CVAT and other formats",
     ),
     "check": ("core.datasets.check", "check a data set before training on it"),
-    "annotate": ("core.annotate", "masks for a folder of photos, as a COCO file and as pictures"),
+    "annotate": (
+        "core.annotate.__main__",
+        "masks for photos or for given boxes, as a COCO file and as pictures",
+    ),
     "evaluate": ("core.evaluation.__main__", "box AP and mask AP of a trained network on a data set"),
+    "mask-iou": ("core.evaluation.mask_iou", "how well the masks of a file agree with true masks of the same objects"),
     "download": ("core.datasets.download", "fetch a public data set, or ImageNet weights"),
 }
 STUDY = "experiments.run"

@@ -76,8 +76,8 @@ class Predictor:
     def __init__(self, checkpoint: str | os.PathLike, *, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         check_device(self.device)
-        self.model, self.config, names = load_checkpoint_network(Path(checkpoint), device=self.device)
-        self.classes: tuple[str, ...] = tuple(names)
+        self.model, self.config, classes = load_checkpoint_network(Path(checkpoint), device=self.device)
+        self.classes: tuple[str, ...] = tuple(entry["name"] for entry in classes)
 
     @overload
     def __call__(self, image: ImageLike, *, min_score: float = ..., batch_size: int = ...) -> Prediction: ...
@@ -126,7 +126,8 @@ class Predictor:
         clipped = checked_boxes(boxes, *size)
         record = _record(picture, clipped, checked_labels(labels, len(clipped), len(self.classes)))
         batch = self._batch([(record, picture)])
-        found = masks_for_boxes(self.model, batch, self.config, labeled=labels is not None)
+        labeled = torch.full((len(clipped),), labels is not None)
+        found = masks_for_boxes(self.model, batch, self.config, labeled=labeled)
         cut = [cut_to_box(mask, box, *size) for mask, box in zip(found, clipped, strict=True)]
         filled = np.array([reason is not None for _, reason in cut], dtype=bool)
         return BoxMasks(filled, [mask for mask, _ in cut], size)

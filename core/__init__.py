@@ -7,6 +7,6 @@ table of terms) · training/step · training/loop · evaluation.
 Also: model/mask_rcnn and pseudo_masks (baselines) · edge_purity (no training) · checkpoints (ours and AdelaiDet's) ·
 compute (device, precision, workers, exit status of commands) · files · record (results of a trial, with the key that
 identifies the training).
-Commands: train · evaluation · annotate · datasets/check · datasets/convert · datasets/download.
+Commands: train · evaluation · evaluation/mask_iou · annotate · datasets/check · datasets/convert · datasets/download.
 `core` imports neither Ray, MLflow nor DVC.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as coco_mask
 from torch import Tensor
@@ -19,7 +19,8 @@ PALETTE = (
     (204, 121, 167),  # purple
 )
 TINT = 0.5  # share of the color inside a mask
-TEXT_HEIGHT = 11  # pixels of the drawn picture
+TEXT_HEIGHT = 11  # pixels of a picture of UNSCALED_SIDE
+UNSCALED_SIDE = 600  # px: where the shorter side is longer, lines and text grow with it, to be seen on a screen
 
 
 def draw_instances(
@@ -37,8 +38,8 @@ def draw_instances(
 
     Boxes (xyxy) and run-length encoded masks are in the frame of `image`; pass empty `masks` to draw boxes only.
     `names` are the class names by label. Detections below `min_score` are left out. `zoom` enlarges the photo before
-    drawing, so that text stays readable on small images. The first instance (the best of `Detections`) is drawn last,
-    so that nothing covers it. Colors repeat after seven instances.
+    drawing, so that text stays readable on small images; on large ones lines and text grow. The first instance (the
+    best of `Detections`) is drawn last, so that nothing covers it. Colors repeat after seven instances.
 
     Raises:
         ValueError: if the photo is not an RGB image, or the size of a mask differs from the photo's.
@@ -52,30 +53,37 @@ def draw_instances(
     order = [i for i in reversed(range(len(boxes))) if scores is None or scores[i] >= min_score]
     colors = [PALETTE[i % len(PALETTE)] for i in range(len(boxes))]
     picture = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.BICUBIC)
+    scale = max(min(picture.size) / UNSCALED_SIDE, 1.0)
+    line = round(scale)  # px
     if len(masks):
         pixels = np.array(picture)
         for i in order:
-            mask = coco_mask.decode(masks[i]).astype(bool).repeat(zoom, axis=0).repeat(zoom, axis=1)
-            _tint(pixels, mask, colors[i])
+            _tint(pixels, masks[i], zoom, colors[i], line)
         picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(TEXT_HEIGHT)
+    font = ImageFont.load_default(round(TEXT_HEIGHT * scale))
     for i in order:
         x1, y1, x2, y2 = (boxes[i] * zoom).tolist()
-        draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colors[i])
+        draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colors[i], width=line)
     for i in order:  # after all boxes, so that no box side crosses a name
         name = names[int(labels[i])]
         text = name if scores is None else f"{name} {float(scores[i]):.2f}"
-        _write(draw, text, (boxes[i, :2] * zoom).tolist(), colors[i], font)
+        _write(draw, text, (boxes[i, :2] * zoom).tolist(), colors[i], font, margin=line)
     return picture
 
 
-def _tint(pixels: np.ndarray, mask: Bool[np.ndarray, "H W"], color: tuple[int, int, int]) -> None:
-    """Blend the color into the pixels of the mask, in place; the border gets the pure color."""
-    pixels[mask] = (1 - TINT) * pixels[mask] + TINT * np.array(color)
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    pixels[mask & ~inner] = color
+def _tint(pixels: np.ndarray, encoded: dict, zoom: int, color: tuple[int, int, int], line: int) -> None:
+    """Blend the color into the pixels of a mask, in place; its border, `line` pixels wide, gets the pure color."""
+    left, top, width, height = (int(side) for side in coco_mask.toBbox(encoded))
+    mask = coco_mask.decode(encoded)[top : top + height, left : left + width].astype(bool)
+    mask = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    part = pixels[zoom * top : zoom * (top + height), zoom * left : zoom * (left + width)]
+    part[mask] = (1 - TINT) * part[mask] + TINT * np.array(color)
+    inner = mask
+    for _ in range(line):
+        padded = np.pad(inner, 1)
+        inner = padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    part[mask & ~inner] = color
 
 
 def _write(
@@ -84,12 +92,14 @@ def _write(
     corner: list[float],
     color: tuple[int, int, int],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    *,
+    margin: int,
 ) -> None:
     """Write text above the corner (x, y), on a background of the instance's color, shifted to fit into the picture."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = right - left + 3, bottom - top + 3  # a margin of one pixel
+    width, height = right - left + 2 * margin + 1, bottom - top + 2 * margin + 1
     x = max(min(corner[0], draw.im.size[0] - width), 0)
     y = max(min(corner[1] - height, draw.im.size[1] - height), 0)
     draw.rectangle((x, y, x + width - 1, y + height - 1), fill=color)
     brightness = np.dot(color, (0.299, 0.587, 0.114))
-    draw.text((x + 1 - left, y + 1 - top), text, fill="black" if brightness > 110 else "white", font=font)
+    draw.text((x + margin - left, y + margin - top), text, fill="black" if brightness > 110 else "white", font=font)

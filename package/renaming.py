@@ -20,6 +20,7 @@ COMMANDS = {  # what a message recommends in the repository: what it recommends 
     "python -m core.datasets.check": "boxinst check",
     "python -m core.annotate": "boxinst annotate",
     "python -m core.evaluation": "boxinst evaluate",
+    "python -m core.evaluation.mask_iou": "boxinst mask-iou",
     "python -m core.datasets.download": "boxinst download",
 }
 NAME = re.compile(r"(?<![\w./-])core(?=\.[a-z]|\s+import\b)")  # a module's name: no path, no attribute

@@ -8,7 +8,7 @@ import torch
 
 from core.checkpoints.checkpoint import load_trained
 from core.checkpoints.released import load_released_weights, our_name
-from core.checkpoints.state import class_names, load_tensors, network_tensors
+from core.checkpoints.state import class_names, classes, load_tensors, network_tensors
 from core.config import Config, ModelConfig
 from core.config.dotted import leaves
 from core.files.tensors import read_tensors, read_torch_file
@@ -35,14 +35,18 @@ def load_network(path: Path, settings: ModelConfig, categories: Sequence[str], *
     return _for_use(fill(path, settings, categories), device)
 
 
-def load_checkpoint_network(path: Path, *, device: str) -> tuple[CondInst | MaskRcnn, Config, list[str]]:
-    """Load a checkpoint of ours: its network in eval mode, built from its own config, that config, and its class names.
+def load_checkpoint_network(
+    path: Path, *, device: str
+) -> tuple[CondInst | MaskRcnn, Config, list[dict[str, int | str]]]:
+    """Load a checkpoint of ours: its network in eval mode, built from its own config, that config, and its classes.
+
+    The classes are entries of a COCO file, by label: `id` and `name`. The ids are those of the training data.
 
     Raises:
         ValueError: if the file is not a checkpoint of ours, is damaged, or its state does not fit its config.
     """
     config, state = load_trained(path, "cpu")
-    return _for_use(_filled(path, config.model, state), device), config, class_names(state, path)
+    return _for_use(_filled(path, config.model, state), device), config, classes(state, path)
 
 
 def _for_use(model: CondInst | MaskRcnn, device: str) -> CondInst | MaskRcnn:

@@ -59,6 +59,21 @@ def class_names(state: Mapping[str, Any], path: Path) -> list[str]:
     return names
 
 
+def classes(state: Mapping[str, Any], path: Path) -> list[dict[str, int | str]]:
+    """The classes of a trained network, by label, as entries of a COCO file: `id` and `name`.
+
+    The ids are those of the training data, or 1, 2, ... if the version that wrote the checkpoint did not store them.
+
+    Raises:
+        ValueError: as `class_names`, or if there is not one integer of its own for each; names the file and the value.
+    """
+    names = class_names(state, path)
+    ids = state.get("category_ids", list(range(1, len(names) + 1)))
+    if not isinstance(ids, list) or not all(type(i) is int for i in ids) or not len(set(ids)) == len(ids) == len(names):
+        raise ValueError(f"{path}: state.category_ids is {ids!r:.60}, expected {len(names)} different integers")
+    return [{"id": category_id, "name": name} for category_id, name in zip(ids, names, strict=True)]
+
+
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Load all tensors of a network of ours; the network is changed only if every one fits.
 

@@ -88,11 +88,13 @@ class AnnotationFile:
     problems: list[str]
 
     @classmethod
-    def read(cls, path: Path, image_folder: Path, *, annotated: bool = True) -> "AnnotationFile":
+    def read(
+        cls, path: Path, image_folder: Path, *, annotated: bool = True, all_images: bool = True
+    ) -> "AnnotationFile":
         """Read a file of boxes with or without masks, and look for its images in `image_folder`.
 
         `annotated` is false for a list of images only, such as COCO's image_info files: the section `annotations` may
-        be missing, and is ignored if present.
+        be missing, and is ignored if present. `all_images` is false where a missing image is no problem.
 
         Raises:
             ValueError: if the file cannot be read or lacks a section, or the folder does not exist.
@@ -101,7 +103,7 @@ class AnnotationFile:
         if not annotated and isinstance(content, dict):
             content = content | {"annotations": []}
         check_sections(content, path, kind="instances" if annotated else "image_info")
-        return cls._checked(content, path, image_folder, fingerprint)
+        return cls._checked(content, path, image_folder, fingerprint, all_images=all_images)
 
     @classmethod
     def from_content(cls, content: dict[str, Any], *, path: Path, image_folder: Path) -> "AnnotationFile":
@@ -114,7 +116,9 @@ class AnnotationFile:
         return cls._checked(content, path, image_folder, hashlib.sha256(json.dumps(content).encode()).digest())
 
     @classmethod
-    def _checked(cls, content: dict[str, Any], path: Path, image_folder: Path, fingerprint: bytes) -> "AnnotationFile":
+    def _checked(
+        cls, content: dict[str, Any], path: Path, image_folder: Path, fingerprint: bytes, *, all_images: bool = True
+    ) -> "AnnotationFile":
         if not os.path.isdir(image_folder):  # false also for names that the file system refuses
             raise ValueError(f"{image_folder}: no such folder, expected the images of {path}")
         problems = repeated_ids(content) + class_problems(content["categories"])
@@ -130,7 +134,8 @@ class AnnotationFile:
             sound.add(image["id"])
             if is_missing(image_folder / image["file_name"]):
                 missing_images.append(image["file_name"])
-                problems.append(f"image {image['id']}: no file {image_folder / image['file_name']}")
+                if all_images:
+                    problems.append(f"image {image['id']}: no file {image_folder / image['file_name']}")
 
         instances: dict[int, list[dict]] = {image_id: [] for image_id in images}
         crowds, flat = Counter(), Counter()

@@ -11,6 +11,7 @@ from torch import Tensor
 from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, MASK_STRIDE
 
 Segmentation = list | dict  # COCO: polygons [[x1, y1, x2, y2, ...], ...], or a run-length encoding
+FILLED_BOX = {"mask_source": "box"}  # in an annotation whose mask `core.annotate` took from its box
 
 
 def is_polygons(segmentation: Segmentation) -> bool:
@@ -25,6 +26,11 @@ def parts_with_area(polygons: list) -> list:
 def has_area(segmentation: Any) -> bool:
     """Whether there is a mask: some tools export `[]`, and COCO has polygons of fewer than three vertices."""
     return bool(parts_with_area(segmentation)) if isinstance(segmentation, list) else segmentation is not None
+
+
+def is_filled_box(annotation: dict[str, Any]) -> bool:
+    """Whether the mask of an annotation is marked as its filled box."""
+    return FILLED_BOX.items() <= annotation.items()
 
 
 def is_empty(segmentation: Segmentation, height: int, width: int) -> bool:

@@ -9,8 +9,9 @@ from core.datasets.image_checks import image_problem
 from core.datasets.photo import FORMATS, opened, upright_size
 from core.files.shown import shown
 
-PICTURE_MARK = ("Software", "core.annotate")  # PNG text of the pictures that `core.annotate` writes
-LONGEST_NAME = 240  # bytes; that of the picture is longer, and 255 is the limit of file systems
+MADE_BY = "core.annotate"  # marks the pictures that it draws: as PNG text, or as the comment of a JPEG file
+PNG_KEY, JPEG_KEY = "Software", "comment"  # of `Image.info`
+LONGEST_NAME = 200  # bytes; that of the picture, while it is written, is up to 55 longer: file systems allow 255
 
 
 def list_photos(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -40,7 +41,7 @@ def list_photos(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
             if path.suffix.lower() in endings:
                 failed[path.name] = str(error)
             continue
-        if problem := image_problem(entry) or _name_problem(path.name):
+        if problem := image_problem(entry) or name_problem(path.name):
             failed[path.name] = f"{folder}: {problem}"
         else:
             entries.append(entry)
@@ -54,13 +55,15 @@ def is_drawn(path: Path) -> bool:
     """Whether a file is a picture that we drew of a photo."""
     try:
         with opened(path) as image:
-            return image.info.get(PICTURE_MARK[0]) == PICTURE_MARK[1]
+            return image.info.get(PNG_KEY) == MADE_BY or image.info.get(JPEG_KEY) == MADE_BY.encode()
     except ValueError:
         return False
 
 
-def _name_problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of a photo that a picture is to be named after."""
     length = len(name.encode())
     if length <= LONGEST_NAME:
         return None
-    return f"file name {shown(name)} has {length} bytes, expected at most {LONGEST_NAME}, which leaves room for .png"
+    expected = f"at most {LONGEST_NAME}, which leaves room for the ending of its picture's"
+    return f"file name {shown(name)} has {length} bytes, expected {expected}"

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from pycocotools import mask as coco_mask
-from torch import nn
+from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.compute.precision import autocast
@@ -39,14 +39,16 @@ def resized(record: ImageRecord, image: Image.Image, data: DataConfig) -> Sample
 
 
 @torch.inference_mode()
-def masks_for_boxes(model: nn.Module, batch: Batch, config: Config, *, labeled: bool) -> list[dict | None]:
+def masks_for_boxes(
+    model: nn.Module, batch: Batch, config: Config, *, labeled: Bool[Tensor, " G"]
+) -> list[dict | None]:
     """The mask that the network predicts for each annotated box of a batch of one image; None where there is none.
 
     CondInst: among the locations assigned to a box, the one of highest class probability * centerness predicts its
     mask. A location that several boxes contest goes to the smallest, as in training; a box that is left without any is
     assigned its locations as if it were alone, so that equal boxes get equal masks.
 
-    Mask R-CNN: the box is the region. Of its masks, one per class, that of the label is taken, or if the boxes are not
+    Mask R-CNN: the box is the region. Of its masks, one per class, that of the label is taken, or where a box is not
     `labeled`, that of the most probable class.
 
     Returns COCO run-length encodings in the frame of the image file, not cropped to the boxes.
@@ -57,7 +59,8 @@ def masks_for_boxes(model: nn.Module, batch: Batch, config: Config, *, labeled: 
         predictions = model(batch.images, batch.image_sizes)
         if isinstance(predictions, Regions):
             boxes = annotations.boxes
-            labels = annotations.labels if labeled else model.most_probable_classes(predictions, 0, boxes)
+            probable = model.most_probable_classes(predictions, 0, boxes)
+            labels = torch.where(labeled.to(boxes.device), annotations.labels, probable)
             probabilities = model.predict_masks(predictions, 0, boxes, labels).sigmoid()
             return paste_region_masks(probabilities, rescale_boxes(boxes, size, original_size), original_size)
     location_of = best_locations(predictions, [annotations], config)[0]

@@ -128,7 +128,8 @@ def train(
 
     def save() -> None:
         if workers.writes:
-            state = state_of(model, optimizer, curves, training_set.categories, images_per_step, progress)
+            classes = training_set.categories, training_set.category_ids
+            state = state_of(model, optimizer, curves, *classes, images_per_step, progress)
             save_checkpoint(checkpoint, state, **identity)
 
     def evaluated() -> Evaluation:

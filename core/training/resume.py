@@ -19,10 +19,11 @@ def state_of(
     optimizer: torch.optim.Optimizer,
     curves: Curves,
     categories: list[str],
+    category_ids: list[int],
     images_per_step: int,
     progress: EpochProgress,
 ) -> dict[str, Any]:
-    """The state saved in a checkpoint: everything that `resume` needs, and the class names for later use.
+    """The state saved in a checkpoint: everything that `resume` needs, and the classes for later use.
 
     `progress` is that of the epoch after the finished ones.
     """
@@ -31,6 +32,7 @@ def state_of(
         "optimizer": optimizer.state_dict(),
         "curves": curves,
         "categories": categories,
+        "category_ids": category_ids,
         "images_per_step": images_per_step,
         "progress": progress.state(),
     }

@@ -14,7 +14,8 @@ from torch import nn
 
 from boxinst import BoxMasks, Prediction, Predictor
 from boxinst.image import rgb_image
-from core.annotate import ANNOTATIONS, annotate
+from core.annotate.detected import annotate
+from core.annotate.output import ANNOTATIONS
 from core.checkpoints.checkpoint import save_checkpoint
 from core.compute.compute import Compute
 from core.config.file import build_config

@@ -76,6 +76,25 @@ def test_zoom_enlarges_photo_masks_and_boxes_alike() -> None:
     assert pixels[126, 120].tolist() == [(100 + channel) // 2 for channel in PALETTE[0]]
 
 
+def test_lines_and_text_grow_with_a_large_photo() -> None:
+    boxes, mask = torch.tensor([[300.0, 900, 1500, 1500]]), rectangle_mask(600, 1000, 1200, 1400, 2400, 1800)
+    large = Image.new("RGB", (2400, 1800), GRAY)  # its shorter side is three times UNSCALED_SIDE
+    pixels = np.array(draw_instances(large, boxes, torch.tensor([0]), encode_masks(mask[None]), ["cat"]))
+    for y, x in ((1200, 300), (1200, 302), (902, 900), (1497, 900), (1200, 1497)):  # three pixels of each side
+        assert tuple(pixels[y, x]) == PALETTE[0]
+    for y, x in ((1200, 299), (1200, 303), (903, 900), (1496, 900), (1200, 1496)):
+        assert tuple(pixels[y, x]) == GRAY
+    assert tuple(pixels[1002, 900]) == tuple(pixels[1397, 900]) == tuple(pixels[1200, 602]) == PALETTE[0]
+    inside = [(100 + channel) // 2 for channel in PALETTE[0]]
+    assert pixels[1003, 900].tolist() == pixels[1396, 900].tolist() == pixels[1200, 603].tolist() == inside
+    small = draw([[10.0, 30, 70, 55]], [])
+
+    def height_of_name(picture: np.ndarray, top_of_box: int, left: int) -> int:
+        return int((picture[:top_of_box, left] != GRAY).any(1).sum())
+
+    assert height_of_name(pixels, 900, 300) >= 2.5 * height_of_name(small, 30, 10)
+
+
 def test_photo_without_instances_is_copied() -> None:
     original = photo()
     picture = draw_instances(original, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), [], ["cat"])

@@ -63,7 +63,7 @@ class Checkpoints(Kind):
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         curves = [{"epoch": 1, "epochs": EPOCHS, "seconds": 1.5, "loss/total": 2.0}]
-        self.state = state_of(model, optimizer, curves, CLASSES, IMAGES_PER_STEP, EpochProgress())
+        self.state = state_of(model, optimizer, curves, CLASSES, [3, 7], IMAGES_PER_STEP, EpochProgress())
         folder.mkdir(parents=True)
         path = folder / "checkpoint.pt"
         save_checkpoint(path, self.state, **self.identity)
@@ -132,8 +132,8 @@ class Checkpoints(Kind):
                     parameter.grad = torch.zeros_like(parameter)
                 optimizer.step()
             case "annotate":
-                model, _, names = load_checkpoint_network(path, device="cpu")
-                ", ".join(names).encode()
+                model, _, classes = load_checkpoint_network(path, device="cpu")
+                ", ".join(entry["name"] for entry in classes).encode()
             case "evaluate":
                 model = load_network(path, self.config.model, CLASSES, device="cpu")
             case _:

@@ -81,11 +81,12 @@ def test_the_traceback_is_shown_to_those_who_ask(
 
 
 COMMANDS = {
-    "core.annotate": ["--checkpoint", "nowhere.pt", "--images", ".", "--out", "out", "--device", "cpu"],
+    "core.annotate.__main__": ["--checkpoint", "nowhere.pt", "--images", ".", "--out", "out", "--device", "cpu"],
     "core.checkpoints.backbone": ["nowhere.pt", "weights.pt"],
     "core.datasets.download": ["coco", "--root", "root", "--mirror", "no address"],
     "core.datasets.sources.shapes": ["--root", "shapes", "--size", "1"],
     "core.evaluation.__main__": ["--recipe", "none", "--checkpoint", "nowhere.pt", "--device", "cpu"],
+    "core.evaluation.mask_iou": ["nowhere.json", "--against", "nowhere.json"],
     "core.train": ["--recipe", "none", "--folder", "run", "--device", "cpu"],
 }
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
-from core.annotate import annotate
+from core.annotate.detected import annotate
 from core.compute.compute import Compute
 from core.config import Config, InferenceConfig
 from core.config.file import build_config
@@ -272,8 +272,8 @@ def test_killed_and_resumed_is_equal_to_the_bit_and_its_checkpoint_annotates_pho
         run(config, tmp_path / "killed", on_epoch=kill)
     assert comparable(run(config, tmp_path / "killed")) == comparable(whole)
     checkpoint, out = tmp_path / "killed" / "checkpoint.pt", tmp_path / "annotated"
-    assert annotate(checkpoint, root / "val", out, Compute(), min_score=0.0) > 0
-    assert len(list(out.glob("*.png"))) == 4
+    assert annotate(checkpoint, root / "val", out, Compute(), min_score=0.0).annotations
+    assert len(list(out.glob("*.jpg"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.config import Config
@@ -40,7 +41,7 @@ def batch_of(boxes: list[list[float]], height: int = HEIGHT, width: int = WIDTH)
 
 
 def masks_of(boxes: list[list[float]], peaks: list[tuple[float, float]]) -> list[dict | None]:
-    return masks_for_boxes(HalfPlanes(peaks), batch_of(boxes), config(), labeled=False)
+    return masks_for_boxes(HalfPlanes(peaks), batch_of(boxes), config(), labeled=torch.zeros(len(boxes), dtype=bool))
 
 
 def test_the_best_location_in_the_middle_of_the_box_predicts_its_mask() -> None:
@@ -50,7 +51,8 @@ def test_the_best_location_in_the_middle_of_the_box_predicts_its_mask() -> None:
 
 def test_masks_are_in_the_pixels_of_the_image_whatever_the_validation_size() -> None:
     # At twice the size this is the square, whose best location, x = 20, is x = 10 here.
-    found = masks_for_boxes(HalfPlanes([(21.0, 11.0)]), batch_of([[0, 0, 16, 16]], 16, 32), config(), labeled=False)
+    batch, unlabeled = batch_of([[0, 0, 16, 16]], 16, 32), torch.tensor([False])
+    found = masks_for_boxes(HalfPlanes([(21.0, 11.0)]), batch, config(), labeled=unlabeled)
     expected = np.zeros((16, 32), dtype=bool)
     expected[:, :10] = True
     assert found == [encode_mask(expected)]

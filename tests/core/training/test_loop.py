@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.checkpoints.checkpoint import load_checkpoint
+from core.checkpoints.checkpoint import load_checkpoint, load_trained
 from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
@@ -226,6 +226,7 @@ def test_one_class_is_enough(root: Path, tmp_path: Path) -> None:
     config = tiny(root, training={"epochs": 1}, data={"train_annotations": str(tmp_path / "train.json"),
                                                      "val_annotations": str(tmp_path / "val.json")})  # fmt: skip
     assert list(run(config, tmp_path / "run").evaluation.per_class) == ["thing"]
+    assert load_trained(tmp_path / "run" / "checkpoint.pt", "cpu")[1]["category_ids"] == [44]
 
 
 def test_a_checkpoint_of_another_config_is_refused(root: Path, tmp_path: Path) -> None:
