@@ -24,7 +24,7 @@ def texts(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text())
     imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     imported = [TESTS.parent / f"{name.replace('.', '/')}.py" for name in imports if name.startswith("tests.")]
-    known = literals(tree).union(*(literals(ast.parse(other.read_text())) for other in imported))
+    known = literals(tree).union(*(literals(ast.parse(other.read_text())) for other in imported if other.is_file()))
     yield from literals(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):

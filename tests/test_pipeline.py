@@ -63,7 +63,8 @@ def test_make_passes_the_path_of_the_project_as_one_word(tmp_path: Path, name: s
     (root / "requirements.txt").touch()
     binaries = root / ".venv" / "bin"
     binaries.mkdir()
-    (binaries / "mlflow").write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
-    (binaries / "mlflow").chmod(0o755)
+    for command in ("mlflow", "python"):
+        (binaries / command).write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+        (binaries / command).chmod(0o755)
     done = subprocess.run(["make", "-s", "ui"], cwd=root, capture_output=True, text=True, check=True, timeout=20)
     assert done.stdout.splitlines()[-1] == f"sqlite:///{root}/mlflow.db"

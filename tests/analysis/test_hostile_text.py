@@ -59,7 +59,11 @@ def reported(results: Path, write_study, monkeypatch: pytest.MonkeyPatch) -> Pat
         path = write_study(results, "class_split", aps, categories=categories | {"masks_for_two": categories["full"]})
         content = yaml.safe_load(path.read_text())
         content["labels"] = dict(zip(aps, HOSTILE[:3], strict=True))
-        content |= {"question": " ".join(HOSTILE), "source": HOSTILE[0], "expectation": f"boxes < full, {HOSTILE[3]}"}
+        content |= {
+            "question": " ".join(HOSTILE).replace("\x01", ""),
+            "source": HOSTILE[0],
+            "expectation": f"boxes < full, {HOSTILE[3]}",
+        }
         path.write_text(yaml.safe_dump(content))
         text = (results / "class_split.csv").read_text()
         (results / "class_split.csv").write_text(text.replace("ran out of memory", '"=1+1 <b>no</b> | $x$"'))

@@ -303,7 +303,7 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
     ("asked", "message"),
     [
         ({"rest": "seed: [0]"}, "unknown key 'seed' (did you mean"),
-        ({"recipe": "shape"}, "recipe 'shape': no file"),
+        ({"recipe": "shape"}, "shape.yaml (did you mean 'shapes'?)"),
         ({}, "data.root 'datasets/mine': no such folder"),
         ({"rest": "settings: {loss.dise: 1}"}, "(did you mean 'loss.dice'?)"),
     ],

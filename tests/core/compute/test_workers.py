@@ -144,7 +144,7 @@ def files_of(root: Path) -> tuple[AnnotationFile, AnnotationFile]:
 def digest_in_shares(workers: Workers, device: str, root: Path, folder: Path) -> dict[str, Any]:
     read, original = [], digest._digest_of
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digest, "_digest_of", lambda path: read.append(path.name) or original(path))
+        patch.setattr(digest, "_digest_of", lambda file, image: read.append(image.file_name) or original(file, image))
         return {"digest": digest.data_digest(*files_of(root), workers), "read": read}
 
 

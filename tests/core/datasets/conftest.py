@@ -15,8 +15,8 @@ RECTANGLE = [[4, 8, 20, 8, 20, 16, 4, 16]]  # the polygon of BOX: rows 8..15, co
 
 
 def annotation(annotation_id: int = 1, image_id: int = 7, **fields: Any) -> dict:
-    default = {"id": annotation_id, "image_id": image_id, "category_id": 3, "bbox": BOX, "iscrowd": 0, "area": 128}
-    return default | fields
+    default = {"id": annotation_id, "image_id": image_id, "category_id": 3, "bbox": list(BOX), "iscrowd": 0}
+    return default | {"area": 128} | fields
 
 
 @pytest.fixture
