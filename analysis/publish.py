@@ -4,7 +4,7 @@
 keeps the others, and rebuilds all tables and the plots of these studies. It rejects a CSV that does not match its
 records, and records of a recipe other than the reference's name, which would never be compared with it. Picture grids
 show photos of the data set, so they are only published with `--pictures`. `--html` also writes the page of the whole
-reference. Checkpoints are not copied.
+reference. Checkpoints are not copied, nor the names of the machines that ran the trials.
 
 `python -m analysis.publish results reference/shapes --other-cpu` adds seed 0 of a run on another type of CPU, in
 `other_cpu/`: its differences to the reference's own seed 0 determine the tolerance of every comparison.
@@ -22,7 +22,7 @@ from analysis.page.html import render
 from analysis.presentation import study_table
 from analysis.reference.checksums import write_checksums
 from analysis.reference.other_cpu import copy_seed_0
-from analysis.reference.rebuild import read_trials
+from analysis.reference.rebuild import copy_records, read_trials
 from analysis.reference.verify import verify_folder
 from analysis.report import draw_study, write_tables
 from analysis.results import is_study, recipe_of, study_names
@@ -137,8 +137,7 @@ def _copy_study(path: Path, target: Path) -> None:
     name = path.stem
     shutil.rmtree(target / name, ignore_errors=True)
     shutil.copy(path, target)
-    if (path.parent / name / "trials").is_dir():
-        shutil.copytree(path.parent / name / "trials", target / name / "trials")
+    copy_records(path.parent / name, target / name)
 
 
 def _replace(folder: Path, new: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.files.atomic import write_text
-from core.files.exclusive import exclusive
+from core.files.lock import exclusive
 from core.record import study_csv
 
 RESULTS = Path("results")

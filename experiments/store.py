@@ -17,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from core.files.atomic import write_text
-from core.files.exclusive import exclusive
 from core.files.json_file import parse_json, read_utf8
+from core.files.lock import exclusive
 from core.record import Record, read_record
 
 STORE = Path("store")

@@ -9,11 +9,11 @@ import io
 import shutil
 from pathlib import Path
 
+from analysis.reference.rebuild import copy_records
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import OTHER_CPU, read_reference
 from core.files.atomic import write_text
 from core.files.json_file import read_utf8
-from core.record import read_record
 
 SEED = 0
 
@@ -35,10 +35,7 @@ def copy_seed_0(csv_path: Path, reference: Path) -> None:
     writer.writerows(rows)
     shutil.rmtree(target / name, ignore_errors=True)
     write_text(target / csv_path.name, text.getvalue())
-    for path in sorted((csv_path.parent / name / "trials").glob("*.json")):
-        if read_record(path).seed == SEED:
-            (target / name / "trials").mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target / name / "trials")
+    copy_records(csv_path.parent / name, target / name, seed=SEED)
 
 
 def other_cpu_faults(reference: Path, study_name: str) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from analysis.results import COLUMNS
+from core.files.atomic import write_text
 from core.record import Record, read_record, study_csv
 
 SAME = 1e-6  # AP; the order of summation changes the last digits of a mean
@@ -18,6 +19,18 @@ def read_trials(study_folder: Path) -> dict[Path, Record]:
         ValueError: if a record is malformed; names the file.
     """
     return {path: read_record(path) for path in sorted((study_folder / "trials").glob("*.json"))}
+
+
+def copy_records(study_folder: Path, target: Path, *, seed: int | None = None) -> None:
+    """Copy the records of a study's trials, of one seed or of all, without host and process: these describe no result.
+
+    Raises:
+        ValueError: if a record is malformed; names the file.
+    """
+    for path, record in read_trials(study_folder).items():
+        if seed in (None, record.seed):
+            kept = record if record.host is None else record.changed(host=None, process=None).sealed()
+            write_text(target / "trials" / path.name, kept.to_json())
 
 
 def contradictions(path: Path, record: Record) -> list[str]:

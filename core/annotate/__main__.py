@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "--pictures",
         choices=get_args(Pictures),
-        default="jpg",
-        help="kind of the pictures: one of each photo, in its size (default: %(default)s)",
+        default="auto",
+        help="one of each photo, in its size; auto: PNG of a PNG, else JPEG (default: %(default)s)",
     )
     add(
         "--device",

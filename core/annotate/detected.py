@@ -37,7 +37,7 @@ class Annotated:
 
 
 def annotate(
-    checkpoint: Path, images: Path, out: Path, compute: Compute, *, min_score: float, pictures: Pictures = "jpg"
+    checkpoint: Path, images: Path, out: Path, compute: Compute, *, min_score: float, pictures: Pictures = "auto"
 ) -> Annotated:
     """Write `out/annotations.json` (COCO, run-length encoded masks, scores) and a picture of each photo.
 

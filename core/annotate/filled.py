@@ -55,7 +55,7 @@ def fill_boxes(
     compute: Compute,
     *,
     replace_masks: bool = False,
-    pictures: Pictures = "jpg",
+    pictures: Pictures = "auto",
 ) -> Filled:
     """Write `out/annotations.json`: the file `boxes`, with `segmentation` and `area` of each box without a mask.
 

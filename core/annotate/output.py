@@ -20,7 +20,7 @@ MADE_HERE = {"description": f"written by {MADE_BY}"}  # `info` of a file that is
 JPEG_QUALITY = 90
 LONGEST_JPEG_SIDE = 65500  # px, of the JPEG library
 
-Pictures = Literal["jpg", "png", "none"]
+Pictures = Literal["auto", "jpg", "png", "none"]  # auto: PNG for a photo that is one, else JPEG
 
 
 @contextmanager
@@ -72,14 +72,17 @@ class OutputFolder:
         return isinstance(content, dict) and content.get("info") == MADE_HERE
 
     def picture_path(self, file_name: str) -> Path:
-        return self.folder / f"{file_name}.{self.pictures}"
+        kind = self.pictures
+        if kind == "auto":
+            kind = "png" if file_name.lower().endswith(".png") else "jpg"
+        return self.folder / f"{file_name}.{kind}"
 
     def save_picture(self, picture: Image.Image, file_name: str) -> None:
         """Write the picture of a photo, marked as such, so that it is never taken for a photo."""
         path = self.picture_path(file_name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as partial:
-            if self.pictures == "png":
+            if path.suffix == ".png":
                 mark = PngInfo()
                 mark.add_text(PNG_KEY, MADE_BY)
                 picture.save(partial, format="PNG", pnginfo=mark)

@@ -1,12 +1,14 @@
-"""One process at a time works in a folder; the second is told which one the first is."""
+"""One process at a time: the others wait their turn, or are told whose turn it is."""
 
 import errno
 import fcntl
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -59,3 +61,27 @@ def _locked(path: Path, folder: Path, work: str) -> int:
             if os.path.samestat(os.fstat(file), path.stat()):
                 return file
         os.close(file)  # its holder ended, and removed it, after it was opened here
+
+
+@contextmanager
+def exclusive(path: Path, *, while_waiting: str = "") -> Iterator[bool]:
+    """Wait until no other process is within the block with this file, which is created; yields whether it locks.
+
+    The operating system releases the lock when the process ends, however it ends. On a file system without locks the
+    block runs at once, with False. `while_waiting` is printed to stderr, on one line, if there is someone to wait for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        yield _wait_for(file, while_waiting)
+
+
+def _wait_for(file: TextIO, while_waiting: str) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if while_waiting:
+            print(while_waiting, file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True

@@ -3,6 +3,9 @@ import pytest
 from analysis.publish import main
 from analysis.reference.checksums import check_checksums
 from analysis.reference.cpu_noise import measure_noise
+from analysis.reference.rebuild import copy_records
+from core.files.atomic import write_text
+from core.record import Record, read_record
 
 APS = {"projection": [30.0, 31.0], "full": [60.0, 61.0]}
 
@@ -168,3 +171,16 @@ def test_without_seed_0_or_a_reference_there_is_nothing_to_pair(both_cpus, resul
     assert [path.name for path in (tmp_path / "reference").iterdir()] == ["shapes"]
     with pytest.raises(SystemExit):
         publish("--other-cpu", "--html")
+
+
+def test_no_reference_tells_the_machine_that_ran_its_trials(tmp_path):
+    ran = Record(
+        key="k", status="failed", reason="r", config={}, seed=0, data_digest="d", code="c", metrics={}, curves=[],
+        pictures=[], host="my-laptop", process=7, rank=0,
+    ).sealed()  # fmt: skip
+    write_text(tmp_path / "results" / "trials" / "k.json", ran.to_json())
+    copy_records(tmp_path / "results", tmp_path / "reference", seed=0)
+    copied = read_record(tmp_path / "reference" / "trials" / "k.json")
+    assert (copied.host, copied.process, copied.rank, copied.reason) == (None, None, 0, "r")
+    copy_records(tmp_path / "results", tmp_path / "other", seed=1)
+    assert not (tmp_path / "other").exists()

@@ -164,8 +164,8 @@ def test_photos_without_a_box_to_fill_are_not_looked_at(network: Counted, tmp_pa
     (tmp_path / "photos" / "c.png").unlink()
     assert fill(tmp_path).failed == {}
     assert network.num_images == 2
-    pictures = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg")}
-    assert pictures == {"b.png.jpg", "deep/a.png.jpg"}
+    pictures = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
+    assert pictures == {"b.png.png", "deep/a.png.png"}
 
 
 def run(folder: Path, *options: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.files.exclusive import exclusive
+from core.files.lock import exclusive
 
 
 def append_in_turn(path: Path, letter: str) -> None:
