@@ -27,7 +27,7 @@ def undisturbed(folder: Path) -> Project:
 
 
 def row(name: str, done: Done, lost: str, folder: Path) -> str:
-    message = "" if done.status < 0 else done.message.replace(str(folder), "...").replace("|", "\\|")
+    message = "" if done.status < 0 else " ".join(done.message.split()).replace(str(folder), "...").replace("|", "\\|")
     return f"| {name} | {done.status} | {message[:200]} | {lost} |"
 
 

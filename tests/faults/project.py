@@ -74,7 +74,7 @@ class Project:
         """Start `python -m words` in a process group of its own; `shell` is run before, in the same shell."""
         inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
         settings = inherited | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | environment
-        out = self.folder / "said.txt"
+        out = self.folder / f"said-{time.monotonic_ns()}.txt"
         command = ["bash", "-c", f'{shell}\nexec "$@"', "bash", sys.executable, "-m", *words]
         if shell:
             command = ["unshare", "--mount", *command]  # a mount is seen by this command alone
