@@ -152,7 +152,9 @@ def main() -> int:
     ]
     by_file = [found for path in files if (found := list(mutants(path)))]
     draw = random.Random(options.seed)
-    chosen = [draw.choice(draw.choice(by_file)) for _ in range(options.count)]  # as many from small files as from large
+    chosen: dict[Mutant, None] = {}  # in the order drawn, each once; as many from small files as from large
+    while len(chosen) < min(options.count, sum(map(len, by_file))):
+        chosen.setdefault(draw.choice(draw.choice(by_file)))
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     tracked = [name for name in listed.split("\0") if name]
     trees: SimpleQueue[Path] = SimpleQueue()

@@ -76,6 +76,16 @@ def test_another_metric_that_differs_is_named(tmp_path, write_results, study):
     assert full.detail.endswith("unequal: box_AP")
 
 
+def test_a_metric_that_only_one_side_has_is_named(tmp_path, write_results, study):
+    theirs = read_results(write_results(tmp_path, SEED_0))
+    ours = theirs.copy()
+    ours.loc[ours["arm"] == "full", "box_AP"] = math.nan
+    found = StudyReference(tmp_path, theirs, trials_of(theirs, {}))
+    assert compare(ours, {}, study, found, ASSUMED).arms[4].detail.endswith("unequal: box_AP")
+    neither = StudyReference(tmp_path, ours, trials_of(ours, {}))
+    assert compare(ours, {}, study, neither, ASSUMED).arms[4].verdict == "equal"
+
+
 def test_seeds_are_compared_one_by_one(compared):
     # The means are equal, 50; each seed is 5 off.
     comparison = compared({"both": [45.0, 55.0]}, REFERENCE | {"both": [50.0, 50.0, 50.0]})

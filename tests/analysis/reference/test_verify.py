@@ -83,6 +83,14 @@ def test_one_edited_digit_of_a_csv_or_table_fails_and_is_named(reference, capsys
     assert ("edited: SHA-256" in said) is not resealed
 
 
+def test_of_a_long_line_the_surroundings_of_the_difference_are_shown(reference, capsys):
+    edit(reference / "tables/loss_terms.md", "30.5", "30.6")
+    _, said = verify(capsys)
+    committed, rebuilt = re.search(r"committed '(.*)', rebuilt '(.*)'", said).groups()
+    assert committed.replace("30.6", "30.5") == rebuilt
+    assert len(committed[committed.index("30.6") + 3 :]) == 24  # from the first character that differs
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
