@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: golden values, one thread; `gpu`, `full_size`, `slow` tests run where asked for."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,13 @@ GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden")
 def one_thread() -> None:
     """Equal results to the bit need one fixed number of threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_control_c() -> None:
+    """A background job of a shell ignores Ctrl-C, and so would the commands that tests start in it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
