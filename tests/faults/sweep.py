@@ -123,26 +123,25 @@ def two_sweeps_at_once(project: Project, undisturbed: Project) -> tuple[Done, st
     running = [project.start(SWEEP_IN_PROCESS) for _ in range(2)]
     done = [each.wait().ended(0) for each in running][-1]
     _same_results(project, undisturbed)
-    return done, "nothing; each trial ran once"
+    return done, "nothing; same table"
 
 
 def results_read_only(project: Project, undisturbed: Project) -> tuple[Done, str]:
     """results/ cannot be written"""
-    _copy_store(project, undisturbed)
-    (project.folder / "results").mkdir()
-    shell = f"mount -t tmpfs -o ro tmpfs '{project.folder / 'results'}'"
-    done = project.run(COLLECT, shell=shell).ended(2, "read-only")
-    project.run(COLLECT).ended(0)
-    _same_results(project, undisturbed)
-    return done, "nothing; trials are kept"
+    return _collect_into(project, undisturbed, "ro", "read-only")
 
 
 def results_on_a_full_disk(project: Project, undisturbed: Project) -> tuple[Done, str]:
     """no space for results/"""
+    return _collect_into(project, undisturbed, "size=16k", "space")
+
+
+def _collect_into(project: Project, undisturbed: Project, mounted: str, cause: str) -> tuple[Done, str]:
+    """Collect into a results/ that is mounted so, which fails for that cause, and then into a sound one."""
     _copy_store(project, undisturbed)
-    (project.folder / "results").mkdir()
-    shell = f"mount -t tmpfs -o size=16k tmpfs '{project.folder / 'results'}'"
-    done = project.run(COLLECT, shell=shell).ended(2, "space")
+    results = project.folder / "results"
+    results.mkdir()
+    done = project.run(COLLECT, shell=f"mount -t tmpfs -o {mounted} tmpfs '{results}'").ended(2, cause)
     project.run(COLLECT).ended(0)
     _same_results(project, undisturbed)
     return done, "nothing; trials are kept"
