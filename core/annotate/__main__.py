@@ -2,9 +2,11 @@
 
     python -m core.annotate --checkpoint store/KEY/checkpoint.pt --images photos --out annotated
     python -m core.annotate --checkpoint store/KEY/checkpoint.pt --images photos --out filled --boxes boxes.json
+    python -m core.annotate --grabcut --images photos --out filled --boxes boxes.json
 
 With --boxes the file written is the given one with a mask for each box that has none; all else in it stays. Where the
-network has no mask for a box, its mask is the filled box, and its annotation says "mask_source": "box".
+network has no mask for a box, its mask is the filled box, and its annotation says "mask_source": "box". GrabCut needs
+no training: it cuts the masks out of the boxes by color.
 
 Photos that cannot be read are named at the end; everything else is written. A run that was interrupted, in any way,
 goes on where it stopped if it is started again with the same arguments.
@@ -19,6 +21,7 @@ from typing import get_args
 
 import torch
 
+from core.annotate.box_masks import GrabCutMasks, NetworkMasks
 from core.annotate.detected import Annotated, annotate
 from core.annotate.filled import Filled, fill_boxes
 from core.annotate.output import ANNOTATIONS, Pictures
@@ -33,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     check_device(options.device)
     if options.replace_masks and options.boxes is None:
         raise ValueError("--replace-masks: there are no masks to replace, expected --boxes FILE with it")
+    if options.grabcut and options.boxes is None:
+        raise ValueError("--grabcut: it finds no objects, expected --boxes FILE with it")
     try:
         done, summary = annotated(options)
     except KeyboardInterrupt:
@@ -49,12 +54,13 @@ def run(options: argparse.Namespace) -> int:
 
 def annotated(options: argparse.Namespace) -> tuple[Annotated | Filled, str]:
     """Do what the options say; returns what was done, also in words."""
-    compute = Compute(options.device, progress=True)
-    shared = {"images": options.images, "out": options.out, "compute": compute, "pictures": options.pictures}
+    shared = {"images": options.images, "out": options.out, "pictures": options.pictures}
     if options.boxes is None:
-        found = annotate(options.checkpoint, **shared, min_score=options.min_score)
+        compute = Compute(options.device, progress=True)
+        found = annotate(options.checkpoint, compute=compute, **shared, min_score=options.min_score)
         return found, f"{len(found.annotations)} instances in {len(found.images)} photos"
-    filled = fill_boxes(options.checkpoint, options.boxes, **shared, replace_masks=options.replace_masks)
+    source = GrabCutMasks() if options.grabcut else NetworkMasks.read(options.checkpoint, device=options.device)
+    filled = fill_boxes(source, options.boxes, **shared, replace_masks=options.replace_masks, progress=True)
     return filled, in_words(filled)
 
 
@@ -81,12 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
+    sources = parser.add_mutually_exclusive_group(required=True)
+    sources.add_argument(
         "--checkpoint",
         type=Path,
-        required=True,
         help="checkpoint.pt of a training, or the one in store/KEY, where KEY is a trial_key of results/*.csv",
     )
+    sources.add_argument("--grabcut", action="store_true", help="with --boxes: masks by GrabCut instead of a network")
     add("--images", type=Path, required=True, help="folder of photos")
     add("--out", type=Path, required=True, help=f"output folder for {ANNOTATIONS} and the pictures")
     kinds = parser.add_mutually_exclusive_group()

@@ -12,16 +12,13 @@ from PIL import Image
 from pycocotools.coco import COCO
 from torch import Tensor
 
-from core.annotate import filled as module
+from core.annotate import box_masks as module
 from core.annotate.__main__ import main
+from core.annotate.box_masks import NetworkMasks
 from core.annotate.filled import Filled, fill_boxes
 from core.annotate.output import ANNOTATIONS
-from core.annotate.progress_file import PROGRESS
-from core.checkpoints.network import load_checkpoint_network
-from core.compute.compute import Compute
 from core.pseudo_masks.given_boxes import NO_LOCATION
 from core.structures import Predictions
-from tests.boxinst.test_predictor import MASK_RCNN, noise, write_checkpoint
 from tests.core.pseudo_masks.test_given_boxes import config
 from tests.core.pseudo_masks.test_teacher import HEIGHT, WIDTH, HalfPlanes
 
@@ -86,8 +83,8 @@ def write(folder: Path, boxes: dict[str, Any]) -> None:
 
 
 def fill(folder: Path, boxes: str = "boxes.json", out: str = "out", **settings: Any) -> Filled:
-    paths = folder / "checkpoint.pt", folder / boxes, folder / "photos", folder / out
-    return fill_boxes(*paths, Compute(), **settings)
+    source = NetworkMasks.read(folder / "checkpoint.pt", device="cpu")
+    return fill_boxes(source, folder / boxes, folder / "photos", folder / out, **settings)
 
 
 def result(folder: Path, out: str = "out") -> dict[str, Any]:
@@ -263,111 +260,5 @@ def test_options_that_do_not_fit_are_refused(network: Counted, tmp_path: Path, c
     words = ["--checkpoint=c.pt", "--images=.", "--out=out", "--device=cpu", "--replace-masks"]
     assert main(words) == 2
     assert "--replace-masks: there are no masks to replace, expected --boxes FILE" in capsys.readouterr().err
-
-
-def test_a_result_is_replaced_by_the_next_run_unless_somebody_changed_it(network: Counted, tmp_path: Path) -> None:
-    fill(tmp_path)
-    fill(tmp_path, replace_masks=True)
-    file = tmp_path / "out" / ANNOTATIONS
-    file.write_text(file.read_text() + "\n")
-    with pytest.raises(ValueError, match=r"annotations\.json: was not written by core\.annotate and would be replaced"):
-        fill(tmp_path)
-
-
-def test_the_given_file_itself_is_never_replaced(network: Counted, tmp_path: Path) -> None:
-    fill(tmp_path)
-    with pytest.raises(ValueError, match=r"out/annotations\.json: --out would replace this file itself"):
-        fill(tmp_path, f"out/{ANNOTATIONS}")
-
-
-def test_a_run_that_was_interrupted_goes_on_and_ends_like_any_other(network: Counted, tmp_path: Path) -> None:
-    whole = fill(tmp_path, out="whole")
-    network.num_images, network.interrupt_at = 0, 2
-    with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path)
-    assert "segmentation" not in annotation(result(tmp_path), 6)
-    assert fill(tmp_path) == whole
-    assert network.num_images == 3
-    assert result(tmp_path) == result(tmp_path, "whole")
-
-
-def test_a_run_that_was_killed_goes_on_though_it_could_not_write_its_result(network: Counted, tmp_path: Path) -> None:
-    network.interrupt_at = 2
-    with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path)
-    (tmp_path / "out" / ANNOTATIONS).unlink()
-    with (tmp_path / "out" / PROGRESS).open("a") as file:
-        file.write('\n{"photo": "9", "sta')  # cut in the middle of a line
-    assert fill(tmp_path).num_masks == 3
-    assert network.num_images == 3
-
-
-def test_a_photo_that_was_exchanged_meanwhile_is_done_again(network: Counted, tmp_path: Path) -> None:
-    network.interrupt_at = 2
-    with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path)
-    Image.new("RGB", (WIDTH, HEIGHT), "red").save(tmp_path / "photos" / "deep" / "a.png")
-    fill(tmp_path)
-    assert network.num_images == 4
-
-
-def test_other_boxes_or_another_checkpoint_are_another_task(network: Counted, tmp_path: Path) -> None:
-    network.interrupt_at = 2
-    with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path)
-    (tmp_path / "checkpoint.pt").write_bytes(b"another network")
-    (difference,) = fill(tmp_path).started_over
-    assert difference.startswith("checkpoint is ")
-    assert network.num_images == 4
-
-
-def two_classes(names: list[str]) -> dict[str, Any]:
-    boxes = [[5, 5, 60, 60], [40, 20, 70, 50]]
-    annotations = [
-        {"id": i, "image_id": 1, "category_id": i, "bbox": box, "iscrowd": 0} for i, box in enumerate(boxes, 1)
-    ]
-    images = [{"id": 1, "file_name": "a.png", "width": 120, "height": 80}]
-    categories = [{"id": i, "name": name} for i, name in enumerate(names, 1)]
-    return {"images": images, "categories": categories, "annotations": annotations}
-
-
-@pytest.mark.parametrize("architecture", ["condinst", "mask_rcnn"])
-def test_classes_are_matched_by_name_and_one_that_is_unknown_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, architecture: str
-) -> None:
-    write_checkpoint(tmp_path, **(MASK_RCNN if architecture == "mask_rcnn" else {}))  # of the classes cat and dog
-    (tmp_path / "photos").mkdir()
-    Image.fromarray(noise(80, 120)).save(tmp_path / "photos" / "a.png")
-    masks, told = {}, {}
-    for names in (["cat", "dog"], ["dog", "cat"], ["bird", "dog"]):
-        caplog.clear()
-        write(tmp_path, two_classes(names))
-        fill(tmp_path, out=names[0])
-        masks[names[0]] = [pixels(tmp_path, i, names[0]) for i in (1, 2)]
-        told[names[0]] = caplog.text
-
-    def equal(first: str, second: str, box: int) -> bool:
-        return np.array_equal(masks[first][box], masks[second][box])
-
-    assert told["cat"] == told["dog"] == ""
-    assert "the checkpoint does not know 'bird'; it knows 'cat', 'dog'" in told["bird"]
-    assert equal("cat", "bird", 1)  # a dog in both
-    if architecture == "condinst":
-        assert equal("cat", "dog", 0)
-        assert equal("cat", "bird", 0)
-        assert "since CondInst's need no class" in told["bird"]
-    else:
-        assert not equal("cat", "dog", 0)
-        assert not equal("cat", "dog", 1)
-        assert equal("bird", most_probable(tmp_path), 0)
-        assert "that of the class it finds most probable" in told["bird"]
-
-
-def most_probable(folder: Path) -> str:
-    """The class, here the name of a result, that Mask R-CNN finds most probable for the first box."""
-    model, settings, categories = load_checkpoint_network(folder / "checkpoint.pt", device="cpu")
-    record = module.AnnotationFile.read(folder / "boxes.json", folder / "photos").images[0]
-    batch = module.collate([module.resized(record, Image.open(folder / "photos" / "a.png"), settings.data)])
-    with torch.inference_mode():
-        regions = model(batch.images, batch.image_sizes)
-        return categories[int(model.most_probable_classes(regions, 0, batch.annotations[0].boxes)[0])]["name"]
+    assert main(["--grabcut", "--images=.", "--out=out"]) == 2
+    assert "--grabcut: it finds no objects, expected --boxes FILE" in capsys.readouterr().err
