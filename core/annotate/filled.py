@@ -78,7 +78,7 @@ def fill_boxes(
     filled = Filled(
         num_boxes=sum(map(len, todo.values())),
         num_kept=sum(len(record.labels) - len(todo[record.image_id]) for record in file.images),
-        num_crowds=sum(record.num_crowds for record in file.images),
+        num_crowds=sum(len(record.crowds) for record in file.images),
         num_flat=sum(record.num_flat_boxes for record in file.images),
         failed=failed,
     )

@@ -33,7 +33,6 @@ def batch_of(boxes: list[list[float]], height: int = HEIGHT, width: int = WIDTH)
         labels=np.zeros(len(boxes), dtype=np.int64),
         annotation_ids=tuple(range(len(boxes))),
         segmentations=(None,) * len(boxes),
-        num_crowds=0,
         num_flat_boxes=0,
         num_clipped_boxes=0,
     )
