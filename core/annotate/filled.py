@@ -111,10 +111,10 @@ def boxes_to_fill(file: AnnotationFile, *, replace_masks: bool) -> dict[int, lis
     """The instances of each image, by its id, that are to get a mask: those without, and those filled by a fallback.
 
     Raises:
-        ValueError: if a mask that is to be kept is malformed.
+        ValueError: if a mask that is to be kept is malformed; those of crowds are not looked at.
     """
     fallbacks = {entry["id"] for entry in file.content["annotations"] if is_filled_box(entry)}
-    if not replace_masks and (problems := file.mask_problems(file.images)):
+    if not replace_masks and (problems := file.mask_problems([r.without_crowds() for r in file.images])):
         try:
             file.raise_problems(problems)
         except ValueError as error:

@@ -5,7 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,9 @@ class ImageRecord:
     num_flat_boxes: int  # width or height 0: COCO has a few
     num_clipped_boxes: int  # extend past the image by more than MAX_OVERHANG
     crowds: tuple[Crowd, ...] = ()  # iscrowd or ignore 1
+
+    def without_crowds(self) -> "ImageRecord":
+        return replace(self, crowds=()) if self.crowds else self
 
     def segmentation_problems(self) -> list[str]:
         """Segmentations of the instances and crowds that cannot be rasterized."""

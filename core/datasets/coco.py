@@ -89,7 +89,7 @@ class CocoDataset(Dataset):
             raise ValueError(f"{file.path}: 0 images, expected at least one")
         self.epoch_length = len(records)
         if crowds == "background":
-            records = [replace(record, crowds=()) if record.crowds else record for record in records]
+            records = [record.without_crowds() for record in records]
         self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
         file.raise_problems(file.mask_problems(self.records))

@@ -1,8 +1,8 @@
 """Crowds: regions that show objects which are not annotated one by one, or which nobody should be judged by.
 
 An annotation is a crowd by `iscrowd: 1` (COCO) or `ignore: 1` (other tools, for difficult objects). It is never an
-instance. In training its region is background or belongs to no loss (`data.crowds`); in evaluation detections on it
-count neither way.
+instance. In training its region is background, or ignored for all classes (`data.crowds`); in evaluation detections of
+its class count neither way on it.
 """
 
 from collections.abc import Mapping, Sequence
