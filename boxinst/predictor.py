@@ -227,7 +227,6 @@ def _record(picture: Image.Image, boxes: Float[np.ndarray, "N 4"], labels: Int64
         labels=labels,
         annotation_ids=tuple(range(len(boxes))),
         segmentations=(None,) * len(boxes),
-        num_crowds=0,
         num_flat_boxes=0,
         num_clipped_boxes=0,
     )

@@ -3,6 +3,7 @@
 Shape legend (one meaning everywhere):
     B images of a batch            G annotated instances of one image   T annotated instances of the whole batch
     L pyramid levels               P locations of all levels            K classes
+    R ignored regions of one image
     N selected instances (positives in training, detections kept by NMS at inference)
     C channels                     D dynamic parameters per instance    E edges per pixel = k*k - 1
     H W input image, padded        h w mask grid, stride 4 (H/4, W/4)
@@ -52,6 +53,9 @@ class Annotations:
     # class of the smallest mask at the center of each stride-8 cell, or BACKGROUND; None if some instance has no mask,
     # or if they were not requested
     semantic_labels: Int64[Tensor, "i j"] | None = None
+    # regions that are neither object nor background; None if there are none
+    ignored: Bool[Tensor, "h w"] | None = None  # true in any of them
+    ignored_boxes: Float[Tensor, "R 4"] | None = None
 
     def to(self, device: torch.device | str) -> "Annotations":
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
@@ -114,6 +118,7 @@ class Assignment:
     labels: Int64[Tensor, "B P"]  # class, or BACKGROUND
     instance_index: Int64[Tensor, "B P"]  # index within the image's annotations, or BACKGROUND
     ltrb: Float[Tensor, "B P 4"]  # in units of the location's stride; zeros at background
+    ignored: Bool[Tensor, "B P"] | None = None  # background in an ignored region; None if no image has one
 
     def positives(self) -> tuple[Int64[Tensor, " N"], Int64[Tensor, " N"]]:
         """(image_index, location_index) of every positive, image first, then location."""
@@ -145,7 +150,7 @@ class SupervisedEdges:
     weight: UInt8[Tensor, " S"]
     counted: Int64[Tensor, " T"]  # sum of the weights
     start: Int64[Tensor, " T+1"]
-    possible: int  # edges at the pixels of all box masks, kept or not
+    possible: int  # edges at the pixels of all box masks, kept or not, also off the grid or in ignored regions
     same: Bool[Tensor, " S"] | None = None  # None: all of them
 
     @property
@@ -167,6 +172,7 @@ class MaskTargets:
     labeled_edges: SupervisedEdges | None  # all edges, with their labels from the true masks
     similar_edges: SupervisedEdges | None  # those that reach the color threshold
     semantic_labels: list[Int64[Tensor, "i j"] | None]  # per image, see `Annotations`
+    semantic_ignored: Bool[Tensor, "B i j"] | None = None  # cells in ignored regions; None if no image has one
 
 
 @dataclass(frozen=True)

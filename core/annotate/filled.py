@@ -78,7 +78,7 @@ def fill_boxes(
     filled = Filled(
         num_boxes=sum(map(len, todo.values())),
         num_kept=sum(len(record.labels) - len(todo[record.image_id]) for record in file.images),
-        num_crowds=sum(record.num_crowds for record in file.images),
+        num_crowds=sum(len(record.crowds) for record in file.images),
         num_flat=sum(record.num_flat_boxes for record in file.images),
         failed=failed,
     )
@@ -111,10 +111,10 @@ def boxes_to_fill(file: AnnotationFile, *, replace_masks: bool) -> dict[int, lis
     """The instances of each image, by its id, that are to get a mask: those without, and those filled by a fallback.
 
     Raises:
-        ValueError: if a mask that is to be kept is malformed.
+        ValueError: if a mask that is to be kept is malformed; those of crowds are not looked at.
     """
     fallbacks = {entry["id"] for entry in file.content["annotations"] if is_filled_box(entry)}
-    if not replace_masks and (problems := file.mask_problems(file.images)):
+    if not replace_masks and (problems := file.mask_problems([r.without_crowds() for r in file.images])):
         try:
             file.raise_problems(problems)
         except ValueError as error:

@@ -23,6 +23,9 @@ class DataConfig(Frozen):
     scale_range: Annotated[tuple[Positive, Positive], AfterValidator(low_to_high)] | None = None
     ignored_bottom_rows: Whole = 10  # px of the file; COCO's annotations miss the bottom edge
     drop_images_without_boxes: bool = True  # as AdelaiDet does
+    # crowds (annotations with iscrowd or ignore 1) in training: AdelaiDet drops them, so that they are background;
+    # ours: "ignore", neither object nor background
+    crowds: Literal["background", "ignore"] = "background"
 
 
 class SupervisionConfig(Frozen):

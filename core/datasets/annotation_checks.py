@@ -42,7 +42,7 @@ def repeated_ids(content: dict[str, Any]) -> list[str]:
 def annotation_problem(
     annotation: dict[str, Any], images: dict[int, dict[str, Any]], label_of: dict[int, int]
 ) -> str | None:
-    """What is wrong with an annotation's image, category, crowd mark or box; the others are keyed by id."""
+    """What is wrong with an annotation's image, category, crowd marks or box; the others are keyed by id."""
     for key in ("image_id", "category_id"):
         if type(annotation.get(key)) not in (int, float):  # 7.0 is looked up as 7
             return _in_annotation(annotation, f"{key} is {shown(annotation.get(key))}, expected an integer")
@@ -54,8 +54,9 @@ def annotation_problem(
         expected = ", ".join(map(str, known[:NUM_SHOWN])) + (", ..." if len(known) > NUM_SHOWN else "")
         found = f"category_id is {shown(annotation['category_id'])}"
         return _in_annotation(annotation, f"{found}, expected one of {expected}")
-    if annotation.get("iscrowd", 0) not in (0, 1):
-        return _in_annotation(annotation, f"iscrowd is {shown(annotation['iscrowd'])}, expected 0 or 1, or no such key")
+    for key in ("iscrowd", "ignore"):
+        if annotation.get(key, 0) not in (0, 1):
+            return _in_annotation(annotation, f"{key} is {shown(annotation[key])}, expected 0 or 1, or no such key")
     problem = _box_problem(annotation.get("bbox"), image)
     return _in_annotation(annotation, problem) if problem else None
 

@@ -5,7 +5,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.datasets.annotation_checks import (
     normalized_boxes,
     repeated_ids,
 )
+from core.datasets.crowds import Crowd, is_crowd
 from core.datasets.image_checks import class_problems, image_problem, is_class_name, is_missing
 from core.datasets.masks import has_area, is_empty
 from core.datasets.segmentation_checks import segmentation_problem
@@ -34,7 +36,7 @@ SMALLEST_MASK = 2.0  # px; where both sides of a box reach it, a mask without a 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image and its G instances; crowds and boxes without area are only counted."""
+    """One image, its G instances and its crowds; boxes without area are only counted."""
 
     image_id: int
     file_name: str  # relative to the image folder
@@ -44,15 +46,20 @@ class ImageRecord:
     labels: Int64[np.ndarray, " G"]
     annotation_ids: tuple[int, ...]
     segmentations: tuple[Any, ...]  # as in the file, unchecked; None if missing
-    num_crowds: int
     num_flat_boxes: int  # width or height 0: COCO has a few
     num_clipped_boxes: int  # extend past the image by more than MAX_OVERHANG
+    crowds: tuple[Crowd, ...] = ()  # iscrowd or ignore 1
+
+    def without_crowds(self) -> "ImageRecord":
+        return replace(self, crowds=()) if self.crowds else self
 
     def segmentation_problems(self) -> list[str]:
-        """Segmentations of the instances that cannot be rasterized."""
+        """Segmentations of the instances and crowds that cannot be rasterized."""
+        of_instances = zip(self.annotation_ids, self.segmentations, strict=True)
+        of_crowds = ((crowd.annotation_id, crowd.segmentation) for crowd in self.crowds)
         return [
             located(annotation_id, self.image_id, problem)
-            for annotation_id, segmentation in zip(self.annotation_ids, self.segmentations, strict=True)
+            for annotation_id, segmentation in chain(of_instances, of_crowds)
             if segmentation is not None and (problem := segmentation_problem(segmentation, self.height, self.width))
         ]
 
@@ -138,14 +145,15 @@ class AnnotationFile:
                     problems.append(f"image {image['id']}: no file {image_folder / image['file_name']}")
 
         instances: dict[int, list[dict]] = {image_id: [] for image_id in images}
-        crowds, flat = Counter(), Counter()
+        crowds: dict[int, list[dict]] = {image_id: [] for image_id in images}
+        flat = Counter()
         for annotation in content["annotations"]:
             image_id = annotation.get("image_id")
             problem = annotation_problem(annotation, images, label_of)
             if problem:
                 problems.append(problem)
-            elif annotation.get("iscrowd"):
-                crowds[image_id] += 1
+            elif is_crowd(annotation):
+                crowds[image_id].append(annotation)
             elif min(annotation["bbox"][2:]) == 0:
                 flat[image_id] += 1
             else:
@@ -191,12 +199,12 @@ class AnnotationFile:
         """Why no image has a box to learn from; None if one has."""
         if any(len(record.labels) for record in self.images):
             return None
-        crowds, flat = (sum(getattr(r, name) for r in self.images) for name in ("num_crowds", "num_flat_boxes"))
+        crowds, flat = sum(len(r.crowds) for r in self.images), sum(r.num_flat_boxes for r in self.images)
         found = f"{len(self.images)} images, none of them with a box to learn from"
         if not crowds + flat:
             return found
-        left_out = f"{crowds} crowds (iscrowd 1) and {flat} boxes of width or height 0 are left out"
-        return f"{found}: {left_out}; expected iscrowd 0 for single objects"
+        left_out = f"{crowds} crowds (iscrowd or ignore 1) and {flat} boxes of width or height 0 are left out"
+        return f"{found}: {left_out}; expected neither for single objects"
 
     def check_for_evaluation(self) -> None:
         """Reject a file with areas or segmentations, including those of crowds, that pycocotools cannot evaluate.
@@ -208,11 +216,13 @@ class AnnotationFile:
         self.raise_problems(evaluation_problems(self.content))
 
 
-def _record(image: dict, annotations: list[dict], label_of: dict[int, int], crowds: int, flat: int) -> ImageRecord:
-    boxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(-1, 4)
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+def _record(
+    image: dict, annotations: list[dict], label_of: dict[int, int], crowds: list[dict], flat: int
+) -> ImageRecord:
+    corners = _corners(annotations)
     limits = np.array([image["width"], image["height"]] * 2)
     clipped = np.clip(corners, 0, limits)
+    crowd_boxes = np.clip(_corners(crowds), 0, limits).tolist()
     return ImageRecord(
         image_id=image["id"],
         file_name=image["file_name"],
@@ -222,7 +232,16 @@ def _record(image: dict, annotations: list[dict], label_of: dict[int, int], crow
         labels=np.array([label_of[annotation["category_id"]] for annotation in annotations], dtype=np.int64),
         annotation_ids=tuple(annotation["id"] for annotation in annotations),
         segmentations=tuple(annotation.get("segmentation") for annotation in annotations),
-        num_crowds=crowds,
         num_flat_boxes=flat,
         num_clipped_boxes=int((np.abs(corners - clipped) > MAX_OVERHANG).any(1).sum()),
+        crowds=tuple(
+            Crowd(crowd["id"], tuple(box), crowd.get("segmentation"))
+            for crowd, box in zip(crowds, crowd_boxes, strict=True)
+        ),
     )
+
+
+def _corners(annotations: list[dict]) -> Float[np.ndarray, "G 4"]:
+    """The boxes of the file as xyxy."""
+    boxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

@@ -36,7 +36,8 @@ def _padded(annotations: Annotations, height: int, width: int) -> Annotations:
         stride = MASK_FEATURE_STRIDE
         classes_missing = (0, width // stride - classes.shape[1], 0, height // stride - classes.shape[0])
         classes = pad(classes, classes_missing, value=BACKGROUND)
-    return replace(annotations, masks=pad(grids, missing), semantic_labels=classes)
+    ignored = annotations.ignored if annotations.ignored is None else pad(annotations.ignored, missing)
+    return replace(annotations, masks=pad(grids, missing), semantic_labels=classes, ignored=ignored)
 
 
 class _ArrayPickler(pickle.Pickler):

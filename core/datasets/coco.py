@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -14,6 +16,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
+from core.datasets.crowds import CROWDS_ARE, ignored_boxes, ignored_cells
 from core.datasets.photo import open_rgb
 from core.datasets.small_boxes import SMALLEST_SIDE, too_small
 from core.datasets.supervision import supervise
@@ -36,10 +39,11 @@ log = logging.getLogger(__name__)
 class CocoDataset(Dataset):
     """The images of one COCO-format file, each transformed by the view that `view_of` returns.
 
-    Labels 0..K-1 follow the order of the file's category ids. Crowds and boxes without area (COCO has a few; a warning
-    counts them) are left out. `choose` receives the images and the class names and returns the images to use, without
-    the segmentations that must stay hidden (default: all images, all segmentations). An instance without segmentation,
-    or with an empty one, is box-only. Only what is used of the file is kept.
+    Labels 0..K-1 follow the order of the file's category ids. Boxes without area (COCO has a few; a warning counts
+    them) are left out. So are crowds, unless `crowds` is "ignore": then samples hold their regions. `choose` receives
+    the images and the class names and returns the images to use, without the segmentations that must stay hidden
+    (default: all images, all segmentations). An instance without segmentation, or with an empty one, is box-only. Only
+    what is used of the file is kept.
 
     The length, one epoch, is the number of images before `choose`: if fewer are used, some repeat in other views.
 
@@ -55,6 +59,7 @@ class CocoDataset(Dataset):
         view_of: Callable[[int, int, int, int], View],  # height, width, epoch, index
         choose: Callable[[list[ImageRecord], list[str]], list[ImageRecord]] = lambda records, categories: records,
         ignored_bottom_rows: int = 0,  # px of the image file
+        crowds: Literal["background", "ignore"] = "background",
         drop_images_without_boxes: bool = False,
         drop_vanished_boxes: bool = False,  # boxes under 1 px after the view is applied
         semantic_labels: bool = False,  # whether samples include them
@@ -83,6 +88,8 @@ class CocoDataset(Dataset):
         if not records:
             raise ValueError(f"{file.path}: 0 images, expected at least one")
         self.epoch_length = len(records)
+        if crowds == "background":
+            records = [record.without_crowds() for record in records]
         self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
         file.raise_problems(file.mask_problems(self.records))
@@ -139,7 +146,10 @@ class CocoDataset(Dataset):
 def view_annotations(
     record: ImageRecord, view: View, smallest_side: float, *, semantic_labels: bool = False
 ) -> Annotations:
-    """Boxes and masks of the instances after the view; boxes with a side under `smallest_side` px are left out."""
+    """Boxes and masks of the instances and the ignored regions after the view.
+
+    Boxes with a side under `smallest_side` px are left out.
+    """
     size = (record.height, record.width)
     boxes = apply_view(
         tv_tensors.BoundingBoxes(torch.from_numpy(record.boxes), format="XYXY", canvas_size=size), view
@@ -158,7 +168,10 @@ def view_annotations(
         centers[has_mask] = masks.centers_of_mass(full, otherwise=centers[has_mask])
     labels = torch.from_numpy(record.labels)[kept]
     classes = masks.semantic_labels(full, labels) if semantic_labels and has_mask.all() else None
-    return Annotations(boxes, labels, has_mask, mask_grids, centers, classes)
+    annotations = Annotations(boxes, labels, has_mask, mask_grids, centers, classes)
+    if not record.crowds or not (ignored := ignored_cells(record.crowds, view, size)).any():
+        return annotations
+    return replace(annotations, ignored=ignored, ignored_boxes=ignored_boxes(record.crowds, view, size))
 
 
 def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[int, int]) -> torch.Tensor:
@@ -202,10 +215,14 @@ def build_training_set(
         ),
         choose=partial(supervise, supervision=supervision, seed=seed),
         ignored_bottom_rows=data.ignored_bottom_rows,
+        crowds=data.crowds,
         drop_images_without_boxes=data.drop_images_without_boxes,
         drop_vanished_boxes=True,
         semantic_labels=semantic_labels,
     )
+    used = set(dataset.image_ids)
+    if count := sum(len(record.crowds) for record in file.images if record.image_id in used):
+        log.info("%s: %d crowd(s) are %s (data.crowds)", file.path, count, CROWDS_ARE[data.crowds])
     if small := too_small(dataset.records, data):
         log.warning("%s: %s", file.path, small)
     return dataset

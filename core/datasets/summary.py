@@ -24,7 +24,8 @@ def summary(file: AnnotationFile) -> list[str]:
         f"{span('height', [record.height for record in file.images])}",
         f"  empty       {sum(len(record.labels) == 0 for record in file.images)} images without an instance",
         f"  instances   {count}: {with_mask} with a mask, {count - with_mask} box only",
-        f"  left out    {sum(record.num_crowds for record in file.images)} crowds, "
+        f"  left out    {sum(len(record.crowds) for record in file.images)} crowds (in training ignored or background, "
+        "as data.crowds says; in evaluation ignored), "
         f"{sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
         f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that extend past their image"
         " (if many: boxes must be x, y, width, height)",

@@ -31,8 +31,8 @@ def supervise(
     """The images that are used, in order, with only those segmentations that training may see.
 
     Segmentations are kept in the images with masks, for the classes with masks; the others are dropped unread, so that
-    a box-only instance has nothing but its box. With `boxes_first`, these are the images of the second phase: those
-    with masks.
+    a box-only instance has nothing but its box; crowds keep theirs, which teach no mask. With `boxes_first`, these are
+    the images of the second phase: those with masks.
 
     Raises:
         ValueError: if `mask_categories` names an unknown class, or no image is left.

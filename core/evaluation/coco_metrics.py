@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from core.datasets.crowds import is_crowd
 from core.datasets.masks import has_area, is_polygons, parts_with_area
 
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
@@ -52,7 +53,8 @@ def coco_metrics(
     AP and AR equal those of pycocotools if the file is complete. If not: a missing `area` is that of the box; in a
     file with masks, an annotation without one is a crowd region for mask AP, so that detections on it are ignored;
     polygons of fewer than three vertices are dropped, alone or as parts of a mask; annotation ids may repeat or be 0
-    (which pycocotools reads as "not found").
+    (which pycocotools reads as "not found"). An annotation with `ignore: 1` is a crowd region like one with
+    `iscrowd: 1`, as in training: pycocotools overwrites `ignore` by `iscrowd`, so that it would be an object to find.
     """
     boxes = _run(content, box_results, "bbox", image_ids, category_ids)
     statistics = _statistics(boxes, "box")
@@ -140,7 +142,7 @@ def _run(
 def _complete(annotation: dict[str, Any], annotation_id: int, kind: Literal["bbox", "segm"]) -> dict[str, Any]:
     """A copy of the annotation with all keys that pycocotools reads."""
     x, y, width, height = annotation["bbox"]
-    complete = {"area": width * height, "iscrowd": 0} | annotation | {"id": annotation_id}
+    complete = {"area": width * height} | annotation | {"id": annotation_id, "iscrowd": int(is_crowd(annotation))}
     if kind == "segm" and not has_area(annotation.get("segmentation")):
         outline = [x, y, x + width, y, x + width, y + height, x, y + height]
         complete |= {"segmentation": [outline], "iscrowd": 1}

@@ -19,6 +19,7 @@ from pycocotools import mask as coco_mask
 from core.compute.command import run_command
 from core.datasets.annotation_checks import annotation_problem, check_sections, located, repeated_ids
 from core.datasets.annotation_file import MAX_PROBLEMS_SHOWN
+from core.datasets.crowds import is_crowd
 from core.datasets.image_checks import image_problem
 from core.datasets.masks import encode, has_area, is_filled_box
 from core.datasets.segmentation_checks import segmentation_problem
@@ -98,7 +99,7 @@ def read_masks(path: Path) -> dict[int, Mask]:
             problems.append(problem)
             continue
         segmentation = annotation.get("segmentation")
-        if annotation.get("iscrowd") or segmentation is None:
+        if is_crowd(annotation) or segmentation is None:
             continue
         image = images[annotation["image_id"]]
         size = image["height"], image["width"]

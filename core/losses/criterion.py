@@ -102,7 +102,8 @@ def _detection_terms(
     class_logits = _at_least_float32(predictions.class_logits)
     ltrb = _at_least_float32(predictions.ltrb[positives])
     centerness_logits = _at_least_float32(predictions.centerness_logits[positives])
-    of_class = focal_loss(class_logits, assignment.labels, alpha=loss.focal_alpha, gamma=loss.focal_gamma)
+    focal = {"alpha": loss.focal_alpha, "gamma": loss.focal_gamma}
+    of_class = focal_loss(class_logits, assignment.labels, **focal, ignored=assignment.ignored)
     return {
         "class": _mean(*of_class, workers),
         "box": _mean(*giou_loss(ltrb, target, centerness), workers, at_least=1e-6),
@@ -142,7 +143,8 @@ def _semantic_term(
     if not loss.semantic or predictions.semantic_logits is None:
         return {}
     logits = _at_least_float32(predictions.semantic_logits)
-    sums = semantic_loss(logits, targets.semantic_labels, alpha=loss.focal_alpha, gamma=loss.focal_gamma)
+    focal = {"alpha": loss.focal_alpha, "gamma": loss.focal_gamma}
+    sums = semantic_loss(logits, targets.semantic_labels, **focal, ignored=targets.semantic_ignored)
     return {"semantic": _mean(*sums, workers)}
 
 

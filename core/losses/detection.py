@@ -4,7 +4,7 @@ Each returns a sum and the number that AdelaiDet divides it by, before any lower
 """
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
@@ -13,12 +13,19 @@ from core.structures import BACKGROUND
 
 
 def focal_loss(
-    class_logits: Float[Tensor, "*n K"], labels: Int64[Tensor, " *n"], *, alpha: float, gamma: float
+    class_logits: Float[Tensor, "*n K"],
+    labels: Int64[Tensor, " *n"],
+    *,
+    alpha: float,
+    gamma: float,
+    ignored: Bool[Tensor, " *n"] | None = None,
 ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
     """Sum the focal loss (arXiv:1708.02002) over all locations and classes, and count the locations with a class.
 
-    BACKGROUND locations have no class: they are in the sum, but not in the count.
+    BACKGROUND locations have no class: they are in the sum, but not in the count. Those `ignored` are in neither.
     """
+    if ignored is not None:
+        class_logits, labels = class_logits[~ignored], labels[~ignored]
     num_classes = class_logits.shape[-1]
     # An extra column for the background, which is dropped.
     column = torch.where(labels == BACKGROUND, num_classes, labels)

@@ -14,10 +14,11 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from core.geometry import pyramid_locations
+from core.model.ignored_regions import RegionProposals, without_ignored
 from core.model.normalization import normalize_images
 from core.structures import MASK_STRIDE, Annotations, Regions
 
@@ -56,7 +57,7 @@ class MaskRcnn(nn.Module):
         self.channel_order = channel_order
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).reshape(3, 1, 1), persistent=False)
-        self.rpn = RegionProposalNetwork(
+        self.rpn = RegionProposals(
             Anchors(strides),
             Float32RPNHead(channels, len(ANCHOR_RATIOS)),
             fg_iou_thresh=0.7,
@@ -112,14 +113,24 @@ class MaskRcnn(nn.Module):
         """Loss terms of a batch, all of weight 1: rpn_class, rpn_box, class, box, mask. For training mode.
 
         All instances are mask targets: a missing mask is learned as empty. Anchors and regions are sampled with
-        torch's global generators. An image without instances is all background.
+        torch's global generators. An image without instances is all background, but for its ignored regions
+        (`core.model.ignored_regions`).
         """
         padded_size = tuple(images.shape[2:])
         features = self._features(images, image_sizes)
         targets = [{"boxes": a.boxes, "labels": a.labels + 1, "masks": a.masks} for a in annotations]
+        for target, annotation in zip(targets, annotations, strict=True):
+            if annotation.ignored_boxes is not None:
+                target["ignored_boxes"] = annotation.ignored_boxes
         proposals, rpn_losses = self.rpn(ImageList(images, image_sizes), features, targets)
+        positive_iou = self.roi_heads.proposal_matcher.high_threshold
+        proposals = [without_ignored(p, a, positive_iou) for p, a in zip(proposals, annotations, strict=True)]
         regions, instances, labels, deltas = self.roi_heads.select_training_samples(proposals, targets)
-        class_loss, box_loss = fastrcnn_loss(*self._classify(features, regions, padded_size), labels, deltas)
+        found = self._classify(features, regions, padded_size)
+        if any(map(len, labels)):
+            class_loss, box_loss = fastrcnn_loss(*found, labels, deltas)
+        else:  # all proposals ignored: fastrcnn_loss would divide 0 by 0
+            class_loss, box_loss = (of_nothing.sum() for of_nothing in found)
 
         positive = [of_image > 0 for of_image in labels]
         boxes = [of_image[chosen] for of_image, chosen in zip(regions, positive, strict=True)]

@@ -25,13 +25,13 @@ EMPTY_MASK = "an empty mask in their box"
 
 
 def resized(record: ImageRecord, image: Image.Image, data: DataConfig) -> Sample:
-    """An image resized as for validation, not augmented, with all its instances, however small."""
+    """An image resized as for validation, not augmented, with all its instances, however small, without its crowds."""
     view = fixed_view(
         record.height, record.width, 0, 0, short_side=data.val_short_side, long_side_max=data.long_side_max
     )
     return Sample(
         image=pil_to_tensor(apply_view(image, view)),
-        annotations=view_annotations(record, view, smallest_side=0.0),
+        annotations=view_annotations(record.without_crowds(), view, smallest_side=0.0),
         image_id=record.image_id,
         original_size=(record.height, record.width),
         ignored_bottom_rows=0,

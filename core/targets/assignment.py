@@ -1,5 +1,6 @@
 """FCOS assignment of annotated instances to locations, and the selection of locations that get a mask."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -10,11 +11,12 @@ from torch.nn.utils.rnn import pad_sequence
 from core.config import AssignmentConfig
 from core.geometry import ltrb_from_boxes
 from core.structures import BACKGROUND, Annotations, Assignment, Predictions, Selection
+from core.targets.ignored import ignored_cells, ignored_locations
 
 
 def assign(predictions: Predictions, annotations: list[Annotations], settings: AssignmentConfig) -> Assignment:
-    """`assign_locations` for the locations of these predictions."""
-    return assign_locations(
+    """`assign_locations` for the locations of these predictions; background in an ignored region is marked."""
+    assignment = assign_locations(
         predictions.locations,
         predictions.level_index,
         predictions.strides,
@@ -23,6 +25,10 @@ def assign(predictions: Predictions, annotations: list[Annotations], settings: A
         center_radius=settings.center_radius,
         center=settings.center,
     )
+    if (cells := ignored_cells(annotations)) is None:
+        return assignment
+    in_region = ignored_locations(cells, predictions.locations)
+    return replace(assignment, ignored=in_region & (assignment.labels == BACKGROUND))
 
 
 def assign_locations(

@@ -77,11 +77,16 @@ def similar_edges(
     temperature: float,
     threshold: float,
     stride: int = MASK_STRIDE,
+    ignored: Bool[Tensor, "B h w"] | None = None,
 ) -> Bool[Tensor, "B E h w"]:
     """Mark the edges whose color similarity reaches `threshold`, inclusive.
 
-    Edges to untrusted neighbors are never marked, not even at threshold 0 (where AdelaiDet would include them).
+    Edges to untrusted neighbors are never marked, not even at threshold 0 (where AdelaiDet would include them). Nor are
+    edges with an end in an `ignored` cell: what is there belongs to no instance for sure, whatever its color.
     """
     similarity = color_similarity(images, image_sizes, ignored_bottom_rows, neighborhood, temperature, stride)
     trusted = trusted_cells(image_sizes, ignored_bottom_rows, *similarity.shape[2:], images.device, stride)
-    return (similarity >= threshold) & neighborhood.neighbors(trusted)
+    similar = (similarity >= threshold) & neighborhood.neighbors(trusted)
+    if ignored is None:
+        return similar
+    return similar & ~(ignored[:, None] | neighborhood.neighbors(ignored))

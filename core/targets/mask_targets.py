@@ -8,12 +8,14 @@ from core.structures import MASK_STRIDE, Batch, MaskTargets
 from core.targets.box_mask import box_masks
 from core.targets.color_similarity import similar_edges
 from core.targets.edges import labeled_edges, supervised_edges
+from core.targets.ignored import ignored_cells
 
 
 def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
     """Build the targets of all mask terms that `loss` uses, on the device of the batch.
 
-    Edges and color similarities are computed only if a term uses them.
+    Edges and color similarities are computed only if a term uses them. Ignored regions have no similar edges; labeled
+    edges are kept there, since the mask of the instance says what their ends are.
     """
     h, w = batch.images.shape[2] // MASK_STRIDE, batch.images.shape[3] // MASK_STRIDE
     annotations, device = batch.annotations, batch.images.device
@@ -21,6 +23,7 @@ def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
     asked_for = {term.target for term in loss.used_terms.values()}
     in_boxes = box_masks(torch.cat([a.boxes for a in annotations]), h, w)
     masks = torch.cat([a.masks for a in annotations])
+    ignored = ignored_cells(annotations)
     labeled = labeled_edges(masks, in_boxes, neighborhood) if "labeled_edges" in asked_for else None
     similar = None
     if "similar_edges" in asked_for:
@@ -31,6 +34,7 @@ def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
             neighborhood,
             loss.color_temperature,
             loss.color_threshold,
+            ignored=ignored,
         )
         counts = torch.tensor([len(a.boxes) for a in annotations], device=device)
         image_index = torch.arange(len(annotations), device=device).repeat_interleave(counts)
@@ -42,4 +46,6 @@ def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
         labeled_edges=labeled,
         similar_edges=similar,
         semantic_labels=[a.semantic_labels for a in annotations],
+        # The center of a stride-8 cell is the first pixel of the last of its 2 x 2 cells of the mask grid.
+        semantic_ignored=None if ignored is None else ignored[:, 1::2, 1::2],
     )

@@ -39,7 +39,7 @@ def timed_parts(model: torch.nn.Module, seconds: dict[str, float]) -> Iterator[N
 
     with ExitStack() as stack:
         for owner, attribute, name in [
-            (training_step, "assign_locations", "targets"),
+            (training_step, "assign", "targets"),
             (training_step, "select_positives", "targets"),
             (training_step, "build_mask_targets", "targets"),
             (training_step, "criterion", "losses, forward"),

@@ -12,6 +12,7 @@ from core.datasets.annotation_checks import annotation_problem, check_sections, 
 from core.datasets.convert.image_folder import ImageFolder
 from core.datasets.convert.labeled import LabeledImage, LabeledSet, ObjectCollector, is_crowd_marked
 from core.datasets.convert.splits import split_in, splits_by_folder
+from core.datasets.crowds import is_crowd
 from core.datasets.image_checks import class_problems, has_size
 from core.datasets.masks import encode, has_area, parts_with_area
 from core.datasets.segmentation_checks import segmentation_problem
@@ -88,8 +89,9 @@ def _add_annotation(found: ObjectCollector, annotation: dict[str, Any], name: st
     x, y, width, height = annotation["bbox"]
     box, segmentation = (x, y, x + width, y + height), annotation.get("segmentation")
     attributes = annotation.get("attributes") if isinstance(annotation.get("attributes"), dict) else {}
-    crowd = bool(annotation.get("iscrowd")) or is_crowd_marked(attributes)
-    if crowd and isinstance(segmentation, dict) and CVAT_ATTRIBUTE in attributes and not is_crowd_marked(attributes):
+    marked = is_crowd_marked(attributes) or bool(annotation.get("ignore"))
+    crowd = marked or is_crowd(annotation)
+    if crowd and isinstance(segmentation, dict) and CVAT_ATTRIBUTE in attributes and not marked:
         crowd = False
         found.notes["masks that CVAT marks as crowds are single objects"] += 1
     if segmentation is not None and (problem := segmentation_problem(segmentation, found.height, found.width)):

@@ -253,6 +253,15 @@ def test_a_malformed_mask_is_no_obstacle_where_it_is_replaced(network: Counted, 
     assert fill(tmp_path, replace_masks=True).num_masks == 4
 
 
+@pytest.mark.parametrize("mark", [{"iscrowd": 1}, {"iscrowd": 0, "ignore": 1}])
+def test_a_crowd_is_not_filled_and_its_mask_not_looked_at(network: Counted, tmp_path: Path, mark: dict) -> None:
+    boxes = content()
+    boxes["annotations"][2] |= mark | {"segmentation": "no mask"}
+    write(tmp_path, boxes)
+    done = fill(tmp_path)
+    assert (done.num_boxes, done.num_crowds) == (3, 1)
+
+
 def test_options_that_do_not_fit_are_refused(network: Counted, tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, "--min-score=0.3")

@@ -40,6 +40,7 @@ def read(root):
         ({"iscrowd": "0"}, "iscrowd is '0', expected 0 or 1"),
         ({"iscrowd": 2}, "iscrowd is 2, expected 0 or 1"),
         ({"iscrowd": [0]}, "iscrowd is [0], expected 0 or 1"),
+        ({"ignore": "difficult"}, "ignore is 'difficult', expected 0 or 1, or no such key"),
         ({"bbox": [0.1, 0.2, 0.5, 0.5]}, "all 1 boxes lie in 0..1, such as bbox [0.1, 0.2, 0.5, 0.5]: normalized?"),
     ],
 )
@@ -219,10 +220,10 @@ def test_the_check_for_evaluation_names_what_is_wrong_with_the_file_first(write)
 def test_a_training_without_a_box_is_told_what_was_left_out(write):
     assert read(write([annotation()])).nothing_to_learn() is None
     assert read(write([])).nothing_to_learn() == "1 images, none of them with a box to learn from"
-    crowds = [annotation(1, iscrowd=1), annotation(2, iscrowd=1), annotation(3, bbox=[1, 1, 0, 4])]
+    crowds = [annotation(1, iscrowd=1), annotation(2, ignore=1), annotation(3, bbox=[1, 1, 0, 4])]
     assert read(write(crowds)).nothing_to_learn() == (
-        "1 images, none of them with a box to learn from: 2 crowds (iscrowd 1) and 1 boxes of width or height 0 are "
-        "left out; expected iscrowd 0 for single objects"
+        "1 images, none of them with a box to learn from: 2 crowds (iscrowd or ignore 1) and 1 boxes of width or "
+        "height 0 are left out; expected neither for single objects"
     )
 
 

@@ -28,7 +28,8 @@ def test_the_summary_counts_what_a_split_holds(write):
     assert "  images      2, width 40 px, height 24 px" in lines
     assert "  empty       1 images without an instance" in lines
     assert "  instances   2: 1 with a mask, 1 box only" in lines
-    assert "  left out    1 crowds, 1 boxes of width or height 0" in lines
+    left_out = "1 crowds (in training ignored or background, as data.crowds says; in evaluation ignored)"
+    assert f"  left out    {left_out}, 1 boxes of width or height 0" in lines
     assert "  clipped     0 boxes that extend past their image (if many: boxes must be x, y, width, height)" in lines
     assert "  box sides   2 under 32 px, 0 under 96 px, 0 larger" in lines
     assert lines[-2:] == ["    0: 3 dog (1)", "    1: 9 cat (1)"]
@@ -153,7 +154,7 @@ def test_a_training_set_of_crowds_alone_is_a_problem_that_says_so(shapes, check)
     status, printed = check(shapes)
     assert status == 1
     assert "none of them with a box to learn from: " in printed
-    assert "crowds (iscrowd 1)" in printed
+    assert "crowds (iscrowd or ignore 1)" in printed
 
 
 def test_masks_without_a_pixel_are_counted_as_none(shapes, check):

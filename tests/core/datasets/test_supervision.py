@@ -23,7 +23,6 @@ def records(count: int) -> list[ImageRecord]:
             labels=np.array([0, 1]),
             annotation_ids=(10 * image_id, 10 * image_id + 1),
             segmentations=("cat mask", "dog mask"),
-            num_crowds=0,
             num_flat_boxes=0,
             num_clipped_boxes=0,
         )

@@ -29,7 +29,7 @@ def use_for_all(path: Path, image_folder: Path) -> CocoScores:
         ValueError: if the file is refused; anything else is a fault of ours.
     """
     file = AnnotationFile.read(path, image_folder)
-    data = DataConfig(root=str(image_folder), drop_images_without_boxes=True, **SIZES)
+    data = DataConfig(root=str(image_folder), drop_images_without_boxes=True, crowds="ignore", **SIZES)
     supervision = SupervisionConfig(mask_ratio=1.0)
     training_set = build_training_set(file, data, supervision, seed=0, semantic_labels=True)
     validation_set = build_validation_set(file, data)

@@ -141,6 +141,22 @@ def test_detections_on_crowds_count_neither_way() -> None:
         assert metrics["mask_to_box_area"] == 1
 
 
+@pytest.mark.parametrize("masks", [True, False])
+def test_an_annotation_to_be_ignored_is_a_crowd_whatever_its_iscrowd(masks: bool) -> None:
+    # 60 x 60 px at x = 50: two detections on it are neither found nor wrong, as on a crowd.
+    ignored = annotation((50, 0, 60, 60), ignore=1)
+    if not masks:
+        del ignored["segmentation"]
+    boxes, scores = [(55, 5, 20, 20), (60, 20, 30, 30), (0, 0, 40, 40)], [0.99, 0.98, 0.5]
+    one = annotation((0, 0, 40, 40), ignore=0)
+    for content in (file_of([one, ignored]), file_of([one, ignored | {"iscrowd": 1}])):
+        metrics, _ = metrics_of(content, *results_of(boxes, scores))
+        assert metrics["box_AP"] == pytest.approx(100)
+        assert metrics["mask_AP"] == pytest.approx(100)
+    found = found_annotations(file_of([one, ignored]), results_of(boxes, scores)[1])
+    assert found == {0: 0.5}
+
+
 def test_no_detections_have_ap_0() -> None:
     metrics, per_category = metrics_of(file_of([annotation((0, 0, 40, 40))]), [], [])
     assert metrics["mask_AP"] == metrics["box_AP"] == 0

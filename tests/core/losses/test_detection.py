@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -21,6 +22,37 @@ def test_a_background_location_is_of_no_class() -> None:
     loss, count = focal_loss(torch.zeros(1, 2), torch.tensor([BACKGROUND]), alpha=0.25, gamma=2.0)
     assert count == 0
     assert loss.item() == pytest.approx(2 * 0.75 * 0.25 * math.log(2))
+
+
+def test_ignored_locations_count_for_nothing_as_a_loop_over_the_others_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 3, generator=generator, requires_grad=True)
+    labels = torch.tensor([[0, BACKGROUND, 2, BACKGROUND, BACKGROUND], [BACKGROUND, 1, BACKGROUND, BACKGROUND, 0]])
+    ignored = torch.zeros(2, 5, dtype=torch.bool)
+    ignored[0, 1] = ignored[0, 4] = ignored[1, 2] = True
+    loss, count = focal_loss(logits, labels, alpha=0.25, gamma=2.0, ignored=ignored)
+    expected = 0.0
+    for image, location, label in product(range(2), range(5), range(3)):
+        if not ignored[image, location]:
+            p = logits[image, location, label].sigmoid().item()
+            is_object = int(labels[image, location]) == label
+            expected -= 0.25 * (1 - p) ** 2 * math.log(p) if is_object else 0.75 * p**2 * math.log(1 - p)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert count == 4
+    loss.backward()
+    assert torch.equal(logits.grad.any(2), ~ignored)
+
+
+def test_without_a_location_to_ignore_the_focal_loss_is_equal_to_the_bit() -> None:
+    logits = torch.randn(2, 300, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(-1, 4, (2, 300), generator=torch.Generator().manual_seed(1))
+    nothing = torch.zeros(2, 300, dtype=torch.bool)
+    plain, ignoring = (focal_loss(logits, labels, alpha=0.25, gamma=2.0, ignored=i)[0] for i in (None, nothing))
+    assert torch.equal(plain, ignoring)
+    everything, count = focal_loss(logits.requires_grad_(), labels, alpha=0.25, gamma=2.0, ignored=~nothing)
+    everything.backward()
+    assert everything.item() == count == 0
+    assert not logits.grad.any()
 
 
 def test_focal_loss_without_focus_is_half_the_cross_entropy() -> None:

@@ -47,3 +47,15 @@ def test_an_image_without_labels_counts_for_nothing() -> None:
     nothing.backward()
     assert nothing.item() == count == 0
     assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_cells_in_an_ignored_region_count_where_they_show_an_instance() -> None:
+    logits = torch.zeros(1, 2, 1, 3, requires_grad=True)
+    labels = torch.tensor([[0, BACKGROUND, BACKGROUND]])
+    ignored = torch.tensor([[[True, True, False]]])
+    # Two cells are left: of their four pairs at probability 1/2, one is true.
+    total, count = semantic_loss(logits, [labels], alpha=0.25, gamma=2.0, ignored=ignored)
+    assert total.item() == pytest.approx((0.25 + 3 * 0.75) * 0.25 * math.log(2))
+    assert count == 1
+    total.backward()
+    assert logits.grad[0, :, 0].any(0).tolist() == [True, False, True]

@@ -9,6 +9,7 @@ from core.config import Config
 from core.config.file import build_config
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
+from core.datasets.crowds import Crowd
 from core.pseudo_masks.given_boxes import EMPTY_MASK, NO_LOCATION, cut_to_box, masks_for_boxes, resized
 from core.pseudo_masks.grabcut import encode_mask
 from core.structures import Batch
@@ -23,7 +24,9 @@ def config() -> Config:
     return build_config({"data": data, "model": {"levels": [3, 4, 5]}, "assignment": assignment}, "test")
 
 
-def batch_of(boxes: list[list[float]], height: int = HEIGHT, width: int = WIDTH) -> Batch:
+def batch_of(
+    boxes: list[list[float]], height: int = HEIGHT, width: int = WIDTH, crowds: tuple[Crowd, ...] = ()
+) -> Batch:
     record = ImageRecord(
         image_id=1,
         file_name="",
@@ -33,9 +36,9 @@ def batch_of(boxes: list[list[float]], height: int = HEIGHT, width: int = WIDTH)
         labels=np.zeros(len(boxes), dtype=np.int64),
         annotation_ids=tuple(range(len(boxes))),
         segmentations=(None,) * len(boxes),
-        num_crowds=0,
         num_flat_boxes=0,
         num_clipped_boxes=0,
+        crowds=crowds,
     )
     return collate([resized(record, Image.new("RGB", (width, height)), config().data)])
 
@@ -47,6 +50,11 @@ def masks_of(boxes: list[list[float]], peaks: list[tuple[float, float]]) -> list
 def test_the_best_location_in_the_middle_of_the_box_predicts_its_mask() -> None:
     # As in the teacher's test: (20, 12) is nearest to the peak; the mask is all that lies left of x = 20.
     assert masks_of([SQUARE], [(21.0, 11.0)]) == [encode_mask(rectangle(0, 0, 20, 32))]
+
+
+def test_crowds_are_not_looked_at_since_no_loss_is_computed() -> None:
+    malformed = Crowd(9, (0.0, 0.0, 64.0, 32.0), "no mask")
+    assert batch_of([SQUARE], crowds=(malformed,)).annotations[0].ignored is None
 
 
 def test_masks_are_in_the_pixels_of_the_image_whatever_the_validation_size() -> None:

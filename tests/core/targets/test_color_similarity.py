@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -94,6 +95,24 @@ def test_threshold_zero_keeps_all_edges_to_trusted_cells_and_no_others() -> None
     image = torch.zeros(1, 3, 8, 12, dtype=torch.uint8)
     image[..., 6:] = 200
     assert similar_edges(image, [(8, 8)], [0], CLOSE, 2.0, 0.0)[0, EAST].tolist() == [[True, False, False]] * 2
+
+
+@pytest.mark.parametrize("neighborhood", [CLOSE, Neighborhood(3, 2), Neighborhood(5, 1)], ids=str)
+def test_no_edge_has_an_end_in_an_ignored_cell_and_the_others_stay(neighborhood: Neighborhood) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(98, 102, (2, 3, 24, 28), generator=generator, dtype=torch.uint8)
+    ignored = torch.rand(2, 6, 7, generator=generator) < 0.3
+    frame = (images, [(24, 28), (20, 24)], [0, 0], neighborhood, 2.0, 0.3)
+    plain, left = similar_edges(*frame), similar_edges(*frame, ignored=ignored)
+    kept = plain.clone()
+    for image, (e, (dy, dx)), y, x in product(range(2), enumerate(neighborhood.offsets), range(6), range(7)):
+        other = (y + dy, x + dx)
+        on_grid = 0 <= other[0] < 6 and 0 <= other[1] < 7
+        if ignored[image, y, x] or (on_grid and ignored[image, *other]):
+            kept[image, e, y, x] = False
+    assert torch.equal(left, kept)
+    assert 0 < left.sum() < plain.sum()
+    assert torch.equal(similar_edges(*frame, ignored=torch.zeros_like(ignored)), plain)
 
 
 def test_transposing_the_image_transposes_the_similarity() -> None:

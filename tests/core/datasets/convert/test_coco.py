@@ -34,10 +34,12 @@ def test_crowds_stay_crowds_but_for_masks_of_cvat(folder):
         annotation(2, iscrowd=1, segmentation=WHOLE, attributes=cvat),
         annotation(3, iscrowd=1, segmentation=WHOLE, attributes=cvat | {"is_crowd": True}),
         annotation(4, iscrowd=1, attributes=cvat),
+        annotation(6, ignore=1),
+        annotation(7, iscrowd=1, ignore=1, segmentation=WHOLE, attributes=cvat),
         annotation(5, attributes={"difficult": "true"}),
     )
     found = read(folder({"instances_default.json": labels(*given)}))
-    assert [one.crowd for one in found.images[0].objects] == [True, False, True, True, True]
+    assert [one.crowd for one in found.images[0].objects] == [True, False, True, True, True, True, True]
     assert found.notes == {"masks that CVAT marks as crowds are single objects": 1}
 
 
