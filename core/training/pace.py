@@ -42,7 +42,7 @@ class Pace:
         return images * per_image + evaluations * evaluation
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """`40 s`, `7 min`, `2 h 5 min`."""
     if seconds < 60:
         return f"{seconds:.0f} s"

@@ -62,7 +62,9 @@ def total_loss(folder: Path) -> float:
     return load_trained(folder / "checkpoint.pt", "cpu")[1]["curves"][-1]["loss/total"]
 
 
-def test_epochs_replace_the_steps_of_the_recipe(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_epochs_replace_the_steps_of_the_recipe(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
     given = ["--recipe", "tiny", "--data-root", str(root), "--folder", str(tmp_path), "--loader-processes", "0"]
     given += ["--device", "cpu", "--threads", "1", "--epochs", "2", "--set", "data.val_short_side=64"]
     with caplog.at_level("INFO"):
@@ -72,6 +74,8 @@ def test_epochs_replace_the_steps_of_the_recipe(root: Path, tmp_path: Path, capl
         "epoch 1/2, step 1/2",
         "epoch 2/2, step 2/2",
     ]
+    assert main([*given, "--epochs", "0"]) == 2
+    assert "training.epochs: Input should be greater than or equal to 1, found 0" in capsys.readouterr().err
 
 
 def test_another_length_is_refused_with_the_command_that_starts_from_the_weights(
@@ -99,7 +103,6 @@ def test_another_length_is_refused_with_the_command_that_starts_from_the_weights
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--epochs", "0"), "training.epochs: Input should be greater than or equal to 1, found 0"),
         (("--epochs", "3"), "--epochs 3 and --set training.steps=2: expected one of them"),
         (("--from", "gone.pt"), "gone.pt: cannot be read (No such file or directory)"),
         (("--set", "training.stepz=1"), "did you mean 'training.steps'"),
