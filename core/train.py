@@ -4,23 +4,30 @@ On several GPUs: `torchrun --nproc-per-node 8 -m core.train --recipe ...`. Run t
 the checkpoint in `--folder`: it is written after every epoch, and after the current step when SIGTERM (exit status 143)
 or Ctrl-C (130) ends the training; Ctrl-C again ends it at once. To run studies of many trainings, use
 `python -m experiments.run`.
+
+The schedule of a training depends on its length, which therefore stays what it was at the start. To train longer, start
+another training from the weights of the first: `--from runs/a/checkpoint.pt --folder runs/b --epochs 80`.
 """
 
 import argparse
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
 import torch
+from tqdm.contrib.logging import logging_redirect_tqdm
 
+from core.checkpoints.checkpoint import CHECKPOINT, LENGTH, OtherLengthError, length
 from core.compute.compute import Compute
 from core.compute.interrupt import stop_requests
 from core.compute.precision import network_precision
 from core.compute.workers import Workers, run_with_workers
+from core.config import Config, TrainingConfig
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
 from core.evaluation.submission import write_metrics, write_results
@@ -28,15 +35,34 @@ from core.evaluation.tables import metrics_table
 from core.files.imagenet_weights import require_weights
 from core.files.lock import folder_lock
 from core.training.loop import train
+from core.training.pace import duration
+from core.training.report import Report
+
+BOXES, MASKS, METRICS = "bbox.json", "segm.json", "metrics.json"  # beside the checkpoint
 
 
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m core.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipe", required=True, help="name of a file in experiments/recipes, without .yaml")
     parser.add_argument("--data-root", help="folder of the data set (default: data.root of the recipe)")
     parser.add_argument("--folder", required=True, type=Path, help="output folder for checkpoint and results")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        help="length of the training (default: that of the recipe; it replaces the steps of a recipe that is given in "
+        "steps, as those on COCO and Pascal VOC are)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="start from the network of this checkpoint, of another training or of AdelaiDet's: its weights, with the "
+        "recipe's schedule from the first step on, learning rate and pairwise warm-up (loss.pairwise_warmup) included. "
+        "Classes are matched by name, those that it does not know are new",
+    )
     parser.add_argument(
         "--set",
         dest="changes",
@@ -61,7 +87,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default=processes,
         help="image loading processes per worker (default: %(default)s)",
     )
-    return parser.parse_args(arguments)
+    return parser
 
 
 def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
@@ -74,21 +100,90 @@ def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
     logging.basicConfig(level=logging.INFO if workers.writes else logging.WARNING, format="%(message)s")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    config = config_of(options)
+    if options.start is None:
+        require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
+    precision = network_precision(config.training.precision, device)
+    logging.info(f"device {device}, {torch.get_num_threads()} CPU thread(s), network precision {precision}")
+    shows_bars = workers.writes and sys.stderr.isatty()
+    with (
+        only_training(options.folder, workers),
+        stop_requests() as stop,
+        logging_redirect_tqdm() if shows_bars else nullcontext(),  # lines appear above the bar
+    ):
+        compute = Compute(device, workers, options.loader_processes, progress=shows_bars, stop=stop)
+        try:
+            result = train(
+                config, options.seed, folder=options.folder, compute=compute, start=options.start, report=Report()
+            )
+        except OtherLengthError as error:
+            raise ValueError(f"{error}.{ways_to_train_longer(error, options, workers)}") from None
+    if workers.writes:
+        evaluation = result.evaluation
+        write_results(evaluation.box_results, options.folder / BOXES)
+        write_results(evaluation.mask_results, options.folder / MASKS)
+        write_metrics(evaluation.metrics, evaluation.per_class, options.folder / METRICS)
+        print(metrics_table(evaluation.metrics, evaluation.recalls))
+        print(what_there_is(options.folder, result.seconds))
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The config of the recipe with what the options change.
+
+    Raises:
+        ValueError: if there is no such recipe, a setting is unknown or wrong, or the length is given twice.
+    """
     settings = merge(load_recipe(options.recipe), changes_of(options.changes))
     if options.data_root is not None:
         settings = merge(settings, {"data": {"root": options.data_root}})
-    config = build_config(settings, f"recipe {options.recipe}")
-    require_weights(config.model.backbone.weights)  # before the data is read, which may take minutes
-    logging.info(f"device {device}, network precision {network_precision(config.training.precision, device)}")
-    with only_training(options.folder, workers), stop_requests() as stop:
-        compute = Compute(device, workers, options.loader_processes, progress=workers.writes, stop=stop)
-        result = train(config, options.seed, folder=options.folder, compute=compute)
-        if workers.writes:
-            evaluation = result.evaluation
-            write_results(evaluation.box_results, options.folder / "bbox.json")
-            write_results(evaluation.mask_results, options.folder / "segm.json")
-            write_metrics(evaluation.metrics, evaluation.per_class, options.folder / "metrics.json")
-            print(metrics_table(evaluation.metrics, evaluation.recalls))
+    if options.epochs is not None:
+        if given := [change for change in options.changes if change.partition("=")[0] in LENGTH]:
+            raise ValueError(f"--epochs {options.epochs} and --set {given[0]}: expected one of them")
+        stated = settings.get("training", {}).get("steps")
+        if stated is not None:
+            logging.info(f"--epochs {options.epochs} in place of the {stated} steps of recipe {options.recipe}")
+        settings = merge(settings, {"training": {"epochs": options.epochs}})
+    return build_config(settings, f"recipe {options.recipe}")
+
+
+def ways_to_train_longer(error: OtherLengthError, options: argparse.Namespace, workers: Workers) -> str:
+    """What to do in place of resuming a training of another length, with the commands."""
+    wanted = length(error.expected)
+    folder = options.folder.with_name(f"{options.folder.name}-{wanted.replace(' ', '-')}")
+    warm = command(options, workers, error.expected, folder=folder, start=error.path)
+    same = command(options, workers, error.found, folder=options.folder, start=options.start)
+    return (
+        f"\nTo train {wanted} more, with a new schedule, from its weights:\n  {warm}\nTo resume it as it is:\n  {same}"
+    )
+
+
+def command(
+    options: argparse.Namespace, workers: Workers, training: TrainingConfig, *, folder: Path, start: Path | None
+) -> str:
+    """The command of these options with another length, folder and start."""
+    in_epochs = training.epochs is not None
+    words = ["--recipe", options.recipe]
+    words += ["--data-root", options.data_root] if options.data_root is not None else []
+    words += ["--folder", folder, *(["--from", start] if start is not None else [])]
+    words += ["--epochs", training.epochs] if in_epochs else ["--set", f"training.steps={training.steps}"]
+    for change in options.changes:
+        words += ["--set", change] if change.partition("=")[0] not in LENGTH else []
+    parser = build_parser()
+    for name in ("seed", "device", "threads", "loader_processes"):
+        if (value := getattr(options, name)) != parser.get_default(name):
+            words += [f"--{name.replace('_', '-')}", value]
+    several = f"torchrun --nproc-per-node {workers.count} -m core.train"
+    return f"{'python -m core.train' if workers.count == 1 else several} {shlex.join(map(str, words))}"
+
+
+def what_there_is(folder: Path, seconds: float) -> str:
+    """Lines for the end: the files, and the command that makes masks with the network."""
+    path = shlex.quote(str(folder / CHECKPOINT))
+    return (
+        f"{folder}: {CHECKPOINT} (the network), {METRICS} (AP), {BOXES} and {MASKS} (detections in the validation "
+        f"images); {duration(seconds)}\n"
+        f"masks for new photos: python -m core.annotate --checkpoint {path} --images PHOTOS --out annotated"
+    )
 
 
 @contextmanager
@@ -111,7 +206,7 @@ def only_training(folder: Path, workers: Workers) -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse_arguments(arguments)
+    options = build_parser().parse_args(arguments)
     return run_with_workers(partial(run, options), options.device)
 
 

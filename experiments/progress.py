@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from core.record import Record
+from core.training.pace import duration
 from experiments.sweep import Job
 
 
@@ -24,12 +25,7 @@ def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, flo
 
 
 def as_duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "time left unknown"
-    if seconds < 60:
-        return f"{seconds:.0f} s left"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min left" if hours else f"{minutes} min left"
+    return "time left unknown" if seconds is None else f"{duration(seconds)} left"
 
 
 class Progress:

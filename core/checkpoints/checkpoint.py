@@ -7,10 +7,12 @@ without it (format 1, of earlier versions) are refused too.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.config import Config
+from core.config import Config, TrainingConfig
+from core.config.dotted import leaves
 from core.config.file import build_config
 from core.config.identity import differences, training_identity
 from core.files.sealed import is_sealed
@@ -21,37 +23,99 @@ CHECKPOINT = "checkpoint.pt"
 TEACHER = "teacher"  # folder of the teacher's training, if there is a teacher
 FORMAT = 2
 PARTS = ("config", "seed", "data_digest", "state")
+LENGTH = ("training.steps", "training.epochs")
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str) -> None:
+class OtherLengthError(ValueError):
+    """A training that differs from the one of a checkpoint in nothing but its length, on which its schedule depends."""
+
+    def __init__(self, path: Path, found: TrainingConfig, expected: TrainingConfig) -> None:
+        self.path, self.found, self.expected = path, found, expected
+        super().__init__(
+            f"{path}: of a training of {length(found)}, expected {length(expected)}. Learning rate and warm-ups depend "
+            "on the length from the first step on: the training cannot be made longer or shorter"
+        )
+
+
+def length(training: TrainingConfig) -> str:
+    """The length of a training as its settings state it: `80 epochs`, `90000 steps`."""
+    number, unit = (training.steps, "step") if training.epochs is None else (training.epochs, "epoch")
+    return f"{number} {unit}" + ("s" if number != 1 else "")
+
+
+def save_checkpoint(
+    path: Path, state: dict[str, Any], *, config: Config, seed: int, data_digest: str, start: str | None = None
+) -> None:
     """Write `state` (tensors, numbers, strings and containers of them) and its `training_identity`.
+
+    `start` is the digest of the checkpoint that the training started from; None: from no checkpoint.
 
     Raises:
         OSError: if the file cannot be written, for a full disk or another reason; names it.
     """
     identity = training_identity(config, seed, data_digest)
     identity["config"] = json.dumps(identity["config"])
-    write_torch_file(path, {"format": FORMAT, **identity, "state": state})
+    started = {} if start is None else {"start": start}
+    write_torch_file(path, {"format": FORMAT, **identity, **started, "state": state})
 
 
-def load_checkpoint(path: Path, *, config: Config, seed: int, data_digest: str, device: str) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path,
+    *,
+    config: Config,
+    seed: int,
+    data_digest: str,
+    start: str | None = None,
+    device: str,
+    continues: Callable[[TrainingConfig, dict[str, Any]], bool] = lambda training, state: False,
+) -> dict[str, Any]:
     """Load the state of a training in order to resume it.
 
+    If it differs in nothing but its length, `continues` is called with its settings and its state: whether this
+    training continues it all the same.
+
     Raises:
-        ValueError: if the file is not a checkpoint of ours or belongs to another config, seed or data set; says which,
-            and which settings differ.
+        ValueError: if the file is not a checkpoint of ours or belongs to another config, seed, data set or `start`;
+            says which, and which settings differ.
+        OtherLengthError: if it belongs to a training of another length that this one does not continue.
     """
+    identity = training_identity(config, seed, data_digest)
     try:
         content = _read(path, device)
-        for name, expected in training_identity(config, seed, data_digest).items():
-            found = content[name]
-            if name == "config" and (different := differences(found, expected)):
-                raise ValueError(f"{path}: written for another config: {', '.join(different)}")
-            if found != expected:
+        if problem := _start_problem(content.get("start"), start):
+            raise ValueError(f"{path}: {problem}")
+        different = differences(content["config"], identity["config"])
+        if different and _without_length(content["config"]) != _without_length(identity["config"]):
+            raise ValueError(f"{path}: written for another config: {', '.join(different)}")
+        for name in ("seed", "data_digest"):
+            if content[name] != identity[name]:
+                found, expected = content[name], identity[name]
                 raise ValueError(f"{path}: written for another {name}: found {found!r}, expected {expected!r}")
+        training = build_config(content["config"], f"{path}: config").training if different else config.training
     except ValueError as error:
         raise ValueError(f"{error}; delete it to start over") from error
+    if different and not continues(training, content["state"]):
+        raise OtherLengthError(path, training, config.training)
     return content["state"]
+
+
+def _without_length(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in leaves(settings).items() if name not in LENGTH}
+
+
+def _start_problem(found: Any, expected: str | None) -> str | None:
+    """What is wrong if a training started from `found` and goes on from `expected`, both digests; None: nothing."""
+    if found == expected:
+        return None
+    if found is None:
+        return (
+            "this training did not start from a checkpoint; --from starts a new one, expected another --folder for it, "
+            "or no --from in order to go on"
+        )
+    if expected is None:
+        return f"this training started from a checkpoint (SHA-256 {found!s:.16}...), expected the same --from"
+    hashes = f"its SHA-256 is {expected}..., expected {found!s:.16}..."
+    return f"this training started from another checkpoint than --from: {hashes}"
 
 
 def load_trained(path: Path, device: str) -> tuple[Config, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from core.checkpoints.checkpoint import load_trained
-from core.checkpoints.released import load_released_weights, our_name
+from core.checkpoints.released import load_released_weights, number_of_classes
 from core.checkpoints.state import class_names, classes, load_tensors, network_tensors
 from core.config import Config, ModelConfig
 from core.config.dotted import leaves
@@ -30,8 +30,7 @@ def load_network(path: Path, settings: ModelConfig, categories: Sequence[str], *
         ValueError: if the file is neither kind of checkpoint, has another number of classes (names both numbers) or
             other classes, or belongs to another network (names the settings that differ).
     """
-    is_ours = path.suffix != ".pkl" and _is_ours(read_torch_file(path))
-    fill = _trained_here if is_ours else _released
+    fill = _trained_here if is_ours(path) else _released
     return _for_use(fill(path, settings, categories), device)
 
 
@@ -49,23 +48,50 @@ def load_checkpoint_network(
     return _for_use(_filled(path, config.model, state), device), config, classes(state, path)
 
 
-def _for_use(model: CondInst | MaskRcnn, device: str) -> CondInst | MaskRcnn:
-    return model.to(device, memory_format=torch.channels_last).eval()
+def is_ours(path: Path) -> bool:
+    """Whether a file is a checkpoint of ours, whole or not, rather than AdelaiDet's.
 
-
-def _is_ours(content: Any) -> bool:
+    Raises:
+        ValueError: if it is neither, because it cannot be read.
+    """
+    if path.suffix == ".pkl":
+        return False
+    content = read_torch_file(path)
     return isinstance(content, dict) and "format" in content
 
 
-def _trained_here(path: Path, settings: ModelConfig, categories: Sequence[str]) -> CondInst | MaskRcnn:
-    config, state = load_trained(path, "cpu")
-    theirs, ours = leaves(config.model.model_dump()), leaves(settings.model_dump())
-    differences = [
+def model_differences(found: ModelConfig, expected: ModelConfig) -> list[str]:
+    """The settings in which two networks differ, without those that only say how their weights were trained."""
+    theirs, ours = leaves(found.model_dump()), leaves(expected.model_dump())
+    return [
         f"model.{name} is {theirs[name]} instead of {ours[name]}"
         for name in theirs
         if name not in OF_TRAINING and theirs[name] != ours[name]
     ]
-    if differences:
+
+
+def released_network(path: Path, settings: ModelConfig, num_classes: int) -> CondInst:
+    """Build the network of these settings and load an AdelaiDet checkpoint into it.
+
+    Raises:
+        ValueError: if the settings are those of another architecture, or the file does not fit the network.
+    """
+    if settings.architecture != "condinst":
+        raise ValueError(
+            f"{path}: an AdelaiDet checkpoint, but model.architecture is {settings.architecture}, expected condinst"
+        )
+    model = build_model(without_weights(settings), num_classes)
+    load_released_weights(model, path)
+    return model
+
+
+def _for_use(model: CondInst | MaskRcnn, device: str) -> CondInst | MaskRcnn:
+    return model.to(device, memory_format=torch.channels_last).eval()
+
+
+def _trained_here(path: Path, settings: ModelConfig, categories: Sequence[str]) -> CondInst | MaskRcnn:
+    config, state = load_trained(path, "cpu")
+    if differences := model_differences(config.model, settings):
         raise ValueError(f"{path}: network differs from the recipe's: {', '.join(differences)}")
     trained_on = class_names(state, path)
     _check_number_of_classes(path, len(trained_on), categories)
@@ -87,16 +113,9 @@ def _filled(path: Path, settings: ModelConfig, state: dict[str, Any]) -> CondIns
 
 
 def _released(path: Path, settings: ModelConfig, categories: Sequence[str]) -> CondInst:
-    if settings.architecture != "condinst":
-        raise ValueError(
-            f"{path}: an AdelaiDet checkpoint, but model.architecture is {settings.architecture}, expected condinst"
-        )
-    for name, tensor in read_tensors(path).items():
-        if our_name(name) == "head.class_logits.bias":
-            _check_number_of_classes(path, tensor.shape[0] if tensor.dim() else 0, categories)
-    model = build_model(without_weights(settings), len(categories))
-    load_released_weights(model, path)
-    return model
+    if settings.architecture == "condinst" and (found := number_of_classes(read_tensors(path))) is not None:
+        _check_number_of_classes(path, found, categories)
+    return released_network(path, settings, len(categories))
 
 
 def _check_number_of_classes(path: Path, found: int, categories: Sequence[str]) -> None:

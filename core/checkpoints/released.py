@@ -67,6 +67,7 @@ LAYERS: Pairs = (
 SETTINGS = ("pixel_mean", "pixel_std", "mask_head._iter", "mask_head.sizes_of_interest")
 COUNTER = ".num_batches_tracked"
 SEMANTIC_HEAD = "semantic_head."
+CLASS_BIAS = "head.class_logits.bias"  # ours; one number for each class
 
 
 def our_name(their_name: str) -> str | None:
@@ -77,6 +78,12 @@ def our_name(their_name: str) -> str | None:
     if _may_be_dropped(their_name):
         return None
     return translate(their_name, BIFPN + FPN + HEADS, LAYERS)
+
+
+def number_of_classes(tensors: Mapping[str, Tensor]) -> int | None:
+    """The number of classes of an AdelaiDet checkpoint, by its names; None if it has no class logits."""
+    sizes = [tensor.shape[0] if tensor.dim() else 0 for name, tensor in tensors.items() if our_name(name) == CLASS_BIAS]
+    return sizes[-1] if sizes else None
 
 
 def load_released_weights(model: CondInst, path: Path) -> None:
@@ -146,7 +153,7 @@ def _settings(tensors: Mapping[str, Tensor]) -> dict[str, str]:
         "model.pyramid": f"bifpn of {len(repeats)} repeats" if repeats else "fpn",
         "model.pyramid_channels": rows("pyramid.lateral.0.0.bias" if repeats else "pyramid.lateral.0.bias"),
         "model.mask_feature_channels": {"16": "16 (BoxInst)", "8": "8 (CondInst)"}.get(channels, channels),
-        "classes": rows("head.class_logits.bias"),
+        "classes": rows(CLASS_BIAS),
     }
 
 

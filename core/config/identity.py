@@ -26,18 +26,22 @@ def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest
     return {"config": nested(settings), "seed": seed, "data_digest": data_digest}
 
 
-def pseudo_mask_identity(config: Config, seed: int, data_digest: str, *, images_per_step: int) -> dict[str, Any]:
+def pseudo_mask_identity(
+    config: Config, seed: int, data_digest: str, *, images_per_step: int, start: str | None = None
+) -> dict[str, Any]:
     """What identifies a set of pseudo masks, as JSON values.
 
-    The masks of a teacher belong to its training. GrabCut's depend on no network: only the settings count that select
-    the images and the instances with a mask.
+    The masks of a teacher belong to its training, and so to the digest of the checkpoint that it starts from (`start`;
+    None: from none). GrabCut's depend on no network: only the settings count that select the images and the instances
+    with a mask.
     """
     method = config.supervision.pseudo_masks
     identity = training_identity(config, seed, data_digest)
     settings = identity["config"]
     settings["supervision"]["pseudo_masks"] = None  # as the teacher is trained
     if method == "teacher":
-        return {"method": method, "images_per_step": images_per_step} | identity
+        started = {} if start is None else {"start": start}
+        return {"method": method, "images_per_step": images_per_step} | started | identity
     images = {"drop_images_without_boxes": settings["data"]["drop_images_without_boxes"]}
     return {"method": method} | identity | {"config": {"data": images, "supervision": settings["supervision"]}}
 

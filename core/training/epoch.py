@@ -2,13 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from core.compute.compute import Compute
 from core.compute.workers import Workers
@@ -115,10 +114,11 @@ def run_epoch(
     steps: int,
     seed: int,
     progress: EpochProgress,
+    stepped: Callable[[], object] = lambda: None,
 ) -> dict[str, float | int]:
     """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step.
 
-    It starts after the steps that `progress` has, which is kept up to date.
+    It starts after the steps that `progress` has, which is kept up to date; `stepped` is called after each step.
 
     Raises:
         Stopped: before a step, if `compute.stop` asks for it on any worker; the work so far is in `progress`, the
@@ -134,11 +134,11 @@ def run_epoch(
         : (end - first) * training.accumulation
     ]
     batches = loader.load(waiting[progress.steps * training.accumulation :], epoch)
-    bar = tqdm(range(first + progress.steps, end), desc=f"epoch {epoch + 1}", leave=False, disable=not compute.progress)
-    for step in bar:
+    for step in range(first + progress.steps, end):
         compute.check_stop(f"{step} of {steps} steps")
         of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
         progress.add(train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers))
+        stepped()
     return {
         "step": end,
         "learning_rate": learning_rate(end - 1, steps, training),

@@ -5,7 +5,6 @@ killed or stopped and resumed therefore gives, on a CPU, the same result to the 
 kernels add in no fixed order: there, equal runs agree closely but not to the bit.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from copy import copy
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-from torch import nn
+from tqdm import tqdm
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, save_checkpoint
+from core.checkpoints.start import Start, read_start
 from core.compute.compute import Compute
 from core.compute.device import peak_memory_mb
 from core.compute.interrupt import Stopped
@@ -26,7 +25,6 @@ from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import (
     CocoDataset,
     build_training_set,
-    build_validation_set,
     read_training_file,
     read_validation_file,
 )
@@ -35,18 +33,20 @@ from core.datasets.loader import BatchLoader
 from core.datasets.supervision import first_phase
 from core.evaluation.evaluate import Evaluation, evaluate
 from core.files.imagenet_weights import with_weights
-from core.model.build import build_model
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.pseudo_masks.grabcut import PSEUDO_MASKS, grabcut_masks, with_pseudo_masks, write_pseudo_masks
 from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
-from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
-from core.training.epoch import EpochProgress, boxes_only_epochs, run_epoch, steps_per_epoch, total_steps
+from core.training.data_sets import build_data_sets
+from core.training.effective_batch import effective_batch
+from core.training.epoch import EpochProgress, run_epoch
+from core.training.initial import initial_model
+from core.training.length import continues
 from core.training.optimizer import build_optimizer
-from core.training.preconditions import check_same_categories, check_something_to_learn
+from core.training.pace import EpochTime
+from core.training.report import Plan, Report
 from core.training.resume import resume, state_of
-
-log = logging.getLogger(__name__)
+from core.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,21 @@ def train(
     *,
     folder: Path,
     digest: str | None = None,
+    start: Path | None = None,
     on_epoch: Callable[[dict[str, float | int]], None] | None = None,
+    report: Report | None = None,
 ) -> TrainingResult:
     """Train with `config` and evaluate; resumes from a checkpoint in `folder` if there is one.
 
-    Learning rate, steps and warm-ups are scaled to the effective batch (`scale_to_batch`) and logged. If the config
-    uses pseudo masks, they are made first and kept in `folder` (`mask_every_instance`).
+    Learning rate, steps and warm-ups are scaled to the effective batch (`scale_to_batch`). If the config uses pseudo
+    masks, they are made first and kept in `folder` (`mask_every_instance`).
     The checkpoint is only resumed with the same `digest`. By default it covers the data (`data_digest` reads every
     image) and the file of initial backbone weights (`with_weights`).
+    `start` is a checkpoint whose network this training, and that of a teacher, starts from (`load_start`), in place of
+    the backbone's weights; optimizer and schedule are new, the pairwise warm-up too. Wherever the file is, its content
+    belongs to what identifies the training. A checkpoint of another length is resumed where this training `continues`
+    it.
+    `report` says in the log how the training goes on, a teacher's too.
     `on_epoch` is called with a dict for each finished epoch, including those before a resume: epoch (from 1), epochs,
     step, learning_rate, pairwise_warmup, edges_kept, seconds, `loss/<term>` (weighted) and `loss/<term>_unweighted` as
     means over the epoch, and the metrics if the epoch ended with an evaluation.
@@ -89,47 +96,58 @@ def train(
     images (as in AdelaiDet); those of rank 0 are evaluated and saved.
 
     Raises:
-        ValueError: if the data or the checkpoint do not fit the config.
+        ValueError: if the data, the checkpoint or `start` do not fit the config.
+        OtherLengthError: if the checkpoint is of a training of another length.
         FloatingPointError: if a loss is not finite; names the term.
         Stopped: if `compute.stop` asked for it; after the checkpoint is written.
     """
     workers = compute.workers
+    origin = None if start is None else read_start(start, config.model)
     training_file, validation_file = read_training_file(config.data), read_validation_file(config.data)
     training_set, validation_set = build_data_sets(config, seed, training_file, validation_file)
-    stated, config = config, config.model_copy(update={"training": scale_to_batch(config.training, workers.count)})
-    images_per_step = effective_batch(config.training, workers.count)
-    steps = total_steps(config.training, len(training_set), workers.count)
-    epochs = -(-steps // steps_per_epoch(len(training_set), images_per_step))
-    num_boxes_only = boxes_only_epochs(config.supervision.boxes_first, epochs)
+    if origin is not None:
+        initial_model(
+            config, training_set.categories, seed, Compute(), origin
+        )  # fail now, not after reading the images
+    of_data = {"num_images": len(training_set), "num_workers": workers.count}
+    stated, schedule = config, Schedule.of(config, **of_data)
+    config, boxes_only_epochs = schedule.config, schedule.boxes_only_epochs
     if digest is None:
-        digest = with_weights(data_digest(training_file, validation_file, workers), config.model.backbone.weights)
+        weights = config.model.backbone.weights if origin is None else None
+        digest = with_weights(data_digest(training_file, validation_file, workers), weights)
     seconds_of_masks = 0.0
     if config.supervision.pseudo_masks is not None:
+        belonging = {"folder": folder, "digest": digest, "start": origin, "report": report}
         training_set, seconds_of_masks = mask_every_instance(
-            training_set, training_file, stated, seed, compute, folder=folder, digest=digest
+            training_set, training_file, stated, seed, compute, **belonging
         )
     first_set = training_set
-    if num_boxes_only:
+    if boxes_only_epochs:
         first_set = build_training_set(training_file, config.data, first_phase(config.supervision), seed)
     del training_file  # gigabytes on COCO; the data sets keep only what they use
-    identity = {"config": stated, "seed": seed, "data_digest": digest}
+    identity = {"config": stated, "seed": seed, "data_digest": digest, "start": origin and origin.sha256}
     if workers.writes:
-        log.info(describe_schedule(config.training, workers.count, steps, round(config.loss.pairwise_warmup * steps)))
         folder.mkdir(parents=True, exist_ok=True)
 
-    model = initial_model(config, training_set.num_classes, seed, compute)
+    model = initial_model(config, training_set.categories, seed, compute, origin)
     optimizer = build_optimizer(model, config.training)
     checkpoint = folder / CHECKPOINT
-    belonging = {"images_per_step": images_per_step, "identity": identity}
-    curves, progress = resume(checkpoint, model, optimizer, compute, epochs=epochs, **belonging)
-    report = on_epoch if on_epoch is not None and workers.writes else (lambda numbers: None)
-    for numbers in curves:
-        report(numbers)
+    belonging = {"images_per_step": schedule.images_per_step, "identity": identity}
+    belonging["continues"] = partial(continues, stated, **of_data)
+    curves, progress = resume(checkpoint, model, optimizer, compute, epochs=schedule.epochs, **belonging)
+    steps_done = schedule.steps_until(len(curves)) + progress.steps
+    if not workers.writes:
+        on_epoch = report = None
+    if report is not None:
+        phases = [first_set, training_set] if boxes_only_epochs else [training_set]
+        report.start(Plan(schedule, phases, validation_set, len(curves), steps_done, origin, folder))
+    for numbers in curves if on_epoch is not None else ():
+        on_epoch(numbers)
 
     def save() -> None:
         if workers.writes:
             classes = training_set.categories, training_set.category_ids
-            state = state_of(model, optimizer, curves, *classes, images_per_step, progress)
+            state = state_of(model, optimizer, curves, *classes, schedule.images_per_step, progress)
             save_checkpoint(checkpoint, state, **identity)
 
     def evaluated() -> Evaluation:
@@ -139,18 +157,20 @@ def train(
 
     evaluation = None
     processes = compute.loader_processes
-    with BatchLoader(first_set, processes) as boxes_only, BatchLoader(training_set, processes) as whole:
-        for epoch in range(len(curves), epochs):
+    shown = {"desc": folder.name, "unit": "step", "leave": False, "disable": not compute.progress}
+    bar = tqdm(total=schedule.steps, initial=steps_done, **shown)
+    with bar, BatchLoader(first_set, processes) as boxes_only, BatchLoader(training_set, processes) as whole:
+        for epoch in range(len(curves), schedule.epochs):
             started = time.perf_counter()
-            loader = boxes_only if epoch < num_boxes_only else whole
+            loader = boxes_only if epoch < boxes_only_epochs else whole
             if loader is whole:
                 boxes_only.close()
-            position = {"epoch": epoch, "steps": steps, "seed": seed, "progress": progress}
-            last = epoch + 1 == epochs
+            position = {"epoch": epoch, "steps": schedule.steps, "seed": seed, "progress": progress}
+            first_step = progress.steps
             try:
-                numbers = run_epoch(model, optimizer, loader, config, compute, **position)
-                every = config.training.evaluate_every
-                if last or (every and (epoch + 1) % every == 0):
+                numbers = run_epoch(model, optimizer, loader, config, compute, **position, stepped=bar.update)
+                trained = time.perf_counter()
+                if schedule.evaluates(epoch + 1):
                     evaluation = evaluated()
                     numbers |= evaluation.metrics
             except Stopped as stopped:
@@ -158,44 +178,22 @@ def train(
                 save()
                 message = f"{stopped}; the same command goes on there, from {checkpoint}"
                 raise Stopped(message, stopped.signal_number) from None
-            seconds = time.perf_counter() - started + progress.seconds + (curves[-1]["seconds"] if curves else 0.0)
-            curves.append({"epoch": epoch + 1, "epochs": epochs, "seconds": seconds} | numbers)
+            ended = time.perf_counter()
+            seconds = ended - started + progress.seconds + (curves[-1]["seconds"] if curves else 0.0)
+            curves.append({"epoch": epoch + 1, "epochs": schedule.epochs, "seconds": seconds} | numbers)
+            images = (progress.steps - first_step) * schedule.images_per_step
             progress = EpochProgress()
             save()
-            report(curves[-1])
+            if report is not None:
+                spent = EpochTime(images, trained - started, ended - trained if "box_AP" in numbers else None)
+                report.epoch(curves[-1], spent)
+            if on_epoch is not None:
+                on_epoch(curves[-1])
     if evaluation is None:  # resumed after the last epoch
         evaluation = evaluated()
     seconds = curves[-1]["seconds"] + seconds_of_masks
     num_images, num_instances = len(first_set.records), sum(len(record.labels) for record in first_set.records)
     return TrainingResult(model, evaluation, curves, seconds, peak_memory_mb(compute.device), num_images, num_instances)
-
-
-def build_data_sets(
-    config: Config, seed: int, training_file: AnnotationFile, validation_file: AnnotationFile
-) -> tuple[CocoDataset, CocoDataset]:
-    """Build the training and the validation set, and check that both fit the config.
-
-    Raises:
-        ValueError: if the data is invalid, or lacks annotations that the config needs.
-    """
-    semantic = config.model.semantic_head
-    training_set = build_training_set(training_file, config.data, config.supervision, seed, semantic_labels=semantic)
-    validation_set = build_validation_set(validation_file, config.data)
-    check_same_categories(training_set, validation_set)
-    check_something_to_learn(training_set, config)
-    validation_file.check_for_evaluation()  # fail now, not after the training
-    return training_set, validation_set
-
-
-def initial_model(config: Config, num_classes: int, seed: int, compute: Compute) -> CondInst | MaskRcnn:
-    """The network initialized from `seed`, on its device; the same on every worker."""
-    device = compute.device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build_model(config.model, num_classes)
-    if compute.workers.count > 1 and torch.device(device).type == "cuda" and config.model.pyramid == "bifpn":
-        model.pyramid = nn.SyncBatchNorm.convert_sync_batchnorm(model.pyramid)  # as AdelaiDet; not available on the CPU
-    return model.to(device, memory_format=torch.channels_last)
 
 
 def mask_every_instance(
@@ -207,15 +205,18 @@ def mask_every_instance(
     *,
     folder: Path,
     digest: str,
+    start: Start | None = None,
+    report: Report | None = None,
 ) -> tuple[CocoDataset, float]:
     """Add pseudo masks for the instances without mask; returns the data set and the seconds spent, teacher included.
 
     The masks are made once, by each worker for its share of the images, and kept in `folder`. A teacher is trained in
-    `folder/teacher` like any other network and resumes from its own checkpoint; it does not report epochs.
+    `folder/teacher` like any other network and resumes from its own checkpoint; it has no `on_epoch`.
     """
     path, workers = folder / PSEUDO_MASKS, compute.workers
     images_per_step = effective_batch(config.training, workers.count)
-    identity = pseudo_mask_identity(config, seed, digest, images_per_step=images_per_step)
+    begins = start and start.sha256
+    identity = pseudo_mask_identity(config, seed, digest, images_per_step=images_per_step, start=begins)
     if not workers.gather(path.exists())[0]:
         share = copy(training_set)
         share.records = training_set.records[workers.rank :: workers.count]
@@ -223,7 +224,8 @@ def mask_every_instance(
             make, seconds = partial(grabcut_masks, share, progress=compute.progress), 0.0
         else:
             teacher_config = without_pseudo_masks(config)
-            teacher = train(teacher_config, seed, compute, folder=folder / TEACHER, digest=digest)
+            own = {"folder": folder / TEACHER, "report": report and report.of_teacher(), "start": start and start.path}
+            teacher = train(teacher_config, seed, compute, digest=digest, **own)
             make, seconds = partial(teacher_masks, teacher.model, share, config, compute), teacher.seconds
         started = time.perf_counter()
         shares = workers.gather(make())

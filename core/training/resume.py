@@ -1,5 +1,6 @@
 """The training state in a checkpoint, and how to resume from it: after an epoch, or after a step within one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from core.checkpoints.checkpoint import load_checkpoint
 from core.checkpoints.state import load_tensors, network_tensors
 from core.compute.compute import Compute
+from core.config import TrainingConfig
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.training.epoch import EpochProgress
@@ -47,19 +49,21 @@ def resume(
     epochs: int,
     images_per_step: int,
     identity: dict[str, Any],
+    continues: Callable[[TrainingConfig, dict[str, Any]], bool] = lambda training, state: False,
 ) -> tuple[Curves, EpochProgress]:
     """Restore network and optimizer from a checkpoint; returns the finished epochs and the progress of the next one.
 
     Without a checkpoint nothing changes, and both are empty. The checkpoint must match `identity` and
-    `images_per_step`.
+    `images_per_step`; `continues` as in `load_checkpoint`.
 
     Raises:
         ValueError: if the checkpoint is damaged, belongs to another training or another number of images per step, or
             does not fit the network.
+        OtherLengthError: if it belongs to a training of another length that this one does not continue.
     """
     if not compute.workers.gather(checkpoint.exists())[0]:
         return [], EpochProgress()
-    state = load_checkpoint(checkpoint, device=compute.device, **identity)
+    state = load_checkpoint(checkpoint, device=compute.device, continues=continues, **identity)
     try:
         return _restored(state, checkpoint, model, optimizer, epochs=epochs, images_per_step=images_per_step)
     except ValueError as error:
@@ -88,4 +92,4 @@ def _restored(
             load_optimizer(optimizer, state.get("optimizer"))
     except ValueError as error:
         raise ValueError(f"{checkpoint}: {error}") from None
-    return curves, progress
+    return [numbers | {"epochs": epochs} for numbers in curves], progress  # other epochs: of a training it continues

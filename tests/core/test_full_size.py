@@ -77,7 +77,7 @@ def with_boxes(*arguments: Any) -> CondInst:
 def test_a_recipe_trains_and_evaluates_at_full_size(
     recipe: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.training.loop.build_model", with_boxes)
+    monkeypatch.setattr("core.training.initial.build_model", with_boxes)
     config = shortened(recipe, root, tmp_path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     result = train(config, 0, Compute(device), folder=tmp_path / "run")

@@ -25,7 +25,7 @@ from core.datasets.digest import data_digest
 from core.evaluation.coco_metrics import coco_metrics, found_annotations
 from core.model.build import build_model
 from core.record import Record
-from core.training.loop import build_data_sets
+from core.training.data_sets import build_data_sets
 from core.training.step import compute_losses
 from experiments.pictures import draw_annotations
 from tests.fuzz.kind import Kind

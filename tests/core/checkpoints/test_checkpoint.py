@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from core.checkpoints.checkpoint import load_checkpoint, load_trained, save_checkpoint
+from core.checkpoints.checkpoint import OtherLengthError, load_checkpoint, load_trained, save_checkpoint
 from core.config import Config
 from core.config.file import build_config
 from core.files.sealed import SealingFile
@@ -55,6 +55,33 @@ def test_of_another_config_only_the_settings_that_differ_are_told(path: Path) ->
         load(path, loss={"dice": 0.5}, training={"steps": 7})
     differences = "loss.dice is 1.0 instead of 0.5, training.steps is 90000 instead of 7"
     assert str(refused.value) == f"{path}: written for another config: {differences}; delete it to start over"
+
+
+def test_another_length_alone_is_the_callers_to_judge(path: Path) -> None:
+    shorter = config(training={"steps": 7})
+    asked: list[tuple] = []
+    identity = {"config": shorter, "seed": 0, "data_digest": "d"}
+
+    def judged(answer: bool) -> dict[str, Any]:
+        return load_checkpoint(path, **identity, device="cpu", continues=lambda *given: asked.append(given) or answer)
+
+    assert judged(True)["curves"] == [{"epoch": 1}]
+    with pytest.raises(OtherLengthError, match=r"checkpoint\.pt: of a training of 90000 steps, expected 7 steps\."):
+        judged(False)
+    assert [(training.steps, state["curves"]) for training, state in asked] == [(90000, [{"epoch": 1}])] * 2
+
+
+@pytest.mark.parametrize(("found", "expected", "message"), [
+    (None, "a", "this training did not start from a checkpoint; --from starts a new one, expected another --folder"),
+    ("a", None, r"this training started from a checkpoint \(SHA-256 a\.\.\.\), expected the same --from"),
+    ("a", "b", r"started from another checkpoint than --from: its SHA-256 is b\.\.\., expected a\.\.\."),
+])  # fmt: skip
+def test_another_start_is_told(path: Path, found: str | None, expected: str | None, message: str) -> None:
+    identity = {"config": config(), "seed": 0, "data_digest": "d"}
+    save_checkpoint(path, STATE, **identity, start=found)
+    load_checkpoint(path, **identity, start=found, device="cpu")
+    with pytest.raises(ValueError, match=message):
+        load_checkpoint(path, **identity, start=expected, device="cpu")
 
 
 @pytest.mark.parametrize(("identity", "message"), [

@@ -17,11 +17,16 @@ def weights(name: str | None) -> dict[str, Any]:
     return {"backbone": {"weights": name}}
 
 
-def pseudo_masks(method: str, seed: int = 0, digest: str = "d", images_per_step: int = 16, **sections: Any) -> dict:
-    supervision = sections.pop("supervision", {}) | {"pseudo_masks": method}
-    return pseudo_mask_identity(
-        config(supervision=supervision, **sections), seed, digest, images_per_step=images_per_step
-    )
+def pseudo_masks(
+    method: str,
+    seed: int = 0,
+    digest: str = "d",
+    images_per_step: int = 16,
+    start: str | None = None,
+    **sections: Any,
+) -> dict:
+    of = config(supervision=sections.pop("supervision", {}) | {"pseudo_masks": method}, **sections)
+    return pseudo_mask_identity(of, seed, digest, images_per_step=images_per_step, start=start)
 
 
 def test_names_and_places_do_not_count_for_a_training() -> None:
@@ -54,6 +59,7 @@ def test_settings_that_one_side_lacks_are_named() -> None:
 
 def test_pseudo_masks_of_grabcut_belong_to_the_instances_whatever_is_trained_on_them() -> None:
     made = pseudo_masks("grabcut")
+    assert made == pseudo_masks("grabcut", start="a")
     assert made == pseudo_masks("grabcut", images_per_step=2, loss={"dice": 0.5}, training={"learning_rate": 0.1})
     others = {
         "seed is 1 instead of 0": pseudo_masks("grabcut", seed=1),
@@ -73,3 +79,4 @@ def test_those_of_a_teacher_belong_to_its_whole_training() -> None:
     assert made == pseudo_masks("teacher", name="other", data={"root": "elsewhere"})
     assert differences(pseudo_masks("teacher", loss={"dice": 0.5}), made) == ["config.loss.dice is 0.5 instead of 1.0"]
     assert differences(pseudo_masks("teacher", images_per_step=8), made) == ["images_per_step is 8 instead of 16"]
+    assert differences(pseudo_masks("teacher", start="a"), made) == ["start is 'a' instead of missing"]
