@@ -20,7 +20,14 @@ from core.datasets.annotation_file import AnnotationFile
 from core.datasets.contact_sheet import choose_tiles, write_sheet
 from core.datasets.expected_cost import ExpectedCost, expected_cost
 from core.datasets.layout import NAMES, Layout, find_layout
-from core.datasets.problems import notes, pair_problems, suspects, training_problems, validation_problems
+from core.datasets.problems import (
+    notes,
+    pair_problems,
+    silent_problems,
+    suspects,
+    training_problems,
+    validation_problems,
+)
 from core.datasets.summary import summary
 from core.datasets.training_plan import Measure, TrainingPlan, plan_training
 from core.datasets.view_sizes import seen_line
@@ -80,7 +87,8 @@ def checked_files(root: Path, layout: Layout, config: Config, recipe: str) -> tu
             continue
         files.append(file)
         print("\n".join([*summary(file), seen_line(file.images, config.data, recipe)]))
-        problems += [f"{file.path}: {problem}" for problem in problems_of(file, progress=True)]
+        found = problems_of(file, progress=True) + silent_problems(file)
+        problems += [f"{file.path}: {problem}" for problem in found]
     return files, problems
 
 

@@ -26,13 +26,8 @@ from core.datasets.view_sizes import SIZES, view_sides
 
 
 def split_problems(file: AnnotationFile, progress: bool = False) -> list[str]:
-    """Problems of a split: of its annotation file, all boxes and masks, and all images, which are decoded."""
-    problems = file.problems + repeated_names(file) + file.mask_problems(file.images)
-    if corners := box_checks.corner_problem(file):
-        problems.append(corners)
-    repeated = box_checks.repeated_problem(file)
-    if repeated and repeated[1]:
-        problems.append(repeated[0])
+    """Problems of a split: of its annotation file, all masks, and all images, which are decoded."""
+    problems = file.problems + file.mask_problems(file.images)
     for record in tqdm(file.images, desc=file.path.name, unit="image", disable=not progress, leave=False):
         path = file.image_folder / record.file_name
         if not is_missing(path):
@@ -57,6 +52,13 @@ def validation_problems(file: AnnotationFile, progress: bool = False) -> list[st
     if not file.images:
         return [*problems, "0 images, expected at least one"]
     return list(dict.fromkeys(problems + evaluation_problems(file.content)))
+
+
+def silent_problems(file: AnnotationFile) -> list[str]:
+    """Problems of a split that a training would take without a word, and learn or measure something wrong."""
+    corners, repeated = box_checks.corner_problem(file), box_checks.repeated_problem(file)
+    found = [corners] if corners else []
+    return repeated_names(file) + found + ([repeated[0]] if repeated and repeated[1] else [])
 
 
 def pair_problems(train: AnnotationFile, val: AnnotationFile) -> list[str]:
