@@ -22,6 +22,7 @@ COMMANDS = [
     "core.evaluation.__main__",
     "core.evaluation.mask_iou",
     "core.train",
+    "core.training.cost",
     "experiments.check",
     "experiments.collect",
     "experiments.edge_purity",

@@ -22,6 +22,7 @@ from core.datasets.batch import collate
 from core.datasets.check import check
 from core.datasets.coco import CocoDataset
 from core.datasets.digest import data_digest
+from core.datasets.layout import Layout
 from core.evaluation.coco_metrics import coco_metrics, found_annotations
 from core.model.build import build_model
 from core.record import Record
@@ -150,7 +151,7 @@ def passes_check(path: Path) -> bool:
     """Whether the command that checks a data set finds no problem; what it prints can be encoded."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(io.StringIO()):  # and its progress bar
-        status = check(path.parent, [(path.name, "train"), (path.name, "val")], RECIPE)
+        status = check(path.parent, Layout(path.name, "train", path.name, "val"), RECIPE)
     text.getvalue().encode()
     return status == 0
 

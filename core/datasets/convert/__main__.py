@@ -1,6 +1,7 @@
 """Convert labels of other tools to a data set for this suite: `python -m core.datasets.convert photos datasets/own`."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from core.datasets.convert.formats import READERS, detect
 from core.datasets.convert.image_folder import ImageFolder
 from core.datasets.convert.labeled import LabeledSet
 from core.datasets.convert.splits import DEFAULT_SHARE, assign_splits
-from core.datasets.convert.writing import IMAGES, require_new, write_data_set
+from core.datasets.convert.writing import require_new, write_data_set
 from core.datasets.summary import summary
 
 
@@ -39,9 +40,8 @@ def convert(source: Path, root: Path, name: str | None, share: float | None, see
         print("\n".join(summary(file)))
     for note, count in sorted((note, count) for note, count in notes.items() if count):
         print(note if note.startswith("note: ") else f"note: {count} {note}")
-    folders = f"--train-images {IMAGES} --val-images {IMAGES}"
-    print(f"next: python -m core.datasets.check --root {root} {folders}")
-    print(f"then: python -m core.train --recipe own --data-root {root} --folder runs/{root.name}")
+    print(f"next: python -m core.datasets.check {shlex.quote(str(root))}")
+    print("then: the training that it advises")
 
 
 def _reject_repeated(folder: ImageFolder, labeled: LabeledSet) -> None:

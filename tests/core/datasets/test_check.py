@@ -1,70 +1,26 @@
+"""The command that checks a data set and says how to train on it."""
+
 import json
-from dataclasses import replace
+import shlex
+import shutil
 
 import pytest
 from PIL import Image
 
-from core.datasets.annotation_file import AnnotationFile
-from core.datasets.check import main, pair_problems, split_problems, summary
+from core.datasets.check import main
+from core.datasets.convert.__main__ import main as convert
 from core.datasets.sources.shapes import generate
-from tests.core.datasets.conftest import RECTANGLE, annotation
-
-
-def read(root):
-    return AnnotationFile.read(root / "instances_train.json", root / "train")
-
-
-def test_the_summary_counts_what_a_split_holds(write):
-    root = write(
-        [
-            annotation(1, segmentation=RECTANGLE),
-            annotation(2, category_id=9),
-            annotation(3, iscrowd=1),
-            annotation(4, bbox=[1, 1, 0, 4]),
-        ],
-        image_ids=(7, 8),
-    )
-    lines = summary(read(root))
-    assert "  images      2, width 40 px, height 24 px" in lines
-    assert "  empty       1 images without an instance" in lines
-    assert "  instances   2: 1 with a mask, 1 box only" in lines
-    left_out = "1 crowds (in training ignored or background, as data.crowds says; in evaluation ignored)"
-    assert f"  left out    {left_out}, 1 boxes of width or height 0" in lines
-    assert "  clipped     0 boxes that extend past their image (if many: boxes must be x, y, width, height)" in lines
-    assert "  box sides   2 under 32 px, 0 under 96 px, 0 larger" in lines
-    assert lines[-2:] == ["    0: 3 dog (1)", "    1: 9 cat (1)"]
-
-
-def test_a_summary_of_nothing_is_no_error(write):
-    assert "  images      0, width 0 px, height 0 px" in summary(read(write([], image_ids=())))
-
-
-def test_broken_images_and_all_broken_masks_are_problems(write):
-    root = write([annotation(1, segmentation="none"), annotation(2, 8, bbox=[0, 0, -1, 3])], image_ids=(7, 8))
-    (root / "train" / "8.png").write_bytes((root / "train" / "8.png").read_bytes()[:200])  # a broken download
-    problems = split_problems(read(root))
-    assert len(problems) == 3
-    assert problems[0].startswith("annotation 2 (image 8): bbox is")
-    assert problems[1].startswith("annotation 1 (image 7): segmentation is 'none'")
-    assert "8.png: cannot be read as an image" in problems[2]
-
-
-def test_splits_must_agree_on_categories_and_share_no_image(write):
-    train = read(write([annotation()]))
-    assert pair_problems(train, replace(train, image_folder=train.image_folder.parent)) == []
-    (shared,) = pair_problems(train, train)
-    assert "1 images are in both splits, such as 7.png" in shared
-    val = replace(train, images=[], category_ids=[3], categories=["wolf"])
-    (other,) = pair_problems(train, val)
-    assert "categories are {3: 'wolf'}, expected those of" in other
+from tests.core.datasets.conftest import annotation
 
 
 @pytest.fixture
-def check(capsys):
-    """Runs the command on a folder; its exit status and what it printed."""
+def check(capsys, tmp_path, monkeypatch):
+    """Runs the command on a folder, without timing, in an empty folder; its exit status and what it printed."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
 
-    def run(root):
-        return main(["--root", str(root)]), capsys.readouterr().out
+    def run(root, *options):
+        return main([str(root), "--no-timing", *options]), capsys.readouterr().out
 
     return run
 
@@ -73,8 +29,8 @@ def test_the_command_exits_with_one_on_problems(write, check):
     status, printed = check(write([annotation(category_id=4)]))
     assert status == 1
     assert "annotation 1 (image 7): category_id is 4, expected one of 3, 9" in printed
-    assert "instances_val.json: cannot be read" in printed
     assert "2 problem(s)" in printed
+    assert "train:" not in printed
 
 
 @pytest.fixture
@@ -88,6 +44,58 @@ def test_the_command_exits_with_zero_on_a_sound_data_set(shapes, check):
     assert status == 0
     assert "no problems" in printed
     assert "rotated" not in printed
+    (folder,) = [line for line in printed.splitlines() if line.startswith("  seen  ")][:1]
+    assert folder.endswith("by the recipe own (longer side 256 px)")
+
+
+def test_the_layout_is_found_or_told_by_options(shapes, check, capsys):
+    assert "--set data.train_images=train --set data.val_images=val" in check(shapes)[1]
+    (shapes / "train").rename(shapes / "photos")
+    with pytest.raises(SystemExit):
+        main([])
+    assert "expected one folder" in capsys.readouterr().err
+    assert check(shapes)[0] == 2
+    status, printed = check(shapes, "--train-images", "photos")
+    assert status == 0
+    assert "--set data.train_images=photos" in printed
+    assert main(["--root", str(shapes), "--train-images", "photos", "--no-timing"]) == 0
+
+
+def test_without_a_validation_set_the_command_says_how_to_draw_one(shapes, check, capsys):
+    own = shapes.with_name("my own")
+    shutil.move(shapes, own)
+    (own / "instances_val.json").unlink()
+    shutil.rmtree(own / "val")
+    status, printed = check(own)
+    assert status == 1
+    assert "instances_val.json: no such file; a training is measured on photos that it does not learn from" in printed
+    assert "instances   " in printed
+    (command,) = [line for line in printed.splitlines() if line.startswith("  python -m core.datasets.convert ")]
+    assert convert(shlex.split(command)[3:]) == 0
+    capsys.readouterr()
+    assert check(shlex.split(command)[4])[0] == 0
+
+
+def test_the_sheet_lies_in_the_current_folder_and_never_in_the_data(shapes, check, tmp_path, monkeypatch):
+    before = sorted(shapes.rglob("*"))
+    status, printed = check(shapes)
+    assert "look at check.jpg: 3 photos as the network sees them" in printed
+    assert Image.open(tmp_path / "here" / "check.jpg").format == "JPEG"
+    assert sorted(shapes.rglob("*")) == before
+    monkeypatch.chdir(shapes)
+    status, printed = check(".")
+    assert status == 0
+    assert "note: no contact sheet: check.jpg: lies in the data set" in printed
+    assert sorted(shapes.rglob("*")) == before
+    assert "look at ../there/sheet.jpg" in check(".", "--sheet", "../there/sheet.jpg")[1]
+    assert "sheet" not in check(".", "--sheet", "none")[1]
+
+
+def test_problems_do_not_keep_it_from_drawing(shapes, check):
+    change(shapes / "instances_train.json", lambda content: content["annotations"][0].update(bbox=[200, 1, 9, 9]))
+    status, printed = check(shapes)
+    assert status == 1
+    assert "as the network sees them, the first 1 for the reason in red" in printed
 
 
 def test_what_the_evaluation_would_refuse_is_a_problem(shapes, check):
@@ -127,10 +135,8 @@ def test_missing_masks_are_no_problem_but_a_note(shapes, check):
     status, printed = check(shapes)
     assert status == 0
     notes = [line for line in printed.splitlines() if line.startswith("note: ")]
-    assert [note.split("instances have no mask; ")[1] for note in notes] == [
-        "boxes suffice, but the arm `full` of a study learns from masks",
-        "box AP is measured, but mask AP, and so a study, needs them",
-    ]
+    assert sum(note.startswith("note: boxes without a mask") for note in notes) == 1
+    assert "no problems" in printed
 
 
 def test_boxes_too_small_at_the_sizes_of_the_recipe_are_a_note(shapes, check, capsys):
@@ -145,7 +151,7 @@ def test_boxes_too_small_at_the_sizes_of_the_recipe_are_a_note(shapes, check, ca
     assert status == 0
     assert "with the recipe own, " in printed
     assert "boxes are smaller than 1 px in every view, of at most" in printed
-    assert main(["--root", str(shapes), "--recipe", "owl"]) == 2
+    assert main([str(shapes), "--recipe", "owl"]) == 2
     assert "recipe 'owl': no file" in capsys.readouterr().err
 
 
@@ -178,9 +184,3 @@ def test_a_validation_set_without_images_or_instances_is_told(shapes, check):
     status, printed = check(shapes)
     assert status == 1
     assert "0 images, expected at least one" in printed
-
-
-def test_classes_must_agree_in_name_and_order_whatever_their_ids(write):
-    train = read(write([annotation()]))
-    val = replace(train, category_ids=[1, 2], image_folder=train.image_folder.parent)
-    assert pair_problems(train, val) == []

@@ -5,8 +5,8 @@ from pathlib import Path
 from core.config import DataConfig, SupervisionConfig
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
-from core.datasets.check import training_problems, validation_problems
 from core.datasets.coco import build_training_set, build_validation_set
+from core.datasets.problems import training_problems, validation_problems
 from core.evaluation.coco_metrics import CocoScores, coco_metrics, found_annotations
 from core.pseudo_masks.grabcut import encode_mask, filled_box
 

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Callable[..., ImageFolder]:
         for name in images:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (WIDTH, HEIGHT), (len(name), 90, 60)).save(path)
+            Image.new("RGB", (WIDTH, HEIGHT), (sum(name.encode()) % 256, 90, 60)).save(path)
         for name, content in files.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
