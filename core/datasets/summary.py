@@ -2,17 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
+from core.datasets.crowds import CROWDS_ARE
 from core.datasets.masks import has_area, is_empty
 from core.datasets.photo import is_turned_unseen
 from core.datasets.segmentation_checks import segmentation_problem
 
 
-def summary(file: AnnotationFile) -> list[str]:
-    """Lines that describe the content of a split."""
+def summary(file: AnnotationFile, crowds: Literal["background", "ignore"] | None = None) -> list[str]:
+    """Lines that describe the content of a split; `crowds` is `data.crowds` of the recipe, if there is one."""
+    in_training = f", in training {CROWDS_ARE[crowds]}" if crowds else ""
     instances = Counter(int(label) for record in file.images for label in record.labels)
     count, with_mask = sum(instances.values()), sum(num_masks(record) for record in file.images)
     boxes = np.concatenate([record.boxes for record in file.images] or [np.zeros((0, 4))])
@@ -24,9 +27,8 @@ def summary(file: AnnotationFile) -> list[str]:
         f"{span('height', [record.height for record in file.images])}",
         f"  empty       {sum(len(record.labels) == 0 for record in file.images)} images without an instance",
         f"  instances   {count}: {with_mask} with a mask, {count - with_mask} box only",
-        f"  left out    {sum(len(record.crowds) for record in file.images)} crowds (in training ignored or background, "
-        "as data.crowds says; in evaluation ignored), "
-        f"{sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
+        f"  crowds      {sum(len(record.crowds) for record in file.images)}{in_training}",
+        f"  left out    {sum(record.num_flat_boxes for record in file.images)} boxes of width or height 0",
         f"  clipped     {sum(record.num_clipped_boxes for record in file.images)} boxes that extend past their image"
         " (if many: boxes must be x, y, width, height)",
         f"  box sides   {small} under 32 px, {medium} under 96 px, {len(sides) - small - medium} larger",

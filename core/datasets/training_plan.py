@@ -25,7 +25,7 @@ from core.datasets.recommendations import (
 )
 from core.datasets.view_sizes import MOSTLY_MISSED, WHY_MISSED, share_under, view_sides
 
-MOST_MINUTES = 180.0  # of a training for whose sake larger views are advised
+MOST_MINUTES = 45.0  # of a training for whose sake larger views are advised: with all around it, an hour
 MEMORY_SHARE = 0.8  # of what is available, that such a training may take
 
 Measure = Callable[[list[str]], ExpectedCost | None]  # of options of core.train; None: too much memory

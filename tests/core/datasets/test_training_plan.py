@@ -10,8 +10,8 @@ from core.datasets.annotation_file import AnnotationFile
 from core.datasets.expected_cost import ExpectedCost
 from core.datasets.layout import Layout
 from core.datasets.recommendations import ViewSize
-from core.datasets.training_plan import affordable, as_yaml, plan_training
-from core.train import parse_arguments
+from core.datasets.training_plan import MOST_MINUTES, affordable, as_yaml, plan_training
+from core.train import build_parser
 from tests.core.datasets.conftest import annotation
 
 CONFIG = build_config(load_recipe("own"), "own")
@@ -42,7 +42,7 @@ def test_the_command_can_be_pasted_and_is_read_as_it_was_meant(file, tmp_path):
     found = plan(file, root, threads=1)
     words = shlex.split(found.command)
     assert words[:3] == ["python", "-m", "core.train"]
-    options = parse_arguments(words[3:])
+    options = build_parser().parse_args(words[3:])
     assert (options.recipe, options.data_root, options.threads) == ("own", str(root), 1)
     assert str(options.folder) == "runs/it's my set (new)"
     assert options.epochs == 1200  # 14 photos with boxes: one step an epoch
@@ -85,12 +85,12 @@ def test_a_failed_measurement_costs_only_its_line(file, tmp_path):
 
 
 def test_the_largest_size_that_is_worth_its_cost_is_taken():
-    minutes = {256: 45.0, 320: 70.0, 384: 101.0, 448: 138.0, 512: 181.0}
+    minutes = {256: 11.0, 320: 17.0, 384: 25.0, 448: 34.0, 512: 50.0}
     tried = []
     chosen, found, refused = affordable(SIZES, lambda size: tried.append(size.side) or cost(minutes[size.side]))
-    assert (chosen.side, found, refused) == (448, cost(138.0), "512 px would take 3.0 hours, 0.0 GB")
+    assert (chosen.side, found, refused) == (448, cost(34.0), "512 px would take 50 minutes, 0.0 GB")
     assert tried == [512, 448]
-    chosen, _, _ = affordable(SIZES, lambda size: cost(16 * 180 * (size.side / 512) ** 2))
+    chosen, _, _ = affordable(SIZES, lambda size: cost(16 * MOST_MINUTES * (size.side / 512) ** 2))
     assert chosen.side == 256  # the recipe's, whatever it costs
 
 
