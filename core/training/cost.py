@@ -31,9 +31,10 @@ from core.datasets.coco import PIXELS_KEPT, CocoDataset, read_training_file, rea
 from core.datasets.expected_cost import ExpectedCost
 from core.datasets.loader import BatchLoader
 from core.evaluation.evaluate import evaluate
+from core.training.data_sets import build_data_sets
 from core.training.effective_batch import effective_batch, scale_to_batch
 from core.training.epoch import EpochProgress, epoch_batches, steps_per_epoch, total_steps
-from core.training.loop import build_data_sets, initial_model
+from core.training.initial import initial_model
 from core.training.optimizer import build_optimizer
 from core.training.resume import state_of
 from core.training.step import train_step
@@ -58,7 +59,7 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
     training, num_images = config.training, len(training_set)
     steps = total_steps(training, num_images, 1)
     epochs = -(-steps // steps_per_epoch(num_images, effective_batch(training, 1)))
-    model = initial_model(config, training_set.num_classes, 0, compute)
+    model = initial_model(config, training_set.categories, 0, compute)
     optimizer = build_optimizer(model, training)
     seconds_to_start = time.perf_counter() - started
 
