@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.evaluation import compact_masks as module
 from core.evaluation.compact_masks import compact_masks
-from core.evaluation.postprocess import PIXEL_BUDGET, paste_whole_masks, paste_masks
+from core.evaluation.postprocess import PIXEL_BUDGET, paste_masks, paste_whole_masks
 
 GRID = (24, 40)
 SIZES = [  # of the input image and of the file, on this grid
