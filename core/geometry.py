@@ -52,10 +52,11 @@ def aligned_upsample(maps: Float[Tensor, "n c i j"], factor: int) -> Float[Tenso
     """
     # Channels last, as the maps are laid out here; padding and torch's interpolate would take four times as long.
     last = maps.permute(0, 2, 3, 1)
-    return _upsample_axis(_upsample_axis(last, factor, dim=1), factor, dim=2).permute(0, 3, 1, 2)
+    return upsample_axis(upsample_axis(last, factor, dim=1), factor, dim=2).permute(0, 3, 1, 2)
 
 
-def _upsample_axis(maps: Float[Tensor, "n i j c"], factor: int, dim: int) -> Float[Tensor, "n i2 j2 c"]:
+def upsample_axis(maps: Float[Tensor, "n i j c"], factor: int, dim: int) -> Float[Tensor, "n i2 j2 c"]:
+    """Enlarge one axis, `dim` 1 or 2, of maps that are laid out channels last, as in `aligned_upsample`."""
     size, half = maps.shape[dim], factor // 2
     before = torch.cat([maps.narrow(dim, 0, 1), maps.narrow(dim, 0, size - 1)], dim)
     after = torch.cat([maps.narrow(dim, 1, size - 1), maps.narrow(dim, size - 1, 1)], dim)

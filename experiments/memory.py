@@ -17,7 +17,8 @@ def memory_limit(gigabytes: float | None) -> Iterator[None]:
     """Limit the memory of this process within the block (GiB, resident); None: no limit.
 
     An allocation above the limit raises in the trial that makes it; without one, the kernel would kill some process of
-    the machine. Counts allocated main memory, touched or not; neither GPU memory nor files mapped into memory.
+    the machine. Counts allocated main memory, touched or not; neither GPU memory nor files mapped into memory, nor the
+    images that a data set holds for several processes (`core.datasets.image_cache`).
 
     Raises:
         ValueError: if the system is not Linux, the only one with this accounting.

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.crowds import CROWDS_ARE, ignored_boxes, ignored_cells
+from core.datasets.image_cache import ImageCache
 from core.datasets.photo import open_rgb
 from core.datasets.small_boxes import SMALLEST_SIDE, too_small
 from core.datasets.supervision import supervise
@@ -27,11 +29,11 @@ from core.datasets.transforms import (
     apply_view,
     bottom_rows,
     fixed_view,
+    largest_shape,
     random_view,
+    resize_to,
 )
 from core.structures import Annotations, Sample, grid_size
-
-PIXELS_KEPT = 2**26  # of decoded images, 3 bytes each: a small data set is decoded only once
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,12 @@ class CocoDataset(Dataset):
 
     The length, one epoch, is the number of images before `choose`: if fewer are used, some repeat in other views.
 
+    An image of more pixels than its largest view, which `largest_of` returns, is reduced to that size once, and the
+    views are resized from it (default: from the image of the file). So small data sets are decoded once, by whichever
+    process comes first (`ImageCache`), and large photos take no more memory than their views. Where all views of an
+    image are resized alike, the reduced image is the resized one, equal to the bit. Boxes and masks are transformed
+    from the size of the file to the view at once.
+
     Raises:
         ValueError: if the file has problems or no images, or a segmentation in use is malformed; names the file, the
             annotation id and the value found.
@@ -57,6 +65,7 @@ class CocoDataset(Dataset):
         file: AnnotationFile,
         *,
         view_of: Callable[[int, int, int, int], View],  # height, width, epoch, index
+        largest_of: Callable[[int, int], tuple[int, int]] | None = None,  # height, width
         choose: Callable[[list[ImageRecord], list[str]], list[ImageRecord]] = lambda records, categories: records,
         ignored_bottom_rows: int = 0,  # px of the image file
         crowds: Literal["background", "ignore"] = "background",
@@ -68,13 +77,12 @@ class CocoDataset(Dataset):
         self.annotation_path = file.path
         self.image_folder = file.image_folder
         self.view_of = view_of
+        self.largest_of = largest_of
         self.ignored_bottom_rows = ignored_bottom_rows
         self.smallest_side = SMALLEST_SIDE if drop_vanished_boxes else 0.0
         self.semantic_labels = semantic_labels
         self.upright = upright
         self.epoch = 0
-        self.decoded: dict[int, Image.Image] = {}  # by index in `records`
-        self.pixels_decoded = 0
 
         file.raise_problems()
         if flat := sum(record.num_flat_boxes for record in file.images):
@@ -93,6 +101,7 @@ class CocoDataset(Dataset):
         self.records = choose(records, file.categories)
         self.categories, self.category_ids = file.categories, file.category_ids
         file.raise_problems(file.mask_problems(self.records))
+        self.images = ImageCache({record.image_id: self._used_size(record) for record in self.records})
 
     @property
     def image_ids(self) -> list[int]:
@@ -115,16 +124,14 @@ class CocoDataset(Dataset):
         return self.epoch_length
 
     def load_image(self, index: int) -> Image.Image:
-        """The RGB image of the file, untransformed (see `open_rgb`). Do not modify it: it may be cached."""
-        if index in self.decoded:
-            return self.decoded[index]
+        """The RGB image of the file, untransformed and not reduced (see `open_rgb`)."""
         record = self.records[index]
-        path = self.image_folder / record.file_name
-        image = open_rgb(path, record.width, record.height, upright=self.upright)
-        if self.pixels_decoded + record.width * record.height <= PIXELS_KEPT:
-            self.decoded[index] = image
-            self.pixels_decoded += record.width * record.height
-        return image
+        return open_rgb(self.image_folder / record.file_name, record.width, record.height, upright=self.upright)
+
+    def _used_size(self, record: ImageRecord) -> tuple[int, int]:
+        """Height and width of the image from which views are resized."""
+        size = (record.height, record.width)
+        return min(size, self.largest_of(*size), key=prod) if self.largest_of else size
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
@@ -133,7 +140,8 @@ class CocoDataset(Dataset):
         position = (self.epoch * len(self) + index) % len(self.records)
         record = self.records[position]
         view = self.view_of(record.height, record.width, self.epoch, index)
-        image = apply_color(apply_view(self.load_image(position), view), view)
+        image = self.images.get(record.image_id, lambda: resize_to(self.load_image(position), self._used_size(record)))
+        image = apply_color(apply_view(image, view), view)
         return Sample(
             image=pil_to_tensor(image),
             annotations=view_annotations(record, view, self.smallest_side, semantic_labels=self.semantic_labels),
@@ -213,6 +221,12 @@ def build_training_set(
             scale_range=data.scale_range,
             seed=seed,
         ),
+        largest_of=partial(
+            largest_shape,
+            short_sides=data.short_sides,
+            long_side_max=data.long_side_max,
+            scale_range=data.scale_range,
+        ),
         choose=partial(supervise, supervision=supervision, seed=seed),
         ignored_bottom_rows=data.ignored_bottom_rows,
         crowds=data.crowds,
@@ -233,6 +247,7 @@ def build_validation_set(file: AnnotationFile, data: DataConfig) -> CocoDataset:
     return CocoDataset(
         file,
         view_of=partial(fixed_view, short_side=data.val_short_side, long_side_max=data.long_side_max),
+        largest_of=partial(largest_shape, short_sides=(data.val_short_side,), long_side_max=data.long_side_max),
         ignored_bottom_rows=data.ignored_bottom_rows,
     )
 

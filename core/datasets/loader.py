@@ -28,8 +28,9 @@ PATIENCE = 60  # so many looks in a row without a batch, all processes alive: th
 class BatchLoader:
     """Loads batches of samples, given by their indices, with `processes` processes (0: in this one).
 
-    The processes keep what the data set keeps (decoded images) from one epoch to the next. They end with `close`, or at
-    the end of the `with` block. Batches are equal to the bit for any number of processes.
+    The processes live from one epoch to the next. Forked from this one, they share the decoded images of the data set
+    with it (`ImageCache`). They end with `close`, or at the end of the `with` block. Batches are equal to the bit for
+    any number of processes.
     """
 
     def __init__(self, dataset: Dataset, processes: int) -> None:

@@ -41,6 +41,24 @@ def resized_shape(height: int, width: int, short_side: int, long_side_max: int) 
     return max(int(sides[0] + 0.5), 1), max(int(sides[1] + 0.5), 1)
 
 
+def largest_shape(
+    height: int,
+    width: int,
+    *,
+    short_sides: tuple[int, ...],
+    long_side_max: int,
+    scale_range: tuple[float, float] | None = None,
+) -> tuple[int, int]:
+    """Height and width of an image in its largest view, before a zoomed one is cropped."""
+    shape = resized_shape(height, width, max(short_sides), long_side_max)
+    return _zoomed(shape, scale_range[1]) if scale_range else shape
+
+
+def _zoomed(shape: tuple[int, int], zoom: float) -> tuple[int, int]:
+    height, width = (max(int(side * zoom + 0.5), 1) for side in shape)
+    return height, width
+
+
 def fixed_view(height: int, width: int, epoch: int, index: int, *, short_side: int, long_side_max: int) -> View:
     """The view for evaluation: only resized; independent of `epoch` and `index`."""
     resized = resized_shape(height, width, short_side, long_side_max)
@@ -68,12 +86,17 @@ def random_view(
     rng = np.random.default_rng([seed, epoch, index])
     base = resized_shape(height, width, int(rng.choice(short_sides)), long_side_max)
     zoom = rng.uniform(*scale_range) if scale_range else 1.0
-    resized = tuple(max(int(side * zoom + 0.5), 1) for side in base)
+    resized = _zoomed(base, zoom)
     top, left = (int(rng.integers(max(big - small, 0) + 1)) for big, small in zip(resized, base, strict=True))
     flipped = bool(rng.random() < flip_probability)
     factors = tuple(rng.uniform(1 - color_jitter, 1 + color_jitter, 3).tolist())
     window = (top, left, min(resized[0], base[0]), min(resized[1], base[1]))
     return View(resized, window, flipped, factors if color_jitter else None)
+
+
+def resize_to(item, shape: tuple[int, int], interpolation: InterpolationMode = InterpolationMode.BILINEAR):
+    """An item as for `apply_view` at a height and width; itself where it has them already."""
+    return item if _size(item) == shape else F.resize(item, list(shape), interpolation=interpolation)
 
 
 def apply_view(item, view: View):
@@ -83,8 +106,7 @@ def apply_view(item, view: View):
     """
     is_mask = isinstance(item, torch.Tensor) and not isinstance(item, tv_tensors.TVTensor)
     interpolation = InterpolationMode.NEAREST_EXACT if is_mask else InterpolationMode.BILINEAR
-    if _size(item) != view.resized:
-        item = F.resize(item, list(view.resized), interpolation=interpolation)
+    item = resize_to(item, view.resized, interpolation)
     if view.size != view.resized:
         item = F.crop(item, *view.window)
     return F.horizontal_flip(item) if view.flipped else item

@@ -5,6 +5,9 @@ import fcntl
 import logging
 import os
 import sys
+import tempfile
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 HELD = (errno.EAGAIN, errno.EACCES)  # POSIX allows both
+LOOK = 0.002  # seconds between two tries for a lock that another process holds
 
 
 @contextmanager
@@ -85,3 +89,46 @@ def _wait_for(file: TextIO, while_waiting: str) -> bool:
     except OSError:
         return False
     return True
+
+
+class NumberedLocks:
+    """A lock for each number from 0, which this process shares with those that are forked from it.
+
+    A lock is a byte of a file without a name, which need not be that long. The operating system releases it when its
+    holder ends, however it ends. Threads of one process do not exclude each other.
+    """
+
+    def __init__(self) -> None:
+        self._file = _nameless_file()
+        weakref.finalize(self, os.close, self._file)
+
+    @contextmanager
+    def hold(self, number: int, patience: float) -> Iterator[bool]:
+        """Hold a lock for the block; yields False if that fails within `patience` seconds, or there are no locks here.
+
+        A holder may hang, or be suspended: others are to do without the lock then.
+        """
+        held = self._acquire(number, time.monotonic() + patience)
+        try:
+            yield held
+        finally:
+            if held:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
+
+    def _acquire(self, number: int, deadline: float) -> bool:
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+                return True
+            except OSError as error:
+                if error.errno not in HELD or time.monotonic() > deadline:
+                    return False
+            time.sleep(LOOK)
+
+
+def _nameless_file() -> int:
+    """Descriptor of an empty file that ends with its last process; in memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("locks")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

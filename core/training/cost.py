@@ -27,7 +27,7 @@ from core.config import Config
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
 from core.datasets.annotation_file import AnnotationFile
-from core.datasets.coco import PIXELS_KEPT, CocoDataset, read_training_file, read_validation_file
+from core.datasets.coco import CocoDataset, read_training_file, read_validation_file
 from core.datasets.expected_cost import ExpectedCost
 from core.datasets.loader import BatchLoader
 from core.evaluation.evaluate import evaluate
@@ -76,7 +76,6 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
             if len(times) >= UNTIMED + FEWEST and sum(times[UNTIMED:]) > seconds:
                 break
         of_loaders = sum(_private_mb(process.pid) for process in active_children())
-        seen = len(times) * effective_batch(training, 1)
         val_seconds = _seconds_per_val_image(model, validation_set, validation_file, config, compute)
     epoch_seconds = _seconds_to_save(model, optimizer, training_set, config)
     step_seconds = sum(times[UNTIMED:]) / len(times[UNTIMED:])
@@ -85,7 +84,7 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
     total += evaluations * len(validation_set) * val_seconds
     memory = peak_memory_mb(compute.device)
     if torch.device(compute.device).type == "cpu":
-        memory += of_loaders + _cache_mb(training_set, validation_set, compute.loader_processes, seen)
+        memory += of_loaders + (training_set.images.bytes_to_come + validation_set.images.bytes_to_come) / 2**20
     threads = torch.get_num_threads()
     return ExpectedCost(total / 60, memory, compute.device, threads, steps)
 
@@ -112,19 +111,6 @@ def _seconds_to_save(
         before = time.perf_counter()
         save_checkpoint(Path(folder, CHECKPOINT), state, config=config, seed=0, data_digest="")
         return time.perf_counter() - before
-
-
-def _cache_mb(training_set: CocoDataset, validation_set: CocoDataset, processes: int, seen: int) -> float:
-    """MiB that decoded images will take, beyond those of the first `seen` samples.
-
-    Each process that loads images keeps those of the training set that it meets, in the end all up to PIXELS_KEPT; of
-    the validation set they keep one share each.
-    """
-    of_train, of_val = (sum(r.height * r.width for r in data.records) for data in (training_set, validation_set))
-    loaders = max(processes, 1)
-    kept = loaders * min(of_train, PIXELS_KEPT)
-    so_far = min(of_train / len(training_set.records) * seen, kept)
-    return 3 * (kept - so_far + min(of_val, loaders * PIXELS_KEPT)) / 2**20
 
 
 def _private_mb(process: int | None) -> float:

@@ -1,4 +1,5 @@
 import pickle
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.config import DataConfig, SupervisionConfig
-from core.datasets import coco
 from core.datasets.batch import collate
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set, read_training_file
-from core.datasets.transforms import View
+from core.datasets.transforms import View, apply_view
 from core.structures import BACKGROUND
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation
 
@@ -210,25 +211,77 @@ def test_images_of_any_mode_become_rgb(write, mode):
     assert training_set(root)[0].image.unique().tolist() == [153]
 
 
-def test_a_small_data_set_is_read_from_its_files_once(write, monkeypatch):
+@pytest.mark.parametrize("fields", [{"short_sides": (12,)}, {"short_sides": (12,), "color_jitter": 0.3}])
+def test_a_small_data_set_is_read_from_its_files_once(write, monkeypatch, fields):
     root = write([annotation()])
-    kept, read_again = training_set(root), training_set(root)
-    monkeypatch.setattr(coco, "PIXELS_KEPT", WIDTH * HEIGHT - 1)
-    read_again[0]
-    monkeypatch.setattr(coco, "PIXELS_KEPT", WIDTH * HEIGHT)
+    kept = training_set(root, **fields)
+    monkeypatch.setattr("core.datasets.image_cache.mmap.mmap", refuse_memory)
+    read_again = training_set(root, **fields)
     first = kept[0].image
+    assert torch.equal(read_again[0].image, first)
     (root / "train" / "7.png").unlink()
     assert torch.equal(kept[0].image, first)  # nothing was done to the kept one
     with pytest.raises(ValueError, match=r"7\.png: cannot be read"):
         read_again[0]
 
 
-def test_images_are_kept_as_long_as_they_fit(write, monkeypatch):
+def refuse_memory(*given: object) -> None:
+    raise OSError(12, "Cannot allocate memory")
+
+
+def test_a_large_photo_is_reduced_to_its_largest_view_from_which_the_others_are_resized(write):
+    root = write([annotation()])
+    photo = Image.open(root / "train" / "7.png")
+    data_set = training_set(root, short_sides=(9, 6), scale_range=(0.5, 1.5))
+    reduced = photo.resize((23, 14), Image.Resampling.BILINEAR)  # 15 x 9 px, enlarged by 1.5 and rounded half up
+    seen = set()
+    for epoch in range(8):
+        data_set.set_epoch(epoch)
+        view = data_set.view_of(HEIGHT, WIDTH, epoch, 0)
+        seen.add(view.resized)
+        assert torch.equal(data_set[0].image, pil_to_tensor(apply_view(reduced, view)))
+    assert len(seen) > 4
+
+
+@pytest.mark.parametrize("short_side", [12, HEIGHT, 40])
+def test_where_all_views_have_one_size_they_are_resized_from_the_photo_itself(write, short_side):
+    root = write([annotation()], image_ids=(7, 8))
+    photo = Image.open(root / "train" / "7.png")
+    width = short_side * WIDTH // HEIGHT if short_side != 40 else 67  # 66.7
+    expected = pil_to_tensor(photo.resize((width, short_side), Image.Resampling.BILINEAR))
+    assert torch.equal(training_set(root, short_sides=(short_side,))[0].image, expected)
+    assert torch.equal(load_validation_set(config(root, val_short_side=short_side))[0].image, expected)
+
+
+def test_the_reduction_moves_no_box_and_no_mask(write):
+    root = write([annotation(segmentation=RECTANGLE)])
+    data_set = training_set(root, short_sides=(17, 13), long_side_max=23, scale_range=(0.5, 1.2))
+    from_file = CocoDataset(
+        read_training_file(config(root)), view_of=data_set.view_of, choose=lambda *_: data_set.records
+    )
+    for epoch in range(5):
+        for one in (data_set, from_file):
+            one.set_epoch(epoch)
+        ours, theirs = data_set[0], from_file[0]
+        assert ours.image.shape == theirs.image.shape
+        assert torch.equal(ours.annotations.boxes, theirs.annotations.boxes)
+        assert torch.equal(ours.annotations.masks, theirs.annotations.masks)
+        assert ours.original_size == (HEIGHT, WIDTH)
+
+
+def test_the_photo_that_is_drawn_on_is_the_one_of_the_file(write):
+    root = write([annotation()])
+    data_set = training_set(root, short_sides=(12,))
+    assert data_set[0].image.shape == (3, 12, 20)
+    assert np.array_equal(data_set.load_image(0), Image.open(root / "train" / "7.png"))
+
+
+def test_a_data_set_of_other_records_finds_its_images_by_their_ids(write):
     data_set = training_set(write([annotation(i, i) for i in (7, 8, 9)], image_ids=(7, 8, 9)))
-    monkeypatch.setattr(coco, "PIXELS_KEPT", 2 * WIDTH * HEIGHT + 1)
-    for index in (1, 0, 2, 2):
-        data_set[index]
-    assert sorted(data_set.decoded) == [0, 1]
+    whole = list(data_set)
+    share = copy(data_set)
+    share.records = data_set.records[1:]
+    assert torch.equal(share[0].image, whole[1].image)
 
 
 def test_exif_orientation_counts_only_where_the_annotated_size_asks_for_it(write):

@@ -4,22 +4,33 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import Dataset
 
+from core.config import DataConfig, SupervisionConfig
 from core.config.file import build_config
+from core.datasets import coco
 from core.datasets import loader as loader_module
 from core.datasets.batch import packed, unpacked
-from core.datasets.coco import load_training_set
+from core.datasets.coco import load_training_set, load_validation_set
+from core.datasets.image_cache import ImageCache
 from core.datasets.loader import BatchLoader
+from core.datasets.photo import open_rgb
 from core.datasets.sources.shapes import generate
 from core.structures import Annotations, Sample
+from tests.core.datasets.conftest import annotation
 
 INDICES = [[3, 1], [0, 2, 4]]
+FILES = {f"{split}_images": "train" for split in ("train", "val")} | {
+    f"{split}_annotations": "instances_train.json" for split in ("train", "val")
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +71,54 @@ def test_batches_are_equal_to_the_bit_for_any_number_of_processes(root: Path) ->
             assert [batch.image_ids for batch in theirs] == [[4, 2], [1, 3, 5]]
             assert [packed(batch) for batch in ours] == [packed(batch) for batch in theirs]
         assert packed(next(here.load(INDICES, 0))) != packed(next(here.load(INDICES, 1)))  # other views
+
+
+def photos(root: Path) -> DataConfig:
+    """A data set of photos of 40 x 24 px, whose largest view has 22 x 13."""
+    sizes = {"short_sides": [9, 12], "long_side_max": 25, "val_short_side": 12, "scale_range": [0.5, 1.1]}
+    return build_config({"data": {"root": str(root)} | FILES | sizes}, "test").data
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_training_of_ten_epochs_with_evaluations_decodes_each_photo_once(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    ids = range(1, 62)
+    data, decoded = photos(write([annotation(i, i) for i in ids], tuple(ids))), tmp_path / "decoded"
+
+    def noted(path: Path, *given: Any, **named: Any) -> Any:
+        with decoded.open("a") as file:  # one short line: whole, whichever processes write
+            file.write(f"{path}\n")
+        return open_rgb(path, *given, **named)
+
+    monkeypatch.setattr(coco, "open_rgb", noted)
+    training_set, validation_set = load_training_set(data, SupervisionConfig(), 0), load_validation_set(data)
+    with BatchLoader(training_set, processes) as loader:
+        for epoch in range(10):
+            assert len(list(loader.load([[i, 60 - i] for i in range(30)] + [[30]], epoch))) == 31
+            if epoch in (4, 9):
+                with BatchLoader(validation_set, processes) as evaluated:  # as an evaluation does
+                    assert len(list(evaluated.load([[i] for i in range(61)], 0))) == 61
+    # each once for the training, once for the validation
+    assert sorted(Counter(decoded.read_text().split()).values()) == [2] * 61
+
+
+@pytest.mark.parametrize("held_mib", [0.0, 900 / 2**20, 1.0])  # none; one of 22 x 13 px; all
+@pytest.mark.parametrize("processes", [0, 1, 2])
+def test_batches_are_equal_to_the_bit_whatever_is_held(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, held_mib: float, processes: int
+) -> None:
+    data = photos(write([annotation(i, i) for i in range(1, 6)], (1, 2, 3, 4, 5)))
+
+    def of_epochs(processes: int, epochs: Sequence[int]) -> list[bytes]:
+        with BatchLoader(load_training_set(data, SupervisionConfig(), 0), processes) as loader:
+            return [packed(batch) for epoch in epochs for batch in loader.load(INDICES, epoch)]
+
+    monkeypatch.setattr(coco, "ImageCache", partial(ImageCache, held_mib=0.0))
+    expected = of_epochs(0, range(3))
+    monkeypatch.setattr(coco, "ImageCache", partial(ImageCache, held_mib=held_mib))
+    assert of_epochs(processes, range(3)) == expected
+    assert of_epochs(processes, [2]) == expected[-len(INDICES) :]  # resumed
 
 
 def test_a_batch_is_unpacked_as_it_was(root: Path) -> None:

@@ -64,9 +64,10 @@ def test_the_command_prints_what_the_check_reads(root, capsys):
 def test_decoded_images_add_to_the_memory(root):
     config = config_of(root, epochs=1)
     data = cost.build_data_sets(config, 0, cost.read_training_file(config.data), cost.read_validation_file(config.data))
-    pixels = 96 * 96 * 3 / 2**20  # MiB of an image
-    assert cost._cache_mb(*data, processes=2, seen=4) == pytest.approx((2 * 5 - 4 + 3) * pixels)
-    assert cost._cache_mb(*data, processes=0, seen=100) == pytest.approx(3 * pixels)
+    of_image = 64 * 64 * 3  # bytes, at the size of the views
+    assert [each.images.bytes_to_come for each in data] == [5 * of_image, 3 * of_image]
+    data[0][0]
+    assert data[0].images.bytes_to_come == 4 * of_image
 
 
 def test_wrong_input_is_told(tmp_path, capsys):
