@@ -119,9 +119,12 @@ def write_sheet(path: Path, root: Path, tiles: Sequence[Tile], data: DataConfig)
     """Write the contact sheet as JPEG, atomically.
 
     Raises:
-        ValueError: if `path` lies in the data set `root`, or is a file that is no contact sheet, or there is no photo.
+        ValueError: if `path` has no name of a JPEG, lies in the data set `root`, or is a file that is no contact sheet,
+            or there is no photo.
         OSError: if it cannot be written.
     """
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        raise ValueError(f"{path}: a sheet is a JPEG, expected a name that ends in .jpg")
     if path.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{path}: lies in the data set, which stays as it is; --sheet names another place")
     if path.exists() and not _is_sheet(path):

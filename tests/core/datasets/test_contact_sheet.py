@@ -113,5 +113,7 @@ def test_only_a_contact_sheet_is_replaced(read, tmp_path):
         write_sheet(path, root, tiles, DATA)
     with pytest.raises(ValueError, match="lies in the data set"):
         write_sheet(root / "deeper" / "check.jpg", root, tiles, DATA)
+    with pytest.raises(ValueError, match=r"check\.png: a sheet is a JPEG, expected a name that ends in \.jpg"):
+        write_sheet(tmp_path / "check.png", root, tiles, DATA)
     with pytest.raises(ValueError, match="no photo to draw"):
         write_sheet(tmp_path / "b.jpg", root, [], DATA)
