@@ -4,7 +4,7 @@ Reading order: structures (records, shape legend) · config (every setting and i
 (one COCO file) · datasets/coco · datasets/supervision (who has a mask) · model/condinst · targets/assignment ·
 targets/color_similarity · targets/edges · losses/projection · losses/pairwise · config/loss and losses/criterion (the
 table of terms) · training/step · training/loop · evaluation.
-Also: model/mask_rcnn and pseudo_masks (baselines) · edge_purity (no training) · checkpoints (ours and AdelaiDet's) ·
+Also: model/mask_rcnn · pseudo_masks (baselines) · edge_purity (no training) · checkpoints (ours and AdelaiDet's) ·
 compute (device, precision, workers, exit status of commands) · files · record (results of a trial, with the key that
 identifies the training).
 Commands: train · evaluation · evaluation/mask_iou · annotate · datasets/check · datasets/convert · datasets/download.

@@ -1,8 +1,10 @@
-"""Frames: the locations of a pyramid level, ltrb and xyxy boxes, and CondInst's aligned upsampling."""
+"""Frames: locations of a pyramid level, ltrb and xyxy boxes, CondInst's aligned upsampling, pasted region masks."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from core.structures import MASK_STRIDE
 
 
 def pyramid_locations(
@@ -64,3 +66,32 @@ def upsample_axis(maps: Float[Tensor, "n i j c"], factor: int, dim: int) -> Floa
     steps = [torch.lerp(before, maps, 1 + (step - half) / factor) for step in range(half)]
     steps += [torch.lerp(maps, after, (step - half) / factor) for step in range(half, factor)]
     return torch.stack(steps, dim + 1).flatten(dim, dim + 1)
+
+
+def paste_on_grid(
+    region_logits: Float[Tensor, "N m m"], boxes: Float[Tensor, "N 4"], h: int, w: int, *, outside: float
+) -> Float[Tensor, "N h w"]:
+    """Paste masks that are relative to boxes into the mask grid of the image, with gradient; `outside` elsewhere.
+
+    Each box, in input pixels, is divided into m x m equal cells. Cell (i, j) of the grid is pixel (4i + 2, 4j + 2); if
+    its center is in the box, its logit is interpolated between the centers of the cells around it, and beyond the outer
+    cells' centers it is theirs.
+    """
+    x1, y1, x2, y2 = boxes.unbind(1)
+    cells = region_logits.shape[-1]
+    rows, in_rows = _cell_weights(y1, y2, cells, h)
+    columns, in_columns = _cell_weights(x1, x2, cells, w)
+    pasted = rows @ region_logits @ columns.mT
+    return pasted.where(in_rows[:, :, None] & in_columns[:, None], outside)
+
+
+def _cell_weights(
+    start: Float[Tensor, " N"], end: Float[Tensor, " N"], cells: int, size: int
+) -> tuple[Float[Tensor, "N size cells"], Bool[Tensor, "N size"]]:
+    """For each of `size` positions of the mask grid along an axis: weights of the box's cells, and if it is inside."""
+    centers = torch.arange(size, device=start.device) * MASK_STRIDE + MASK_STRIDE // 2 + 0.5
+    inside = (centers >= start[:, None]) & (centers < end[:, None])
+    position = (centers - start[:, None]) / (end - start)[:, None] * cells - 0.5  # in cells, 0: center of the first
+    position = position.clamp(0, cells - 1)
+    distance = (position[:, :, None] - torch.arange(cells, device=start.device)).abs()
+    return (1 - distance).clamp(min=0), inside

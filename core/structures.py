@@ -190,6 +190,15 @@ class Regions:
 
 
 @dataclass(frozen=True)
+class RegionMasks:
+    """Masks of the N regions of a batch that Mask R-CNN samples for its mask loss, each on a grid of its own."""
+
+    logits: Float[Tensor, "N m m"]  # of the class of the instance, on m x m equal cells of the region
+    boxes: Float[Tensor, "N 4"]  # xyxy, input pixels
+    target_index: Int64[Tensor, " N"]  # the instance that the region shows, among the T of the batch
+
+
+@dataclass(frozen=True)
 class Detections:
     """Final detections of one image, best first; boxes xyxy and masks in the frame of the image file."""
 

@@ -5,7 +5,7 @@ Gradients are averaged after the backward pass. A loss that is divided by a coun
 
 - `loss.mask_normalizer: each_worker` divides the mask terms by the counts of each worker, as AdelaiDet does; class, box
   and centerness terms still use the mean.
-- Mask R-CNN's terms are torchvision's: each worker divides by the anchors, regions or cells that it sampled itself.
+- Mask R-CNN's own terms are torchvision's: each worker divides by the anchors, regions or cells that it sampled itself.
 - With gradient accumulation, each batch is divided by its own counts, not by their mean.
 """
 

@@ -60,13 +60,13 @@ class Config(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _mask_rcnn_has_what_it_learns_from(self) -> "Config":
+    def _mask_rcnn_has_what_it_needs(self) -> "Config":
         if self.model.architecture != "mask_rcnn":
             return self
         if self.supervision.pseudo_masks == "teacher":
             raise ValueError(
-                "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: the teacher would be a Mask "
-                "R-CNN trained on boxes, and Mask R-CNN needs masks; expected grabcut or null"
+                "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: a teacher's masks are those "
+                "of its locations, which only CondInst has; expected grabcut or null"
             )
         if self.model.semantic_head:
             raise ValueError("model.semantic_head is true, but model.architecture is mask_rcnn, which has none")

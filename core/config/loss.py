@@ -34,7 +34,7 @@ class LossConfig(Frozen):
     MLflow and figures follow.
     """
 
-    dice: Annotated[NonNegative, MaskTerm("masks", "Dice, true mask", 4)] = 1.0  # CondInst
+    dice: Annotated[NonNegative, MaskTerm("masks", "Dice, true mask", 4)] = 1.0  # CondInst; Mask R-CNN: its own term
     # the redesigned loss under full supervision: projections of the true mask ...
     mask_projection: Annotated[NonNegative, MaskTerm("masks", "projection, true mask", 3)] = 0.0
     # ... and both kinds of edges, same and different label (BoxInst, equation 5); true labels need no warm-up

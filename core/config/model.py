@@ -36,8 +36,8 @@ class BackboneConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    # mask_rcnn: torchvision's heads on the same backbone, a baseline that needs masks; of the settings below it uses
-    # levels, pyramid, bifpn_repeats and pyramid_channels
+    # mask_rcnn: torchvision's heads on the same backbone; of the settings below it uses levels, pyramid, bifpn_repeats
+    # and pyramid_channels, of the loss the mask terms, with its own in place of dice
     architecture: Literal["condinst", "mask_rcnn"] = "condinst"
     backbone: BackboneConfig = BackboneConfig()
     levels: tuple[Literal[3, 4, 5, 6, 7], ...] = (3, 4, 5, 6, 7)

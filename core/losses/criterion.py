@@ -8,13 +8,14 @@ from torch import Tensor
 
 from core.compute.workers import ALONE, Workers
 from core.config import LossConfig
-from core.geometry import centerness_from_ltrb
+from core.config.loss import MaskTerm
+from core.geometry import centerness_from_ltrb, paste_on_grid
 from core.losses.detection import centerness_loss, focal_loss, giou_loss
 from core.losses.dice import dice_loss
 from core.losses.pairwise import pairwise_loss
 from core.losses.projection import projection_loss
 from core.losses.semantic import semantic_loss
-from core.structures import Assignment, MaskTargets, Predictions, Selection
+from core.structures import Assignment, MaskTargets, Predictions, RegionMasks, Selection
 
 # For each term of the mask loss: (mask logits, target, index of the instance of each location, among T) -> sum, count.
 # Targets and weights are in `core.config.loss`.
@@ -26,6 +27,10 @@ LOSS_OF = {
     "pairwise": pairwise_loss,
     "box_mask": dice_loss,
 }
+
+# Mask R-CNN computes a term itself, the cross entropy of regions with their true masks, in place of one of ours.
+REGION_TERM, REPLACED_TERM = "mask", "dice"
+BACKGROUND_LOGIT = -10.0  # outside of a region, where Mask R-CNN predicts no mask
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss terms of a batch: class, box, centerness, and the terms of the mask loss with a weight above 0.
+    """The loss terms of a batch: those of the detector, and the terms of the mask loss with a weight above 0.
 
     `weighted` includes the warm-up; training minimizes its sum, `total`.
     """
@@ -74,22 +79,55 @@ def criterion(
     Predictions in lower precision are converted to float32.
     """
     mask_workers = workers if loss.mask_normalizer == "all_workers" else ALONE
+    target_index = outputs.selection.target_index
     unweighted = {
         **_detection_terms(outputs.predictions, targets.assignment, loss, workers),
-        **_mask_terms(outputs, targets.masks, loss, mask_workers),
+        **_mask_terms(outputs.mask_logits, target_index, targets.masks, loss.used_terms, mask_workers),
         **_semantic_term(outputs.predictions, targets.masks, loss, mask_workers),
     }
     warmup = pairwise_warmup(step, round(loss.pairwise_warmup * steps))
-    weights = {name: getattr(loss, name) * (warmup if term.warmed_up else 1) for name, term in loss.used_terms.items()}
-    weights["semantic"] = loss.semantic
-    weighted = {name: weights.get(name, 1.0) * term for name, term in unweighted.items()}
-    edges = targets.masks.similar_edges
-    return Losses(unweighted, weighted, warmup, float("nan") if edges is None else edges.share_kept)
+    return _weighted(unweighted, targets.masks, loss, warmup)
+
+
+def region_criterion(
+    own_terms: dict[str, Float[Tensor, ""]],
+    masks: RegionMasks,
+    targets: MaskTargets,
+    loss: LossConfig,
+    *,
+    step: int,
+    steps: int,
+    workers: Workers = ALONE,
+) -> Losses:
+    """Compute the losses of a batch for Mask R-CNN, from the terms that the network computes itself and its masks.
+
+    Its own mask term takes the place of `dice`, and its weight. The others are those of CondInst, with each region in
+    place of a location: its mask is pasted into the mask grid of the image, and all around the region is background.
+    The warm-up is 1 if no term has one.
+    """
+    used = {name: term for name, term in loss.used_terms.items() if name != REPLACED_TERM}
+    unweighted = {name: term for name, term in own_terms.items() if name != REGION_TERM or loss.dice}
+    if used:
+        h, w = targets.box_masks.shape[1:]
+        pasted = paste_on_grid(masks.logits, masks.boxes, h, w, outside=BACKGROUND_LOGIT)
+        mask_workers = workers if loss.mask_normalizer == "all_workers" else ALONE
+        unweighted |= _mask_terms(pasted, masks.target_index, targets, used, mask_workers)
+    warmed_up = any(term.warmed_up for term in used.values())
+    warmup = pairwise_warmup(step, round(loss.pairwise_warmup * steps)) if warmed_up else 1.0
+    return _weighted(unweighted, targets, loss, warmup)
 
 
 def pairwise_warmup(step: int, warmup_steps: int) -> float:
     """Pairwise weight, linear from 1 / warmup_steps at step 0 to 1, as AdelaiDet increments its counter first."""
     return min((step + 1) / warmup_steps, 1.0) if warmup_steps else 1.0
+
+
+def _weighted(unweighted: dict[str, Tensor], targets: MaskTargets, loss: LossConfig, warmup: float) -> Losses:
+    weights = {name: getattr(loss, name) * (warmup if term.warmed_up else 1) for name, term in loss.used_terms.items()}
+    weights |= {"semantic": loss.semantic, REGION_TERM: loss.dice}
+    weighted = {name: weights.get(name, 1.0) * term for name, term in unweighted.items()}
+    edges = targets.similar_edges
+    return Losses(unweighted, weighted, warmup, float("nan") if edges is None else edges.share_kept)
 
 
 def _detection_terms(
@@ -111,25 +149,31 @@ def _detection_terms(
     }
 
 
-def _mask_terms(outputs: Outputs, targets: MaskTargets, loss: LossConfig, workers: Workers) -> dict[str, Tensor]:
+def _mask_terms(
+    mask_logits: Float[Tensor, "N h w"],
+    target_index: Int64[Tensor, " N"],
+    targets: MaskTargets,
+    used_terms: dict[str, MaskTerm],
+    workers: Workers,
+) -> dict[str, Tensor]:
     """Apply the terms that learn from masks to locations of instances with a mask, and the others to the rest.
 
     A term is the sum over its locations divided by the number of all locations, so that a location has the same weight
     however it is supervised. In a pairwise term, the mean over edges replaces the value of each location. If a batch
     has only one kind of instance, these are AdelaiDet's values.
     """
-    mask_logits, selection = _at_least_float32(outputs.mask_logits), outputs.selection
-    with_mask = targets.has_mask[selection.target_index]
+    mask_logits = _at_least_float32(mask_logits)
+    with_mask = targets.has_mask[target_index]
     num_selected = workers.mean(mask_logits.new_tensor(len(with_mask))).clamp(min=1)
     terms = {}
     for source, scored in (("masks", with_mask), ("boxes", ~with_mask)):
-        used = {name: term for name, term in loss.used_terms.items() if term.learns_from == source}
+        used = {name: term for name, term in used_terms.items() if term.learns_from == source}
         if not used:
             continue
         location = scored.nonzero().squeeze(1)
-        logits, target_index = _rows(mask_logits, location), selection.target_index[location]
+        logits, scored_index = _rows(mask_logits, location), target_index[location]
         for name, term in used.items():
-            total, count = LOSS_OF[name](logits, getattr(targets, term.target), target_index)
+            total, count = LOSS_OF[name](logits, getattr(targets, term.target), scored_index)
             if term.pairwise:
                 total = _mean(total, count, workers) * workers.mean(num_selected.new_tensor(len(location)))
             terms[name] = total / num_selected

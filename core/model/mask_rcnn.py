@@ -1,4 +1,4 @@
-"""Mask R-CNN (arXiv:1703.06870), a baseline trained on masks: torchvision's heads on our backbone and pyramid.
+"""Mask R-CNN (arXiv:1703.06870): torchvision's heads on our backbone and pyramid.
 
 The parts keep the names and conventions of torchvision.models.detection. The heads are as wide as the pyramid, and
 fewer regions are sampled than on COCO (torchvision: 2000 proposals, 512 regions per image).
@@ -20,7 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from core.geometry import pyramid_locations
 from core.model.ignored_regions import RegionProposals, without_ignored
 from core.model.normalization import normalize_images
-from core.structures import MASK_STRIDE, Annotations, Regions
+from core.structures import MASK_STRIDE, Annotations, RegionMasks, Regions
 
 ANCHOR_STRIDES = 4  # side of a square anchor: 32 px on P3 to 512 px on P7, FPN's five sizes (arXiv:1612.03144)
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height over width
@@ -109,12 +109,13 @@ class MaskRcnn(nn.Module):
 
     def losses(
         self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]], annotations: list[Annotations]
-    ) -> dict[str, Float[Tensor, ""]]:
-        """Loss terms of a batch, all of weight 1: rpn_class, rpn_box, class, box, mask. For training mode.
+    ) -> tuple[dict[str, Float[Tensor, ""]], RegionMasks]:
+        """Mask R-CNN's own loss terms of a batch: rpn_class, rpn_box, class, box, mask. For training mode.
 
-        All instances are mask targets: a missing mask is learned as empty. Anchors and regions are sampled with
-        torch's global generators. An image without instances is all background, but for its ignored regions
-        (`core.model.ignored_regions`).
+        The mask term is the cross entropy over the regions of instances with a mask, divided by the cells of all
+        regions that show an instance. Returns these regions too, for terms that learn from boxes. Anchors and regions
+        are sampled with torch's global generators. An image without instances is all background, but for its ignored
+        regions (`core.model.ignored_regions`).
         """
         padded_size = tuple(images.shape[2:])
         features = self._features(images, image_sizes)
@@ -140,14 +141,22 @@ class MaskRcnn(nn.Module):
         ]
         positive_labels = torch.cat(labels)[torch.cat(positive)] - 1
         logits = self._mask_logits(features, boxes, positive_labels, padded_size)
-        mask_loss = functional.binary_cross_entropy_with_logits(logits, torch.cat(masks), reduction="sum")
-        return {
+        target_index = index_in_batch(
+            [index[chosen] for index, chosen in zip(instances, positive, strict=True)],
+            [len(annotation.boxes) for annotation in annotations],
+        )
+        with_mask = torch.cat([annotation.has_mask for annotation in annotations])[target_index]
+        mask_loss = functional.binary_cross_entropy_with_logits(
+            logits[with_mask], torch.cat(masks)[with_mask], reduction="sum"
+        )
+        terms = {
             "rpn_class": rpn_losses["loss_objectness"],
             "rpn_box": rpn_losses["loss_rpn_box_reg"],
             "class": class_loss,
             "box": box_loss,
             "mask": mask_loss / max(logits.numel(), 1),
         }
+        return terms, RegionMasks(logits, torch.cat(boxes), target_index)
 
     def _features(
         self, images: UInt8[Tensor, "B 3 H W"], image_sizes: list[tuple[int, int]]
@@ -205,6 +214,12 @@ class Float32RPNHead(RPNHead):
     def forward(self, levels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         logits, deltas = super().forward(levels)
         return [level.float() for level in logits], [level.float() for level in deltas]
+
+
+def index_in_batch(instance_index: list[Int64[Tensor, " _"]], num_instances: list[int]) -> Int64[Tensor, " N"]:
+    """Turn the index of an instance within its image, for each image, into its index among those of the batch."""
+    before = [sum(num_instances[:image]) for image in range(len(num_instances))]
+    return torch.cat([index + start for index, start in zip(instance_index, before, strict=True)])
 
 
 def mask_targets(

@@ -2,7 +2,6 @@
 
 from core.config import Config
 from core.config.loss import terms_that_learn_from
-from core.datasets import masks
 from core.datasets.coco import CocoDataset
 
 
@@ -20,12 +19,8 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
 
     Raises:
         ValueError: if no instance has a mask and no term learns from boxes, or if instances have masks and no term
-            learns from masks; if the config needs masks (mask_ratio, semantic head) and there are none. For Mask
-            R-CNN: if any instance has no mask.
+            learns from masks; if the config needs masks (mask_ratio, semantic head) and there are none.
     """
-    if config.model.architecture == "mask_rcnn":
-        _check_masks_for_all(training_set, config)
-        return
     shares = f"supervision.mask_ratio is {config.supervision.mask_ratio:g}"
     has_masks = training_set.has_masks or config.supervision.pseudo_masks is not None
     if config.model.semantic_head and not has_masks:
@@ -46,24 +41,4 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
         raise ValueError(
             f"{training_set.annotation_path}: some instances have masks ({shares}), but the mask loss has only terms "
             f"for instances without: {', '.join(terms_that_learn_from('boxes'))}"
-        )
-
-
-def _check_masks_for_all(training_set: CocoDataset, config: Config) -> None:
-    """Raise a ValueError if any training instance is box-only: Mask R-CNN needs masks."""
-    if config.supervision.pseudo_masks is not None:
-        return
-    expected = "Mask R-CNN needs masks, expected supervision.mask_ratio 1 (or pseudo_masks)"
-    if config.supervision.boxes_first:
-        raise ValueError(f"supervision.boxes_first is {config.supervision.boxes_first:g}: {expected}")
-    box_only = [
-        annotation_id
-        for record in training_set.records
-        for annotation_id, segmentation in zip(record.annotation_ids, record.segmentations, strict=True)
-        if not masks.has_area(segmentation)
-    ]
-    if box_only:
-        raise ValueError(
-            f"{training_set.annotation_path}: {len(box_only)} instances without a mask, the first is annotation "
-            f"{box_only[0]} (supervision.mask_ratio is {config.supervision.mask_ratio:g}): {expected}"
         )

@@ -8,8 +8,7 @@ from torch import nn
 from core.compute.precision import autocast
 from core.compute.workers import ALONE, Workers
 from core.config import Config
-from core.config.values import Precision
-from core.losses.criterion import Losses, Outputs, Targets, criterion
+from core.losses.criterion import Losses, Outputs, Targets, criterion, region_criterion
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.structures import Batch
@@ -33,7 +32,7 @@ def compute_losses(
     Random draws depend only on `batch_seed`.
     """
     if isinstance(model, MaskRcnn):
-        return mask_rcnn_losses(model, batch, config.training.precision, batch_seed)
+        return mask_rcnn_losses(model, batch, config, step=step, steps=steps, batch_seed=batch_seed, workers=workers)
     with autocast(config.training.precision, batch.images.device):
         predictions = model(batch.images, batch.image_sizes)
     with torch.no_grad():
@@ -54,16 +53,20 @@ def compute_losses(
     return criterion(outputs, targets, config.loss, step=step, steps=steps, workers=workers)
 
 
-def mask_rcnn_losses(model: MaskRcnn, batch: Batch, precision: Precision, batch_seed: int) -> Losses:
+def mask_rcnn_losses(
+    model: MaskRcnn, batch: Batch, config: Config, *, step: int, steps: int, batch_seed: int, workers: Workers = ALONE
+) -> Losses:
     """Losses of a batch; torchvision samples with torch's global generators, which are seeded here."""
     device = batch.images.device
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        autocast(precision, device),
+        autocast(config.training.precision, device),
     ):
         torch.manual_seed(batch_seed)
-        terms = model.losses(batch.images, batch.image_sizes, batch.annotations)
-    return Losses(unweighted=terms, weighted=terms, pairwise_warmup=1.0, edges_kept=float("nan"))
+        terms, masks = model.losses(batch.images, batch.image_sizes, batch.annotations)
+    with torch.no_grad():
+        targets = build_mask_targets(batch, config.loss)
+    return region_criterion(terms, masks, targets, config.loss, step=step, steps=steps, workers=workers)
 
 
 def train_step(

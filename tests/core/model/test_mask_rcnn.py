@@ -1,5 +1,6 @@
-"""The Mask R-CNN baseline: its losses, its mask targets, and whole trainings on a few generated images."""
+"""Mask R-CNN: its losses, its mask targets, and whole trainings on a few generated images."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import box_iou
 
 from core.annotate.detected import annotate
 from core.compute.compute import Compute
@@ -23,10 +26,10 @@ from core.model.build import build_model
 from core.model.mask_rcnn import Anchors, MaskRcnn, mask_targets
 from core.structures import Annotations, Batch, Regions
 from core.training.loop import TrainingResult, train
-from core.training.preconditions import check_something_to_learn
 from core.training.step import compute_losses
 
 TERMS = ["rpn_class", "rpn_box", "class", "box", "mask"]
+MASKS = {"dice": 1.0, "projection": 0.0, "pairwise": 0.0}
 NOTHING = Annotations(
     boxes=torch.zeros(0, 4),
     labels=torch.zeros(0, dtype=torch.int64),
@@ -43,7 +46,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config_of(root: Path, *, precision: str = "float32", epochs: int = 2, **supervision) -> Config:
+def config_of(
+    root: Path,
+    *,
+    precision: str = "float32",
+    epochs: int = 2,
+    loss: Mapping[str, float] = MASKS,
+    **supervision,
+) -> Config:
     settings = {
         "data": {
             "root": str(root),
@@ -57,6 +67,7 @@ def config_of(root: Path, *, precision: str = "float32", epochs: int = 2, **supe
             "ignored_bottom_rows": 0,
         },
         "supervision": {"mask_ratio": 1.0} | supervision,
+        "loss": dict(loss),
         "model": {
             "architecture": "mask_rcnn",
             "backbone": {
@@ -114,6 +125,7 @@ def test_five_terms_in_float32_reach_every_parameter(root: Path, precision: str)
     assert list(losses.weighted) == TERMS
     assert all(term.dtype == torch.float32 and term > 0 for term in losses.weighted.values())
     assert losses.weighted == losses.unweighted
+    assert losses.pairwise_warmup == 1
     losses.total.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -151,9 +163,10 @@ def test_an_image_without_instances_is_background_and_a_batch_of_them_has_define
     config = config_of(root)
     model, batch = model_of(config).train(), batch_of(config)
     mixed = [NOTHING, *batch.annotations[1:]]
-    terms = model.losses(batch.images, batch.image_sizes, mixed)
+    terms, masks = model.losses(batch.images, batch.image_sizes, mixed)
     assert all(torch.isfinite(term) for term in terms.values())
-    terms = model.losses(batch.images, batch.image_sizes, [NOTHING] * 4)
+    terms, masks = model.losses(batch.images, batch.image_sizes, [NOTHING] * 4)
+    assert masks.logits.shape == (0, 28, 28)
     assert [terms[name].item() for name in ("rpn_box", "box", "mask")] == [0, 0, 0]
     sum(terms.values()).backward()
     gradients = {name: p.grad for name, p in model.named_parameters()}
@@ -276,24 +289,21 @@ def test_killed_and_resumed_is_equal_to_the_bit_and_its_checkpoint_annotates_pho
     assert len(list(out.glob("*.jpg"))) == 4
 
 
-@pytest.mark.parametrize(
-    ("supervision", "message"),
-    [
-        ({"mask_ratio": 0.0}, r"instances_train\.json: 7 instances without a mask, the first is annotation 1 "),
-        (
-            {"mask_ratio": 0.5},
-            r"instances without a mask, .*mask_ratio is 0\.5\): .* expected supervision\.mask_ratio 1",
-        ),
-        ({"boxes_first": 0.3}, r"boxes_first is 0\.3: Mask R-CNN needs masks"),
-    ],
-)
-def test_instances_without_a_mask_are_refused_before_training(root: Path, supervision: dict, message: str) -> None:
-    config = config_of(root, **supervision)
-    with pytest.raises(ValueError, match=message):
-        check_something_to_learn(load_training_set(config.data, config.supervision, seed=0), config)
+def test_the_mask_term_is_the_mean_cross_entropy_of_all_cells_to_the_bit(root: Path) -> None:
+    config = config_of(root)
+    model, batch = model_of(config).train(), batch_of(config)
+    torch.manual_seed(0)
+    terms, masks = model.losses(batch.images, batch.image_sizes, batch.annotations)
+    target = mask_targets(torch.cat([a.masks for a in batch.annotations]), masks.boxes, masks.target_index, 28)
+    total = functional.binary_cross_entropy_with_logits(masks.logits, target, reduction="sum")
+    assert torch.equal(terms["mask"], total / masks.logits.numel())
+    assert len(masks.logits) > 4
 
 
-def test_masks_of_all_images_used_or_made_up_masks_are_enough(root: Path) -> None:
-    for supervision in ({"mask_ratio": 0.5, "image_ratio": 0.5}, {"mask_ratio": 0.0, "pseudo_masks": "grabcut"}):
-        config = config_of(root, **supervision)
-        check_something_to_learn(load_training_set(config.data, config.supervision, seed=0), config)
+def test_each_region_shows_the_instance_that_it_overlaps(root: Path) -> None:
+    config = config_of(root)
+    model, batch = model_of(config).train(), batch_of(config)
+    _, masks = model.losses(batch.images, batch.image_sizes, [NOTHING, *batch.annotations[1:]])
+    boxes = torch.cat([a.boxes for a in batch.annotations[1:]])
+    assert len(set(masks.target_index.tolist())) == len(boxes)  # each box is among its own regions
+    assert (box_iou(masks.boxes, boxes)[torch.arange(len(masks.boxes)), masks.target_index] >= 0.5).all()
