@@ -17,6 +17,7 @@ from core.structures import MASK_STRIDE, Batch, Detections, Predictions, Regions
 # Pixels of enlarged masks in memory at a time: float maps of 2 MB fit into a CPU's cache, which is faster than one pass
 # over all masks, and memory for a large image does not grow with the number of detections.
 PIXEL_BUDGET = 2**19
+SMALLEST_COMPACT = 2**15  # pixels of a file; below it, to find the part of a mask costs more than to enlarge all of it
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def paste_masks(
     `pixel_budget` pixels are enlarged at a time, at least one mask; the result does not depend on it. On a CPU
     `compact_masks` does the same in a part of the time, where it can.
     """
-    if mask_logits.device.type != "cpu":
+    if mask_logits.device.type != "cpu" or original_size[0] * original_size[1] < SMALLEST_COMPACT:
         return paste_whole_masks(mask_logits, image_size, original_size, pixel_budget)
     masks = compact_masks(mask_logits, image_size, original_size)
     left = [i for i, mask in enumerate(masks) if mask is None]

@@ -107,9 +107,9 @@ def test_a_pixel_within_the_roundings_of_half_leaves_the_mask_to_the_whole_form(
 
 def test_autocast_changes_nothing() -> None:
     logits = ellipses(30, 0.2)
-    expected = paste_masks(logits, *SIZES[1])
+    expected = compact_masks(logits, *SIZES[1])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert paste_masks(logits, *SIZES[1]) == expected
+        assert compact_masks(logits, *SIZES[1]) == expected
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -123,4 +123,7 @@ def test_any_sizes_and_masks(seed: int) -> None:
         (top, left), (height, width) = generator.integers(0, grid), generator.integers(1, 6, 2)
         mask[top : top + height, left : left + width] += generator.uniform(0, 6)
     logits = logits.float()
-    assert paste_masks(logits, resized, file) == paste_whole_masks(logits, resized, file, PIXEL_BUDGET)
+    whole = paste_whole_masks(logits, resized, file, PIXEL_BUDGET)
+    assert paste_masks(logits, resized, file) == whole
+    pairs = zip(compact_masks(logits, resized, file), whole, strict=True)
+    assert all(mask is None or mask == expected for mask, expected in pairs)
