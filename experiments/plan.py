@@ -22,10 +22,10 @@ from core.model.mask_rcnn import MaskRcnn
 from core.structures import MASK_FEATURE_STRIDE, padded_side
 from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
 from core.training.epoch import total_steps
+from experiments.jobs import list_jobs, waiting
 from experiments.provenance import provenance
 from experiments.store import Store
 from experiments.study import Study, Trial, different_fields, value_of
-from experiments.sweep import list_jobs, waiting
 
 PUBLISHED_CSV = Path(__file__).parents[1] / "analysis" / "published.csv"
 TERAFLOPS = 20.0  # sustained, not peak; an assumption, for an A100-class GPU at float32 with tensor cores

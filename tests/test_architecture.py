@@ -80,7 +80,7 @@ def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
 @pytest.mark.parametrize(
     ("packages", "only"),
     [
-        (("ray",), ["ray_sweep.py"]),
+        (("ray",), [f"parallel/{name}.py" for name in ("relay", "start", "sweep")]),
         (("mlflow",), [f"tracking/{name}.py" for name in ("database", "runs", "server", "trial_run")]),
         (("alembic", "sqlalchemy"), ["tracking/database.py", "tracking/server.py"]),
     ],

@@ -13,9 +13,9 @@ from core.config.file import build_config
 from core.datasets.sources.shapes import generate
 from core.record import Record
 from experiments import trial as trial_module
+from experiments.jobs import Job
 from experiments.provenance import Provenance, current_code
 from experiments.study import Study, load_study
-from experiments.sweep import Job
 
 BASE = {
     "name": "tiny",
