@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from core.compute.compute import Compute
-from core.compute.device import keep_freed_memory
+from core.compute.device import forget_memory_peak, keep_freed_memory
 from core.compute.failure import DISK_FULL, describe, is_out_of_memory
 from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
@@ -67,6 +67,7 @@ def run_trial(
 
     started = time.perf_counter()
     try:
+        forget_memory_peak(device)
         with torch_threads(threads), memory_limit(memory_gb):
             result = train(
                 trial.config,

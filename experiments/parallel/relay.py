@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.result import AUTO_RESULT_KEYS, DONE, EXPERIMENT_TAG, SHOULD_CHECKPOINT, TRIAL_ID
 
 from experiments.jobs import Job
 from experiments.memory import count_kernel_kills
+from experiments.parallel.described import KEY
 from experiments.parallel.stop import SweepStop
+from experiments.parallel.trainable import FAILED, MachineFault, TrialFailed
 from experiments.progress import Progress
 from experiments.store import Store
 from experiments.sweep import Observer, crashed
 
 LOW_ON_MEMORY = "running low on memory"  # Ray's message when it kills a process before the kernel does
-
-
-class MachineFault(Exception):
-    """A read or write that failed in a trial's process, such as on a full disk: no fault of the trial, in one line."""
-
-
 FAULT = re.compile(rf"{MachineFault.__name__}: (.+)")  # in the text of Tune's error
+NOT_OURS = {*AUTO_RESULT_KEYS, DONE, EXPERIMENT_TAG, SHOULD_CHECKPOINT, TRIAL_ID, "loss"}  # among what Tune passes on
 
 
 class Relay(tune.Callback):
@@ -30,7 +28,8 @@ class Relay(tune.Callback):
     def __init__(
         self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress, stop: SweepStop
     ) -> None:
-        self.jobs, self.store, self.observers, self.progress, self.stop = jobs, store, observers, progress, stop
+        self.jobs = {job.key: job for job in jobs}
+        self.store, self.observers, self.progress, self.stop = store, observers, progress, stop
         self.kills_at_first = count_kernel_kills()
         self.kills_before: dict[str, int] = {}  # at the start of each trial, by id; none if its process never started
 
@@ -44,33 +43,39 @@ class Relay(tune.Callback):
             return
         self.stop.running.add(trial.trial_id)
         for observer in self.observers:
-            observer.started(self.jobs[trial.config["job"]])
+            observer.started(self.jobs[trial.config[KEY]])
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        if FAILED in result:
+            trial.max_failures = trial.num_failures  # else Tune would try it again when it raises, as after a crash
+            return
+        numbers = {name: value for name, value in result.items() if name not in NOT_OURS}
         for observer in self.observers:
-            observer.epoch(self.jobs[trial.config["job"]], result["numbers"])
+            observer.epoch(self.jobs[trial.config[KEY]], numbers)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.stop.running.discard(trial.trial_id)
-        job = self.jobs[trial.config["job"]]
+        job = self.jobs[trial.config[KEY]]
         record = self.store.finished(job.key) or self.store.failed(job.key)
         for observer in self.observers if record else ():
             observer.ended(job, record)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """The process died for good. Tune's results do not name a trial that died before its first report."""
+        """The trial failed, or its process died for good, which Tune's results do not say before its first report."""
         self.stop.running.discard(trial.trial_id)
-        if self.stop.asked():  # a signal to the whole group or job ends the trials' processes too
-            return
-        job = self.jobs[trial.config["job"]]
+        job = self.jobs[trial.config[KEY]]
         message = (
             Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]
         )  # of the last failure
-        if fault := FAULT.search(message):
-            self.stop.end_for(fault[1])
-            return
-        kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
-        record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
+        record = self.store.failed(job.key) if TrialFailed.__name__ in message else None
+        if record is None:
+            if self.stop.asked():  # a signal to the whole group or job ends the trials' processes too
+                return
+            if fault := FAULT.search(message):
+                self.stop.end_for(fault[1])
+                return
+            kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
+            record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:
             observer.ended(job, record)
 

@@ -1,7 +1,6 @@
 """Run the jobs of a sweep in parallel with Ray Tune."""
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,16 +10,18 @@ from pathlib import Path
 import ray
 from ray import tune
 
-from core.compute.failure import describe
 from core.compute.interrupt import Interrupted, stop_requests
 from experiments.jobs import Job
-from experiments.parallel.relay import MachineFault, Relay
-from experiments.parallel.start import asked_per_trial, check_resources, start_ray
-from experiments.parallel.stop import SweepStop, read_flag, sigterm_held_back
+from experiments.parallel.described import name_trial, trial_space
+from experiments.parallel.placement import asked_per_trial, check_resources
+from experiments.parallel.relay import Relay
+from experiments.parallel.start import start_ray
+from experiments.parallel.stop import SweepStop, sigterm_held_back
+from experiments.parallel.trainable import train_job
 from experiments.params import Resources
 from experiments.progress import Progress
 from experiments.store import Store
-from experiments.sweep import Observer, run_job
+from experiments.sweep import Observer
 
 CRASHES_FORGIVEN = 1  # restarts, from its checkpoint, of a trial whose process died (not of one that raised)
 
@@ -32,40 +33,27 @@ def run_with_ray(
 
     Raises:
         ValueError: if no node has the resources of one trial.
-        OSError: if trials cannot read or write their files, as on a full disk.
+        OSError: if Ray does not start, or trials cannot read or write their files, as on a full disk.
         Interrupted: if SIGTERM or Ctrl-C ended the sweep; the remaining jobs then have no record.
     """
     folder = Path.cwd()
     with sweep_folder(folder / ".ray") as sweep:
         flag = sweep / "stop"
-
-        def trainable(settings: dict, jobs: Sequence[Job]) -> None:
-            os.chdir(folder)  # relative paths in a recipe start from the folder of the command
-            if read_flag(flag):
-                return
-
-            def report(numbers: dict[str, float]) -> None:
-                tune.report({"numbers": numbers})
-
-            try:
-                run_job(jobs[settings["job"]], store, resources, report, stop=lambda: read_flag(flag))
-            except Interrupted:
-                pass  # it has a checkpoint and no record
-            except OSError as error:
-                raise MachineFault(describe(error)) from error
-
         with sigterm_held_back():
             start_ray(resources)
         check_resources(resources)
+        given = {"jobs": list(jobs), "store": store, "resources": resources, "folder": folder, "flag": flag}
         with stop_requests() as asked:
             stop = SweepStop(asked, flag, progress)
             tuner = tune.Tuner(
-                tune.with_resources(
-                    tune.with_parameters(trainable, jobs=list(jobs)),
-                    asked_per_trial(resources),
+                tune.with_resources(tune.with_parameters(train_job, **given), asked_per_trial(resources)),
+                param_space=trial_space(jobs),
+                tune_config=tune.TuneConfig(
+                    max_concurrent_trials=resources.parallel_trials,
+                    reuse_actors=True,
+                    trial_name_creator=name_trial,
+                    trial_dirname_creator=name_trial,
                 ),
-                param_space={"job": tune.grid_search(list(range(len(jobs))))},
-                tune_config=tune.TuneConfig(max_concurrent_trials=resources.parallel_trials),
                 run_config=tune.RunConfig(
                     name=sweep.name,
                     storage_path=str(sweep.parent),

@@ -67,11 +67,16 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def study_of(text: str, name: str, shapes: Path, folder: Path) -> Study:
+    """The study with this text, written to `folder`, on the images in `shapes`; one seed."""
+    (folder / f"{name}.yaml").write_text(text)
+    return load_study(name, BASE | {"data": BASE["data"] | {"root": str(shapes)}}, (0,), folder)
+
+
 @pytest.fixture
 def study(shapes: Path, tmp_path: Path) -> Study:
     """Two arms, `a` and `b`, with one seed."""
-    (tmp_path / "pair.yaml").write_text(ARMS)
-    return load_study("pair", BASE | {"data": BASE["data"] | {"root": str(shapes)}}, (0,), tmp_path)
+    return study_of(ARMS, "pair", shapes, tmp_path)
 
 
 @pytest.fixture

@@ -235,8 +235,9 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
 
     closed = []
     monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(start.ray, "init", broken)
-    with pytest.raises(RuntimeError, match="timed out"):
+    with pytest.raises(OSError, match="Ray did not start, 2 attempts: the node timed out"):
         run(study, in_process=False)
     assert closed == [{}]
 
