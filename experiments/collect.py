@@ -30,7 +30,7 @@ def collect_study(name: str, params: Params, params_path: Path) -> int:
     from experiments.store import STORE, Store
 
     (study,) = load_studies([name], params, str(params_path))
-    store, jobs = Store(STORE), list_jobs(study, provenance())
+    store, jobs = Store(STORE), list_jobs(study, provenance(), params.resources.workers)
     records = collect(jobs, store)
     if any(job.key not in records or records[job.key].status != "ok" for job in jobs):
         return run.main(["--study", name, "--params", str(params_path)])

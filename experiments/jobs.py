@@ -30,10 +30,11 @@ class Job:
     trial: Trial
     data_digest: str
     provenance: Provenance
+    workers: int = 1  # processes that train it together
 
 
-def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
-    """Every trial of a study with its key.
+def list_jobs(study: Study, provenance: Provenance, workers: int = 1) -> list[Job]:
+    """Every trial of a study, each trained by so many workers, with its key.
 
     Raises:
         ValueError: if the data of a trial is missing.
@@ -47,8 +48,8 @@ def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
             files = read_training_file(trial.config.data), read_validation_file(trial.config.data)
             digests[data] = data_digest(*files)
         digest = with_weights(digests[data], trial.config.model.backbone.weights)
-        key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
-        jobs.append(Job(key, trial, digest, provenance))
+        key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code, workers=workers)
+        jobs.append(Job(key, trial, digest, provenance, workers))
     return jobs
 
 

@@ -44,7 +44,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     """
     made_from = provenance()
     store = Store(STORE)
-    jobs_of = {study.name: list_jobs(study, made_from) for study in studies}
+    jobs_of = {study.name: list_jobs(study, made_from, params.resources.workers) for study in studies}
     jobs = [job for of_study in jobs_of.values() for job in of_study]
     to_run = longest_first(waiting(jobs, store, fresh=arguments.fresh))
     distinct = len({job.key for job in jobs})
@@ -173,7 +173,8 @@ def main(words: Sequence[str] | None = None) -> int:
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)
         studies = load_studies(names, params, str(arguments.params))
         if arguments.dry_run:
-            print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh)
+            workers = params.resources.workers
+            print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh, workers=workers)
             return 0
         status = run_studies(studies, params, arguments)
         after = inputs(arguments.params)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from experiments.params import Resources
 from experiments.provenance import current_code
 from experiments.store import Store
 from experiments.trial import describe_trial, run_trial
+from experiments.trial_workers import WorkerDied, run_trial_by_workers
 
 
 class Observer(Protocol):
@@ -45,6 +47,7 @@ def run_job(
     """Run one job in its folder of the store and write its record there. Both runners call this.
 
     Raises:
+        WorkerDied: if the job has several workers and one died.
         Stopped: if `stop` asked for it; the job then has no record and goes on from its checkpoint the next time.
     """
     with store.lock(job.key):
@@ -57,7 +60,8 @@ def run_job(
             return record
         _lend_teacher(job, store)
         folder = store.folder(job.key)
-        record = run_trial(
+        run = run_trial if job.workers == 1 else partial(run_trial_by_workers, job.workers)
+        record = run(
             job.trial,
             folder,
             key=job.key,
@@ -81,7 +85,7 @@ def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False
 
     `kernel_kills`: how many processes the kernel of the driver's machine killed for lack of memory during the job.
     """
-    described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
+    described = describe_job(job)
     reason = f"the process died: {message.strip().splitlines()[0]}"  # ids in the rest of Ray's message differ
     if out_of_memory or kernel_kills:
         batch_size = job.trial.config.training.batch_size
@@ -96,14 +100,19 @@ def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False
     return record
 
 
+def describe_job(job: Job) -> Record:
+    """The record of a job as far as it is known before it runs."""
+    made_from = {"data_digest": job.data_digest, "provenance": job.provenance, "workers": job.workers}
+    return describe_trial(job.trial, key=job.key, **made_from)
+
+
 def other_code(job: Job, code: str) -> Record:
     """The record of a job whose process has other code or packages than the driver had at its start."""
     reason = (
         f"the code or packages of this process (digest {code}) differ from those at the start of the sweep "
         f"({job.provenance.code}), probably edited during the run; run the same command again"
     )
-    described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    return described.changed(status="failed", reason=reason)
+    return describe_job(job).changed(status="failed", reason=reason)
 
 
 def run_one_by_one(
@@ -115,7 +124,8 @@ def run_one_by_one(
         ValueError: if `resources` asks for a GPU and there is none.
         Interrupted: if SIGTERM or Ctrl-C ended the running job, after its step.
     """
-    check_device(device_of(resources))
+    last = f":{resources.workers - 1}" if resources.gpus_per_trial > 1 else ""
+    check_device(device_of(resources) + last)
     with stop_requests() as stop:
         for job in jobs:
             for observer in observers:
@@ -125,7 +135,10 @@ def run_one_by_one(
                 for observer in observers:
                     observer.epoch(job, numbers)
 
-            record = run_job(job, store, resources, on_epoch, progress=progress, stop=stop)
+            try:
+                record = run_job(job, store, resources, on_epoch, progress=progress, stop=stop)
+            except WorkerDied as error:
+                record = crashed(job, store, str(error))
             for observer in observers:
                 observer.ended(job, record)
             if number := stop():  # between two jobs
@@ -138,7 +151,8 @@ def _lend_teacher(job: Job, store: Store) -> None:
     own = store.folder(job.key) / TEACHER / CHECKPOINT
     if config.supervision.pseudo_masks != "teacher" or own.exists():
         return
-    key = trial_key(without_pseudo_masks(config), job.trial.seed, data_digest=job.data_digest, code=job.provenance.code)
+    made_from = {"data_digest": job.data_digest, "code": job.provenance.code, "workers": job.workers}
+    key = trial_key(without_pseudo_masks(config), job.trial.seed, **made_from)
     if store.finished(key) is not None:
         own.parent.mkdir(parents=True, exist_ok=True)
         with replaced(own) as partial:

@@ -16,9 +16,11 @@ from experiments.parallel.trainable import FAILED, MachineFault, TrialFailed
 from experiments.progress import Progress
 from experiments.store import Store
 from experiments.sweep import Observer, crashed
+from experiments.trial_workers import WorkerDied
 
 LOW_ON_MEMORY = "running low on memory"  # Ray's message when it kills a process before the kernel does
 FAULT = re.compile(rf"{MachineFault.__name__}: (.+)")  # in the text of Tune's error
+DIED = re.compile(rf"{WorkerDied.__name__}: (.+)")
 NOT_OURS = {*AUTO_RESULT_KEYS, DONE, EXPERIMENT_TAG, SHOULD_CHECKPOINT, TRIAL_ID, "loss"}  # among what Tune passes on
 
 
@@ -74,6 +76,8 @@ class Relay(tune.Callback):
             if fault := FAULT.search(message):
                 self.stop.end_for(fault[1])
                 return
+            if died := DIED.search(message):  # in the words of the process that saw it, before Ray's own
+                message = f"{died[1]}\n{message}"
             kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
             record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:

@@ -12,7 +12,7 @@ from ray import tune
 
 from core.compute.interrupt import Interrupted, stop_requests
 from experiments.jobs import Job
-from experiments.parallel.described import name_trial, trial_space
+from experiments.parallel.described import describe_jobs, name_trial, search_for
 from experiments.parallel.placement import asked_per_trial, check_resources
 from experiments.parallel.relay import Relay
 from experiments.parallel.start import start_ray
@@ -43,13 +43,15 @@ def run_with_ray(
             start_ray(resources)
         check_resources(resources)
         given = {"jobs": list(jobs), "store": store, "resources": resources, "folder": folder, "flag": flag}
+        space, search = search_for(describe_jobs(jobs), resources.parallel_trials)
         with stop_requests() as asked:
             stop = SweepStop(asked, flag, progress)
             tuner = tune.Tuner(
                 tune.with_resources(tune.with_parameters(train_job, **given), asked_per_trial(resources)),
-                param_space=trial_space(jobs),
+                param_space=space,
                 tune_config=tune.TuneConfig(
-                    max_concurrent_trials=resources.parallel_trials,
+                    search_alg=search,
+                    num_samples=len(jobs),
                     reuse_actors=True,
                     trial_name_creator=name_trial,
                     trial_dirname_creator=name_trial,

@@ -38,6 +38,7 @@ def train_job(
     Raises:
         MachineFault: if a file cannot be read or written.
         TrialFailed: if the record says so.
+        WorkerDied: if one of several processes of the trial died; Tune then tries it again, as if this one had.
     """
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(END_SECONDS)
     os.chdir(folder)  # relative paths in a recipe start there

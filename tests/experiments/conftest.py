@@ -1,5 +1,6 @@
 """Trials that take no time: a stand-in for training, and records as a finished trial leaves them."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,6 +72,11 @@ def study_of(text: str, name: str, shapes: Path, folder: Path) -> Study:
     """The study with this text, written to `folder`, on the images in `shapes`; one seed."""
     (folder / f"{name}.yaml").write_text(text)
     return load_study(name, BASE | {"data": BASE["data"] | {"root": str(shapes)}}, (0,), folder)
+
+
+def as_recorded(epochs: list[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Numbers of epochs as the curves of a record hold them: None for what is not finite."""
+    return [{k: v if math.isfinite(v) else None for k, v in numbers.items()} for numbers in epochs]
 
 
 @pytest.fixture

@@ -219,6 +219,9 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_trained(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match="device is cuda, but torch finds no GPU"):
         run_one_by_one(jobs, store, Resources(gpus_per_trial=1), [])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=r"device is cuda:1, but torch finds 1 GPU\(s\)"):
+        run_one_by_one(jobs, store, Resources(gpus_per_trial=2, cpus_per_trial=2), [])
     assert records_of(jobs, store)[jobs[0].key] is None
 
 
