@@ -78,6 +78,7 @@ def test_two_workers_of_two_images_train_as_one_of_four(pair: Study, tmp_path: P
     assert store.finished(two.key).pictures == together.pictures
 
 
+@pytest.mark.slow
 def test_workers_stop_and_go_on_as_if_nothing_had_been(pair: Study, tmp_path: Path) -> None:
     job, whole, stopped = job_of(pair, "small", 2), Store(tmp_path / "whole"), Store(tmp_path / "stopped")
     epochs: list[dict] = []
