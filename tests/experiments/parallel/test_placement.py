@@ -65,7 +65,7 @@ def test_a_trial_has_a_process_on_each_of_its_gpus(asked: dict[str, float], work
 @pytest.mark.slow
 @pytest.mark.parametrize(("gpus_per_trial", "at_once"), [(0.5, 4), (2, 1)])
 def test_trials_get_the_gpus_that_they_ask_for(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus_per_trial: float, at_once: int
+    shapes: Path, here: Path, monkeypatch: pytest.MonkeyPatch, gpus_per_trial: float, at_once: int
 ) -> None:
     """Two GPUs that are not there; a stand-in for the training notes which of them it sees."""
 
@@ -77,14 +77,15 @@ def test_trials_get_the_gpus_that_they_ask_for(
     def start(resources: Resources) -> None:
         ray.init("local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep_module, "train_job", note_gpus)
     monkeypatch.setattr(sweep_module, "start_ray", start)
     text = "question: q\nsource: s\nexpectation: none\nvary: {loss.dice: [1, 2, 3, 4]}\n"
-    jobs = list_jobs(study_of(text, "four", shapes, tmp_path), provenance())
+    jobs = list_jobs(study_of(text, "four", shapes, here), provenance())
+    store = Store(here / "store")
     resources = Resources(parallel_trials=4, gpus_per_trial=gpus_per_trial, cpus_per_trial=2)
-    sweep_module.run_with_ray(jobs, Store(tmp_path / "store"), resources, [], Progress(jobs, 4))
-    seen = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    sweep_module.run_with_ray(jobs, store, resources, [], Progress(jobs, 4))
+    seen = [json.loads(path.read_text()) for path in here.glob("*.json")]
+    assert [store.failed(job.key) for job in jobs] == [None] * 4
     assert len(seen) == 4
     if gpus_per_trial == 2:
         assert [trial["gpus"] for trial in seen] == [["0", "1"]] * 4

@@ -23,7 +23,6 @@ from experiments.sweep import run_one_by_one
 from tests.experiments.conftest import as_recorded, study_of
 from tests.experiments.test_trial_workers import PAIR, RELATIVE, job_of, moved
 
-ROOT = Path(__file__).parents[3]
 QUIET = """
 question: q
 source: s
@@ -59,13 +58,6 @@ class Heard:
         self.at_epoch(job)
 
     def ended(self, job: Job, record: Record) -> None: ...
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of Ray's processes, now that the test has left that folder
-    return tmp_path
 
 
 def sweep(study: Study, made_from: Provenance, store: Store, heard: Heard) -> dict[str, Record]:
