@@ -13,7 +13,7 @@ from torch import Tensor
 from core.compute.compute import Compute
 from core.compute.interrupt import Stopped
 from core.record import Record
-from core.training.loop import initial_model
+from core.training.initial import initial_model
 from experiments.jobs import Job, list_jobs
 from experiments.params import Resources
 from experiments.provenance import provenance
@@ -58,7 +58,7 @@ def run(job: Job, store: Store, on_epoch: Callable = lambda numbers: None, **nam
 def moved(job: Job, store: Store) -> Tensor:
     """How the training has changed the parameters of the network, all in one row."""
     trained = torch.load(store.folder(job.key) / "checkpoint.pt", weights_only=True)["state"]["model"]
-    start = initial_model(job.trial.config, 4, job.trial.seed, Compute())
+    start = initial_model(job.trial.config, ["a", "b", "c", "d"], job.trial.seed, Compute())
     return torch.cat([(trained[name] - value.detach()).flatten() for name, value in start.named_parameters()])
 
 
