@@ -25,7 +25,7 @@ help:
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
-	@echo "make bench   time the losses against their plain forms, and a training image part by part"
+	@echo "make bench   time the losses against their plain forms, a training image part by part, and what of a sweep is training"
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    update requirements.txt from requirements.in"
 
@@ -83,6 +83,7 @@ bench: $(READY) $(NO_GIT)
 	dvc repro --quiet data.dvc
 	python -m tests.benchmarks.bench_pairwise
 	python -m tests.benchmarks.bench_training_image
+	python -m tests.benchmarks.bench_sweep
 
 lint: $(READY)
 	ruff check .

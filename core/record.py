@@ -36,9 +36,13 @@ TRIAL_COLUMNS = ("study", "arm", "seed", "trial_key")  # first columns of a row,
 OUTCOME_COLUMNS = (*METRICS, "status", "reason")  # last columns
 
 
-def trial_key(config: Config | Mapping[str, Any], seed: int, *, data_digest: str, code: str) -> str:
-    """Key of a trial, 16 hex digits of the SHA-256 of its `training_identity` and the code that ran it."""
-    content = json.dumps([*training_identity(config, seed, data_digest).values(), code], sort_keys=True)
+def trial_key(config: Config | Mapping[str, Any], seed: int, *, data_digest: str, code: str, workers: int = 1) -> str:
+    """Key of a trial, 16 hex digits of the SHA-256 of its `training_identity` and the code that ran it.
+
+    Several workers count: each takes a whole batch of its own.
+    """
+    together = [f"{workers} workers"] if workers > 1 else []
+    content = json.dumps([*training_identity(config, seed, data_digest).values(), code, *together], sort_keys=True)
     return sha256(content.encode()).hexdigest()[:16]
 
 
@@ -90,6 +94,7 @@ class Record(BaseModel):
     host: str | None = None  # of the process that ran the trial; like the next two, no part of the key or of a table
     process: int | None = None  # its id on the host
     rank: int | None = None  # among the workers of the training
+    workers: int | None = None  # processes that trained together, if there were several; part of the key
     device: str | None = None
     precision: str | None = None  # of the network
     threads: int | None = None
@@ -109,12 +114,14 @@ class Record(BaseModel):
     @property
     def identity(self) -> dict[str, Any]:
         """Equal for two records of the same training; see `training_identity`."""
-        return training_identity(self.config, self.seed, self.data_digest)
+        together = {"workers": self.workers} if self.workers else {}
+        return training_identity(self.config, self.seed, self.data_digest) | together
 
     @property
     def expected_key(self) -> str:
         """The key computed from the other fields; differs from `key` if one of them was edited."""
-        return trial_key(self.config, self.seed, data_digest=self.data_digest, code=self.code)
+        made_from = {"data_digest": self.data_digest, "code": self.code, "workers": self.workers or 1}
+        return trial_key(self.config, self.seed, **made_from)
 
     def changed(self, **fields: Any) -> "Record":
         """A copy with these fields replaced, validated like any record; it is no longer sealed."""

@@ -1,8 +1,9 @@
 """The experiments: recipes, studies, and the sweep that trains what they ask for.
 
 Reading order: params · recipe · study (files → trials) · provenance (what a result is made from) · store
-(where it is kept) · memory · trial (one training) · sweep (which trials run) · plan (what they cost) · run (command
-line, Ray) · progress · tracking (what MLflow shows) · results (what the analysis reads).
+(where it is kept) · memory · trial (one training) · trial_workers (by several processes) · jobs (which trials run) ·
+sweep (one job, or all in turn) · parallel (all by Ray) · plan (what they cost) · run (command line) · progress ·
+tracking (what MLflow shows) · results (what the analysis reads).
 """
 
 import logging

@@ -25,12 +25,12 @@ def collect_study(name: str, params: Params, params_path: Path) -> int:
         ValueError: for wrong input.
     """
     from experiments import run  # imports torch, which takes seconds: only if there is something to collect
+    from experiments.jobs import collect, list_jobs
     from experiments.provenance import provenance
     from experiments.store import STORE, Store
-    from experiments.sweep import collect, list_jobs
 
     (study,) = load_studies([name], params, str(params_path))
-    store, jobs = Store(STORE), list_jobs(study, provenance())
+    store, jobs = Store(STORE), list_jobs(study, provenance(), params.resources.workers)
     records = collect(jobs, store)
     if any(job.key not in records or records[job.key].status != "ok" for job in jobs):
         return run.main(["--study", name, "--params", str(params_path)])

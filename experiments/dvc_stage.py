@@ -1,11 +1,9 @@
 """A sweep as a stage of DVC: it ends when DVC ends."""
 
-import ctypes
 import os
-import sys
 from signal import SIGTERM
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from experiments.parent import end_with_parent
 
 
 def end_with_dvc() -> None:
@@ -14,5 +12,5 @@ def end_with_dvc() -> None:
     A SIGTERM to `dvc repro` ends DVC and leaves its stage running, with nobody to stop it. Does nothing outside of a
     stage, or on another system than Linux.
     """
-    if "DVC_STAGE" in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(SIGTERM))
+    if "DVC_STAGE" in os.environ:
+        end_with_parent(SIGTERM)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
 from core.config.file import nearest, read_yaml, validated
@@ -22,8 +22,33 @@ DATA = Path("datasets")  # also beside params.yaml
 class Resources(Frozen):
     parallel_trials: Count = 2
     cpus_per_trial: Count = 1  # also torch's threads
-    gpus_per_trial: NonNegative = 0.0  # may be a fraction; 0 trains on the CPU
+    gpus_per_trial: NonNegative = 0.0  # a fraction: trials share a GPU; 2 or more: a process on each; 0: on the CPU
+    workers_per_trial: Count = 1  # on the CPU, processes that train a trial together, each a batch of its own
     memory_per_trial_gb: Positive | None = None  # main memory (GiB); a trial that needs more fails and says so
+
+    @property
+    def workers(self) -> int:
+        """Processes that train one trial together; part of the trial's key if there are several."""
+        return max(int(self.gpus_per_trial), self.workers_per_trial)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Resources":
+        if self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
+            raise ValueError(
+                f"gpus_per_trial is {self.gpus_per_trial:g}, expected at most 1 (trials share a GPU), or a whole "
+                "number (a process on each)"
+            )
+        if self.gpus_per_trial and self.workers_per_trial > 1:
+            raise ValueError(
+                f"workers_per_trial is {self.workers_per_trial} and gpus_per_trial {self.gpus_per_trial:g}, expected "
+                "only one of them: a trial on GPUs has one process on each"
+            )
+        if self.workers > self.cpus_per_trial:
+            raise ValueError(
+                f"cpus_per_trial is {self.cpus_per_trial}, expected at least {self.workers}: one for each process of a "
+                "trial"
+            )
+        return self
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # torch's generators take more, numpy's do not

@@ -22,10 +22,10 @@ from core.model.mask_rcnn import MaskRcnn
 from core.structures import MASK_FEATURE_STRIDE, padded_side
 from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
 from core.training.epoch import total_steps
+from experiments.jobs import list_jobs, waiting
 from experiments.provenance import provenance
 from experiments.store import Store
 from experiments.study import Study, Trial, different_fields, value_of
-from experiments.sweep import list_jobs, waiting
 
 PUBLISHED_CSV = Path(__file__).parents[1] / "analysis" / "published.csv"
 TERAFLOPS = 20.0  # sustained, not peak; an assumption, for an A100-class GPU at float32 with tensor cores
@@ -91,19 +91,19 @@ def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
     return samples * (1 + BACKWARD) * forward_flops / (teraflops * 1e12) / 3600
 
 
-def schedule(trial: Trial) -> tuple[str, int | None]:
+def schedule(trial: Trial, workers: int = 1) -> tuple[str, int | None]:
     """The first line that a training prints, and how many samples it sees; None if missing data leaves that open."""
     config = trial.config
-    training = scale_to_batch(config.training, num_workers=1)
+    training = scale_to_batch(config.training, workers)
     num_images = 0
     if training.steps is None:
         try:
             num_images = len(load_training_set(config.data, config.supervision, trial.seed))
         except ValueError:
             return f"{training.epochs} epochs: no data to count their steps", None
-    steps = total_steps(training, num_images, num_workers=1)
-    line = describe_schedule(training, 1, steps, round(config.loss.pairwise_warmup * steps))
-    return line, steps * effective_batch(training, num_workers=1)
+    steps = total_steps(training, num_images, workers)
+    line = describe_schedule(training, workers, steps, round(config.loss.pairwise_warmup * steps))
+    return line, steps * effective_batch(training, workers)
 
 
 def count_classes(data: DataConfig) -> int:
@@ -141,7 +141,7 @@ def difference(config: Config, first: Config) -> str:
     return ", ".join(f"{field}={value_of(config, field)}" for field in fields)
 
 
-def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISHED_CSV) -> str:
+def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISHED_CSV, workers: int = 1) -> str:
     """Lines for each arm: recipe, difference from the first arm, schedule, size, device-hours, published mask AP."""
     trials = [next(trial for trial in study.trials if trial.arm == arm) for arm in study.arms]
     first = trials[0]
@@ -158,7 +158,7 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
         if network not in sizes:
             sizes[network] = network_size(*network)
         size = sizes[network]
-        line, samples = schedule(trial)
+        line, samples = schedule(trial, workers)
         cost = f"{size.parameters / 1e6:.2f} M parameters with {network[1]} classes, "
         if samples is None or size.forward_flops is None:
             cost += "device-hours unknown"
@@ -192,13 +192,13 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
     return "\n".join(lines)
 
 
-def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fresh: bool) -> None:
+def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fresh: bool, workers: int = 1) -> None:
     """Print what the studies cost, then their trials; if the data is there, also which of these would run."""
     for study in studies:
-        print(describe_study(study, teraflops), end="\n\n")
+        print(describe_study(study, teraflops, workers=workers), end="\n\n")
     made_from = provenance()
     try:
-        jobs = [job for study in studies for job in list_jobs(study, made_from)]
+        jobs = [job for study in studies for job in list_jobs(study, made_from, workers)]
     except ValueError as error:
         print(f"cannot determine which trials are finished: {error}")
         return

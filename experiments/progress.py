@@ -8,7 +8,7 @@ from typing import TextIO
 
 from core.record import Record
 from core.training.pace import duration
-from experiments.sweep import Job
+from experiments.jobs import Job
 
 
 def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], parallel: int) -> float | None:

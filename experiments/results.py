@@ -7,11 +7,11 @@ from pathlib import Path
 from core.datasets.coco import load_validation_set
 from core.files.atomic import write_text
 from core.record import Record, study_csv
+from experiments.jobs import Job
 from experiments.pictures import draw_annotations
 from experiments.results_files import new_results, replace_results
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job
 
 
 def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store, root: Path) -> Path:

@@ -20,6 +20,7 @@ from core.compute.command import INTERRUPTED, TERMINATED, run_command
 from core.compute.interrupt import Interrupted
 from core.record import Record
 from experiments.dvc_stage import end_with_dvc
+from experiments.jobs import Job, check_data, collect, list_jobs, longest_first, waiting
 from experiments.params import SETS, Params, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.progress import Progress
@@ -29,16 +30,7 @@ from experiments.results import write_results
 from experiments.results_files import RESULTS
 from experiments.store import STORE, Store
 from experiments.study import Study
-from experiments.sweep import (
-    Job,
-    Observer,
-    check_data,
-    collect,
-    list_jobs,
-    longest_first,
-    run_one_by_one,
-    waiting,
-)
+from experiments.sweep import Observer, run_one_by_one
 from experiments.tracking.log import END_SECONDS, INTERRUPTED_SECONDS, Tracking
 
 FAILED = 1  # exit status
@@ -52,7 +44,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
     """
     made_from = provenance()
     store = Store(STORE)
-    jobs_of = {study.name: list_jobs(study, made_from) for study in studies}
+    jobs_of = {study.name: list_jobs(study, made_from, params.resources.workers) for study in studies}
     jobs = [job for of_study in jobs_of.values() for job in of_study]
     to_run = longest_first(waiting(jobs, store, fresh=arguments.fresh))
     distinct = len({job.key for job in jobs})
@@ -76,7 +68,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
             if arguments.in_process:
                 run_one_by_one(to_run, store, params.resources, observers)
             else:
-                from experiments.ray_sweep import run_with_ray  # takes seconds: only if there are trials to run
+                from experiments.parallel.sweep import run_with_ray  # takes seconds: only if there are trials to run
 
                 run_with_ray(to_run, store, params.resources, observers, progress)
         except Exception:  # the machine cannot run the trials, or Ray fails to start
@@ -181,7 +173,8 @@ def main(words: Sequence[str] | None = None) -> int:
         names = params.studies if arguments.all else arguments.studies or (arguments.study,)
         studies = load_studies(names, params, str(arguments.params))
         if arguments.dry_run:
-            print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh)
+            workers = params.resources.workers
+            print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh, workers=workers)
             return 0
         status = run_studies(studies, params, arguments)
         after = inputs(arguments.params)

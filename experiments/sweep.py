@@ -1,45 +1,23 @@
-"""Which trials of some studies still have to run; runs one trial into the store, or all of them one by one."""
+"""Run the jobs of a sweep: one into the store, or all of them one by one in this process."""
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
 from core.compute.device import check_device
 from core.compute.interrupt import Interrupted, never_stop, stop_requests
-from core.datasets.coco import (
-    CocoDataset,
-    build_validation_set,
-    load_training_set,
-    read_training_file,
-    read_validation_file,
-)
-from core.datasets.digest import data_digest
 from core.files.atomic import replaced
-from core.files.imagenet_weights import with_weights
 from core.pseudo_masks.teacher import without_pseudo_masks
 from core.record import Record, trial_key
-from core.training.preconditions import check_same_categories, check_something_to_learn
-from experiments.check import check_folder
+from experiments.jobs import Job
 from experiments.params import Resources
-from experiments.provenance import Provenance, current_code
+from experiments.provenance import current_code
 from experiments.store import Store
-from experiments.study import Study, Trial
 from experiments.trial import describe_trial, run_trial
-
-WAY_OUT = "remove the arm from the study, or accept its failure: allow_holes in params.yaml"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A trial with its key."""
-
-    key: str
-    trial: Trial
-    data_digest: str
-    provenance: Provenance
+from experiments.trial_workers import WorkerDied, run_trial_by_workers
 
 
 class Observer(Protocol):
@@ -51,89 +29,6 @@ class Observer(Protocol):
         """An epoch has ended; a resumed trial reports its earlier epochs again."""
 
     def ended(self, job: Job, record: Record) -> None: ...
-
-
-def list_jobs(study: Study, provenance: Provenance) -> list[Job]:
-    """Every trial of a study with its key.
-
-    Raises:
-        ValueError: if the data of a trial is missing.
-    """
-    digests: dict[str, str] = {}
-    jobs = []
-    for trial in study.trials:
-        data = trial.config.data.model_dump_json()
-        if data not in digests:
-            check_folder(trial.config)
-            files = read_training_file(trial.config.data), read_validation_file(trial.config.data)
-            digests[data] = data_digest(*files)
-        digest = with_weights(digests[data], trial.config.model.backbone.weights)
-        key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code)
-        jobs.append(Job(key, trial, digest, provenance))
-    return jobs
-
-
-def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
-    """Load the data sets of all jobs once, so that an invalid annotation stops the sweep before it trains anything.
-
-    Raises:
-        ValueError: names the file and the annotation.
-    """
-    seen = set()
-    for job in jobs:
-        config = job.trial.config
-        content = "".join(part.model_dump_json() for part in (config.data, config.supervision, config.loss))
-        if content not in seen:
-            seen.add(content)
-            validation_file = read_validation_file(config.data)
-            validation_set = build_validation_set(validation_file, config.data)
-            if unknown := set(config.supervision.mask_categories or ()) - set(validation_set.categories):
-                if allow_holes:
-                    continue  # the trial fails and says so
-                raise ValueError(
-                    f"{job.trial.study}: arm '{job.trial.arm}': supervision.mask_categories has unknown classes "
-                    f"{sorted(unknown)}, expected some of {validation_set.categories}; correct them, or {WAY_OUT}"
-                )
-            validation_file.check_for_evaluation()
-            training_set = load_training_set(config.data, config.supervision, job.trial.seed)
-            check_same_categories(training_set, validation_set)
-            if not validation_set.has_masks:
-                raise ValueError(
-                    f"{validation_set.annotation_path}: no annotation has a mask; training works without, "
-                    "but the studies need masks to report mask AP"
-                )
-            if not allow_holes:
-                check_learnable(job, training_set)
-
-
-def check_learnable(job: Job, training_set: CocoDataset) -> None:
-    """Raise a ValueError that names the way out, for an arm that cannot learn from the training data."""
-    try:
-        check_something_to_learn(training_set, job.trial.config)
-    except ValueError as error:
-        raise ValueError(f"{job.trial.study}: arm '{job.trial.arm}': {error}; {WAY_OUT}") from error
-
-
-def waiting(jobs: Sequence[Job], store: Store, *, fresh: bool = False) -> list[Job]:
-    """The jobs that are not finished, or all if `fresh`; each key once."""
-    by_key: dict[str, Job] = {}
-    for job in jobs:
-        by_key.setdefault(job.key, job)
-    return [job for job in by_key.values() if fresh or store.finished(job.key) is None]
-
-
-def longest_first(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs in their order, but those of Mask R-CNN first: it takes two to three times as long.
-
-    Started last, it would still run when all others have ended.
-    """
-    return sorted(jobs, key=lambda job: job.trial.config.model.architecture != "mask_rcnn")
-
-
-def collect(jobs: Sequence[Job], store: Store) -> dict[str, Record]:
-    """Records of the finished and the failed trials, by key."""
-    records = {job.key: store.finished(job.key) or store.failed(job.key) for job in jobs}
-    return {key: record for key, record in records.items() if record is not None}
 
 
 def device_of(resources: Resources) -> str:
@@ -152,6 +47,7 @@ def run_job(
     """Run one job in its folder of the store and write its record there. Both runners call this.
 
     Raises:
+        WorkerDied: if the job has several workers and one died.
         Stopped: if `stop` asked for it; the job then has no record and goes on from its checkpoint the next time.
     """
     with store.lock(job.key):
@@ -164,7 +60,8 @@ def run_job(
             return record
         _lend_teacher(job, store)
         folder = store.folder(job.key)
-        record = run_trial(
+        run = run_trial if job.workers == 1 else partial(run_trial_by_workers, job.workers)
+        record = run(
             job.trial,
             folder,
             key=job.key,
@@ -188,7 +85,7 @@ def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False
 
     `kernel_kills`: how many processes the kernel of the driver's machine killed for lack of memory during the job.
     """
-    described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
+    described = describe_job(job)
     reason = f"the process died: {message.strip().splitlines()[0]}"  # ids in the rest of Ray's message differ
     if out_of_memory or kernel_kills:
         batch_size = job.trial.config.training.batch_size
@@ -203,14 +100,19 @@ def crashed(job: Job, store: Store, message: str, *, out_of_memory: bool = False
     return record
 
 
+def describe_job(job: Job) -> Record:
+    """The record of a job as far as it is known before it runs."""
+    made_from = {"data_digest": job.data_digest, "provenance": job.provenance, "workers": job.workers}
+    return describe_trial(job.trial, key=job.key, **made_from)
+
+
 def other_code(job: Job, code: str) -> Record:
     """The record of a job whose process has other code or packages than the driver had at its start."""
     reason = (
         f"the code or packages of this process (digest {code}) differ from those at the start of the sweep "
         f"({job.provenance.code}), probably edited during the run; run the same command again"
     )
-    described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=job.provenance)
-    return described.changed(status="failed", reason=reason)
+    return describe_job(job).changed(status="failed", reason=reason)
 
 
 def run_one_by_one(
@@ -222,7 +124,8 @@ def run_one_by_one(
         ValueError: if `resources` asks for a GPU and there is none.
         Interrupted: if SIGTERM or Ctrl-C ended the running job, after its step.
     """
-    check_device(device_of(resources))
+    last = f":{resources.workers - 1}" if resources.gpus_per_trial > 1 else ""
+    check_device(device_of(resources) + last)
     with stop_requests() as stop:
         for job in jobs:
             for observer in observers:
@@ -232,7 +135,10 @@ def run_one_by_one(
                 for observer in observers:
                     observer.epoch(job, numbers)
 
-            record = run_job(job, store, resources, on_epoch, progress=progress, stop=stop)
+            try:
+                record = run_job(job, store, resources, on_epoch, progress=progress, stop=stop)
+            except WorkerDied as error:
+                record = crashed(job, store, str(error))
             for observer in observers:
                 observer.ended(job, record)
             if number := stop():  # between two jobs
@@ -245,7 +151,8 @@ def _lend_teacher(job: Job, store: Store) -> None:
     own = store.folder(job.key) / TEACHER / CHECKPOINT
     if config.supervision.pseudo_masks != "teacher" or own.exists():
         return
-    key = trial_key(without_pseudo_masks(config), job.trial.seed, data_digest=job.data_digest, code=job.provenance.code)
+    made_from = {"data_digest": job.data_digest, "code": job.provenance.code, "workers": job.workers}
+    key = trial_key(without_pseudo_masks(config), job.trial.seed, **made_from)
     if store.finished(key) is not None:
         own.parent.mkdir(parents=True, exist_ok=True)
         with replaced(own) as partial:

@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 
 from core.compute.compute import Compute
-from core.compute.device import keep_freed_memory
+from core.compute.device import forget_memory_peak, keep_freed_memory
 from core.compute.failure import DISK_FULL, describe, is_out_of_memory
 from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
+from core.compute.workers import ALONE, Workers
 from core.datasets.coco import build_validation_set, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
 from core.files.atomic import write_text
@@ -37,6 +38,7 @@ def run_trial(
     provenance: Provenance,
     device: str,
     threads: int,
+    workers: Workers = ALONE,
     memory_gb: float | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
@@ -45,6 +47,7 @@ def run_trial(
     """Train and evaluate one trial in `folder`, from its checkpoint if there is one, until `stop` asks for its end.
 
     Beside the checkpoint it writes pictures/ and found.json, the result of `found_annotations`.
+    Of several workers each calls it with its own device; the first writes and reports.
     Exceptions are not raised but recorded: a failed trial has status `failed`, the reason in one line, the traceback
     and the curves so far.
 
@@ -53,10 +56,12 @@ def run_trial(
         Stopped: if `stop` asked for it; the next call goes on at the same step.
     """
     keep_freed_memory()
-    record = describe_trial(trial, key=key, data_digest=data_digest, provenance=provenance)
+    made_from = {"data_digest": data_digest, "provenance": provenance, "workers": workers.count}
+    record = describe_trial(trial, key=key, **made_from)
     precision = network_precision(trial.config.training.precision, device)
-    compute = Compute(device, loader_processes=loader_processes(device, threads), progress=progress, stop=stop)
-    where = {"host": socket.gethostname(), "process": os.getpid(), "rank": compute.workers.rank}
+    processes = loader_processes(device, threads)
+    compute = Compute(device, workers, processes, progress=progress and workers.writes, stop=stop)
+    where = {"host": socket.gethostname(), "process": os.getpid(), "rank": workers.rank}
     record = record.changed(**where, device=device_name(device), threads=threads, precision=precision)
     curves: list[dict[str, float]] = []
 
@@ -67,6 +72,7 @@ def run_trial(
 
     started = time.perf_counter()
     try:
+        forget_memory_peak(device)
         with torch_threads(threads), memory_limit(memory_gb):
             result = train(
                 trial.config,
@@ -76,6 +82,8 @@ def run_trial(
                 digest=data_digest,
                 on_epoch=remember,
             )
+            if not workers.writes:
+                return record
             validation_file = read_validation_file(trial.config.data)
             validation_set = build_validation_set(validation_file, trial.config.data)
             pictures = draw_detections(result.evaluation, validation_set, folder / "pictures")
@@ -107,7 +115,7 @@ def run_trial(
     )
 
 
-def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance) -> Record:
+def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance, workers: int = 1) -> Record:
     """The part of a record that is known before the trial runs, without results."""
     return Record(
         key=key,
@@ -123,6 +131,7 @@ def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Prov
         host=None,
         process=None,
         rank=None,
+        **({"workers": workers} if workers > 1 else {}),
         device=None,
         precision=None,
         threads=None,

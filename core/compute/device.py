@@ -1,8 +1,12 @@
 """The device to compute on: whether torch finds it on this machine, and the memory used."""
 
 import ctypes
+import gc
 import os
+import re
 import resource
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -40,8 +44,26 @@ def keep_freed_memory() -> None:
             set_option(option, size)
 
 
+def forget_memory_peak(device: str) -> None:
+    """Start `peak_memory_mb` anew, for the next training of this process; what earlier ones freed is given back first.
+
+    Where the system does not allow it, the peak on the CPU stays that of the process since its start.
+    """
+    gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+
+
 def peak_memory_mb(device: str) -> float:
-    """Peak memory so far in MiB: of the process on a CPU, of torch's allocator on CUDA."""
+    """Peak memory in MiB since `forget_memory_peak`: of the process on a CPU, of torch's allocator on CUDA."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    status = Path("/proc/self/status")
+    if status.exists() and (peak := re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)):
+        return int(peak[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.record import Record
+from experiments.jobs import Job
 from experiments.pictures import MIN_SCORE
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job
 
 MIN_SCORES = (0.0, MIN_SCORE)  # all detections that are evaluated, and those that the pictures show
 

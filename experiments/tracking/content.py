@@ -8,8 +8,8 @@ from core.checkpoints.checkpoint import CHECKPOINT
 from core.config.dotted import leaves
 from core.config.loss import MASK_TERMS
 from core.record import Record
+from experiments.jobs import Job
 from experiments.study import Study
-from experiments.sweep import Job
 
 LONGEST_TAG = 5000  # characters, accepted by every server
 PARENT = "mlflow.parentRunId"  # this tag and those below have a meaning in MLflow

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from core.record import Record
+from experiments.jobs import Job
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job
 from experiments.tracking.background import Background
 from experiments.tracking.database import UNREACHABLE
 from experiments.tracking.runs import StudyRuns

@@ -12,9 +12,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from core.record import Record
+from experiments.jobs import Job
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job
 from experiments.tracking.confusion import confusion
 from experiments.tracking.content import DESCRIPTION, PARENT, SOURCE, TABLES, as_table, describe_study, table_tag
 from experiments.tracking.server import Server

@@ -12,7 +12,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from core.record import Record
-from experiments.sweep import Job
+from experiments.jobs import Job
 from experiments.tracking.content import (
     SOURCE,
     TABLES,

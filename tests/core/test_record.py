@@ -231,9 +231,9 @@ def backbone(weights: str | None) -> dict[str, Any]:
     return {"backbone": {"weights": weights}}
 
 
-def key_of(seed: int = 0, data_digest: str = "d", code: str = "c", **sections: Any) -> str:
+def key_of(seed: int = 0, data_digest: str = "d", code: str = "c", workers: int = 1, **sections: Any) -> str:
     config = build_config({"model": backbone("weights/R-50.pkl")} | sections, "test")
-    return trial_key(config, seed, data_digest=data_digest, code=code)
+    return trial_key(config, seed, data_digest=data_digest, code=code, workers=workers)
 
 
 def test_the_key_changes_with_everything_that_a_result_depends_on() -> None:
@@ -242,6 +242,8 @@ def test_the_key_changes_with_everything_that_a_result_depends_on() -> None:
         key_of(seed=1),
         key_of(data_digest="e"),
         key_of(code="b"),
+        key_of(workers=2),
+        key_of(workers=3),
         key_of(loss={"color_threshold": 0.1}),
         key_of(inference={"max_detections": 6}),
         key_of(data={"val_images": "other"}),
@@ -249,6 +251,14 @@ def test_the_key_changes_with_everything_that_a_result_depends_on() -> None:
         key_of(model=backbone("package:efficientnet_lite0")),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_several_workers_are_part_of_the_training_and_a_single_one_goes_unsaid() -> None:
+    alone, two = Record(**content()), Record(**content(workers=2))
+    assert alone.expected_key == trial_key(alone.config, alone.seed, data_digest=alone.data_digest, code=alone.code)
+    assert two.expected_key != alone.expected_key
+    assert two.identity == alone.identity | {"workers": 2}
+    assert "workers" not in alone.content()
 
 
 @pytest.mark.parametrize(

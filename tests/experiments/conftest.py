@@ -1,5 +1,6 @@
 """Trials that take no time: a stand-in for training, and records as a finished trial leaves them."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,9 @@ from core.config.file import build_config
 from core.datasets.sources.shapes import generate
 from core.record import Record
 from experiments import trial as trial_module
+from experiments.jobs import Job
 from experiments.provenance import Provenance, current_code
 from experiments.study import Study, load_study
-from experiments.sweep import Job
 
 BASE = {
     "name": "tiny",
@@ -67,11 +68,21 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def study_of(text: str, name: str, shapes: Path, folder: Path) -> Study:
+    """The study with this text, written to `folder`, on the images in `shapes`; one seed."""
+    (folder / f"{name}.yaml").write_text(text)
+    return load_study(name, BASE | {"data": BASE["data"] | {"root": str(shapes)}}, (0,), folder)
+
+
+def as_recorded(epochs: list[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Numbers of epochs as the curves of a record hold them: None for what is not finite."""
+    return [{k: v if math.isfinite(v) else None for k, v in numbers.items()} for numbers in epochs]
+
+
 @pytest.fixture
 def study(shapes: Path, tmp_path: Path) -> Study:
     """Two arms, `a` and `b`, with one seed."""
-    (tmp_path / "pair.yaml").write_text(ARMS)
-    return load_study("pair", BASE | {"data": BASE["data"] | {"root": str(shapes)}}, (0,), tmp_path)
+    return study_of(ARMS, "pair", shapes, tmp_path)
 
 
 @pytest.fixture

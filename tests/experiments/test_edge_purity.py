@@ -9,13 +9,14 @@ import pytest
 from analysis.study_data import read_study_data
 from core.neighborhood import Neighborhood
 from experiments.edge_purity import COLUMNS, Measurement, load_measurement, main
+from experiments.jobs import collect, list_jobs
 from experiments.params import Resources, load_params
 from experiments.provenance import Provenance
 from experiments.recipe import base_settings
 from experiments.results import write_results
 from experiments.store import Store
 from experiments.study import STUDIES, load_study
-from experiments.sweep import collect, list_jobs, run_one_by_one
+from experiments.sweep import run_one_by_one
 from tests.experiments.conftest import write_params
 
 FILE = "question: q\nsource: s\nexpectation: e\nthresholds: [0, 0.3]\nneighborhoods: [[3, 1], [3, 2]]\n"

@@ -164,7 +164,7 @@ def test_without_data_the_plan_is_told_all_the_same(elsewhere: Study, tmp_path: 
 
 def test_the_command_needs_neither_data_nor_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("experiments.ray_sweep.ray.init", lambda **_: pytest.fail("Ray was started"))
+    monkeypatch.setattr("experiments.parallel.start.ray.init", lambda **_: pytest.fail("Ray was started"))
     write_params(Path(), recipe="voc_r50", studies="[voc]")
     assert main(["voc", "--dry-run", "--teraflops", "40"]) == 0
     told = capsys.readouterr().out

@@ -3,31 +3,26 @@
 import argparse
 import csv
 import errno
-import io
 import json
 import os
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from core.compute.compute import Compute
 from core.config import Config
-from experiments import ray_sweep
 from experiments import run as run_module
 from experiments import trial as trial_module
+from experiments.jobs import list_jobs
+from experiments.parallel import start
 from experiments.params import Params, Resources
 from experiments.plan import print_plan
-from experiments.progress import Progress
-from experiments.provenance import Provenance, provenance
-from experiments.ray_sweep import check_resources
+from experiments.provenance import provenance
 from experiments.run import INTERRUPTED, main, run_studies
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import list_jobs
 from tests.experiments.conftest import write_params
 
 FLAGS = {"fresh": False, "allow_holes": False, "in_process": True, "train_only": False}
@@ -228,59 +223,6 @@ def test_a_stopped_sweep_keeps_what_has_ended_and_says_one_sentence(
     assert fake_training == ["0", "2"]
 
 
-def test_trials_are_told_to_stop_and_waited_for_before_tune_is(
-    study: Study, here: Path, made_from, monkeypatch
-) -> None:
-    told, number = [], 0
-    monkeypatch.setattr(signal, "raise_signal", told.append)
-    progress = Progress(list_jobs(study, made_from), 1, stream=io.StringIO())
-    stop = ray_sweep.SweepStop(lambda: number, here / "stop", progress)
-    stop.running |= {"a", "b"}
-    stop.proceed()
-    assert (ray_sweep.read_flag(stop.flag), told) == (0, [])
-    number = signal.SIGTERM
-    stop.proceed()
-    stop.running.discard("a")
-    stop.proceed()
-    assert (ray_sweep.read_flag(stop.flag), told) == (signal.SIGTERM, [])
-    stop.running.discard("b")
-    stop.proceed()
-    assert told == [signal.SIGUSR1]
-    assert progress.stream.getvalue().count("\n") == 1
-
-
-def test_trials_that_do_not_end_are_given_up(study: Study, here: Path, made_from, monkeypatch) -> None:
-    told, now = [], 0.0
-    monkeypatch.setattr(signal, "raise_signal", told.append)
-    monkeypatch.setattr(ray_sweep.time, "monotonic", lambda: now)
-    progress = Progress(list_jobs(study, made_from), 1, stream=io.StringIO())
-    stop = ray_sweep.SweepStop(lambda: signal.SIGTERM, here / "stop", progress)
-    stop.running.add("a")
-    stop.proceed()
-    now = ray_sweep.STOP_SECONDS
-    stop.proceed()
-    assert told == []
-    now += 0.1
-    stop.proceed()
-    assert told == [signal.SIGUSR1]
-
-
-def test_sigterm_waits_while_ray_has_handlers_of_its_own() -> None:
-    def native(*arguments: object) -> None:
-        raise AssertionError("Ray aborts")
-
-    received: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
-    try:
-        with ray_sweep.sigterm_held_back():
-            signal.signal(signal.SIGTERM, native)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
-            assert received == []
-        assert received == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def test_an_interrupt_leaves_no_failure_of_a_sweep_before(study: Study, here: Path, monkeypatch, fake_training) -> None:
     assert run(failing(study)) == 1
     monkeypatch.setattr(run_module, "run_one_by_one", lambda *arguments, **named: None)
@@ -293,8 +235,9 @@ def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, 
 
     closed = []
     monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
-    monkeypatch.setattr(ray_sweep.ray, "init", broken)
-    with pytest.raises(RuntimeError, match="timed out"):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(start.ray, "init", broken)
+    with pytest.raises(OSError, match="Ray did not start, 2 attempts: the node timed out"):
         run(study, in_process=False)
     assert closed == [{}]
 
@@ -321,50 +264,6 @@ def test_a_study_is_found_by_its_name_or_not_at_all(here: Path, capsys) -> None:
     write_params(Path())
     assert main(["--study", "loss_therms"]) == 2
     assert "(did you mean 'loss_terms'?)" in capsys.readouterr().err
-
-
-def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
-    check_resources(Resources(cpus_per_trial=4))
-    with pytest.raises(ValueError, match=r"resources ask for 0\.5 GPU per trial, but the largest node has 0"):
-        check_resources(Resources(gpus_per_trial=0.5))
-    node = {"Alive": True, "Resources": {"CPU": 4.0, "memory": 10.5 * 2**30}}
-    monkeypatch.setattr(ray_sweep.ray, "nodes", lambda: [node])
-    check_resources(Resources(memory_per_trial_gb=10))
-    with pytest.raises(ValueError, match=r"11 GB of memory per trial, but the largest node has 10\.5"):
-        check_resources(Resources(memory_per_trial_gb=11))
-
-
-@pytest.mark.parametrize(("starts", "found"), [(True, "killed 1 for lack of memory"), (False, "killed 3 for lack")])
-def test_a_process_that_died_is_a_failed_trial_even_if_it_never_came_up(
-    study: Study, here: Path, made_from: Provenance, monkeypatch, starts: bool, found: str
-) -> None:
-    kills = iter([4, 6, 7] if starts else [4, 7])  # of the kernel, when the sweep, the trial and the error began
-    monkeypatch.setattr(ray_sweep, "count_kernel_kills", lambda: next(kills))
-    store, jobs = Store(here / "store"), list_jobs(study, made_from)
-    progress = Progress(jobs, 1)
-    stop = ray_sweep.SweepStop(lambda: 0, here / "stop", progress)
-    relay = ray_sweep.Relay(jobs, store, [], progress, stop)
-    (here / "error.txt").write_text("Failure # 1 (occurred at 12:00)\nThe actor died.\n")
-    trial = SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt")
-    if starts:
-        relay.on_trial_start(0, [], trial)
-    relay.on_trial_error(0, [], trial)
-    assert found in store.failed(jobs[0].key).reason
-
-
-def test_a_full_disk_ends_the_sweep_and_fails_no_trial(study: Study, here: Path, made_from, monkeypatch) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(signal, "raise_signal", told.append)
-    store, jobs = Store(here / "store"), list_jobs(study, made_from)
-    progress = Progress(jobs, 1)
-    stop = ray_sweep.SweepStop(lambda: 0, here / "stop", progress)
-    relay = ray_sweep.Relay(jobs, store, [], progress, stop)
-    text = "Traceback ...\nexperiments.ray_sweep.MachineFault: store/k/checkpoint.pt: No space left\n"
-    (here / "error.txt").write_text(f"Failure # 1 (occurred at 12:00)\n{text}")
-    relay.on_trial_error(0, [], SimpleNamespace(trial_id="t", config={"job": 0}, error_file=here / "error.txt"))
-    assert (stop.fault, told) == ("store/k/checkpoint.pt: No space left", [signal.SIGUSR1])
-    assert store.failed(jobs[0].key) is None
 
 
 def test_a_full_disk_is_no_failure_of_a_trial(study: Study, here: Path, fake_training: list, monkeypatch) -> None:

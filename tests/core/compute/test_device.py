@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from core.compute.device import check_device
+from core.compute.device import check_device, forget_memory_peak, peak_memory_mb
 
 FAULTS = """
 import resource, torch
@@ -61,3 +61,35 @@ def pages_taken(call: str, **environment: str) -> int:
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
     assert pages_taken("keep_freed_memory()") < 100
     assert pages_taken("keep_freed_memory()", MALLOC_TRIM_THRESHOLD_="0", MALLOC_MMAP_THRESHOLD_="100000") > 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_training_does_not_show_the_peak_of_the_one_before() -> None:
+    forget_memory_peak("cpu")
+    before = peak_memory_mb("cpu")
+    large = bytearray(300 * 2**20)
+    assert peak_memory_mb("cpu") > before + 250
+    del large
+    assert peak_memory_mb("cpu") > before + 250  # a peak
+    forget_memory_peak("cpu")
+    assert peak_memory_mb("cpu") < before + 50
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_memory_that_was_kept_for_a_training_is_given_back_before_the_next() -> None:
+    code = """
+import torch
+from core.compute.device import forget_memory_peak, keep_freed_memory, peak_memory_mb
+keep_freed_memory()
+forget_memory_peak("cpu")
+before = peak_memory_mb("cpu")
+parts = [torch.ones(4_000_000) for _ in range(12)]  # 16 MB each: small enough to be kept
+del parts
+kept = peak_memory_mb("cpu")
+forget_memory_peak("cpu")
+print(kept - before, peak_memory_mb("cpu") - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    kept, after = (float(number) for number in done.stdout.split())
+    assert kept > 150
+    assert after < 50

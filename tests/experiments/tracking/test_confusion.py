@@ -9,10 +9,10 @@ import pytest
 
 from core.files.atomic import write_text
 from core.record import Record
+from experiments.jobs import Job, list_jobs
 from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job, list_jobs
 from experiments.tracking.confusion import confusion, count_found
 
 WEAK = {0: 0.9, 1: 0.4, 2: None, 3: None}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.jobs import list_jobs
 from experiments.provenance import Provenance
 from experiments.study import Study
-from experiments.sweep import list_jobs
 from experiments.tracking.content import (
     as_table,
     class_rows,

@@ -10,11 +10,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from experiments.jobs import Job, list_jobs
 from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import Job, crashed, list_jobs, run_job, run_one_by_one
+from experiments.sweep import crashed, run_job, run_one_by_one
 from experiments.tracking import runs as tracking_runs
 from experiments.tracking import server as tracking_server
 from experiments.tracking.database import sqlite_uri

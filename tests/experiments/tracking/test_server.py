@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from experiments.jobs import collect, list_jobs, waiting
 from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import collect, list_jobs, run_one_by_one, waiting
+from experiments.sweep import run_one_by_one
 from experiments.tracking.log import Tracking
 
 SECONDS_TO_START = 120
