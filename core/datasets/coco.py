@@ -2,22 +2,20 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Literal
 
-import torch
 from PIL import Image
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
-from core.datasets.crowds import CROWDS_ARE, ignored_boxes, ignored_cells
+from core.datasets.annotations_in_view import view_annotations
+from core.datasets.crowds import CROWDS_ARE
 from core.datasets.image_cache import ImageCache
 from core.datasets.photo import open_rgb
 from core.datasets.small_boxes import SMALLEST_SIDE, too_small
@@ -25,7 +23,6 @@ from core.datasets.supervision import supervise
 from core.datasets.transforms import (
     View,
     apply_color,
-    apply_to_polygons,
     apply_view,
     bottom_rows,
     fixed_view,
@@ -33,7 +30,7 @@ from core.datasets.transforms import (
     random_view,
     resize_to,
 )
-from core.structures import Annotations, Sample, grid_size
+from core.structures import Sample
 
 log = logging.getLogger(__name__)
 
@@ -149,51 +146,6 @@ class CocoDataset(Dataset):
             original_size=(record.height, record.width),
             ignored_bottom_rows=bottom_rows(view, self.ignored_bottom_rows, record.height),
         )
-
-
-def view_annotations(
-    record: ImageRecord, view: View, smallest_side: float, *, semantic_labels: bool = False
-) -> Annotations:
-    """Boxes and masks of the instances and the ignored regions after the view.
-
-    Boxes with a side under `smallest_side` px are left out.
-    """
-    size = (record.height, record.width)
-    boxes = apply_view(
-        tv_tensors.BoundingBoxes(torch.from_numpy(record.boxes), format="XYXY", canvas_size=size), view
-    ).as_subclass(torch.Tensor)
-    kept = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= smallest_side).nonzero().flatten()
-    boxes = boxes[kept].float()
-    segmentations = [record.segmentations[i] for i in kept.tolist()]
-    has_mask = torch.tensor([masks.has_area(segmentation) for segmentation in segmentations], dtype=torch.bool)
-
-    height, width = view.size
-    mask_grids = torch.zeros(len(kept), grid_size(height), grid_size(width), dtype=torch.bool)
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    full = full_masks([s for s, used in zip(segmentations, has_mask, strict=True) if used], view, size)
-    if has_mask.any():
-        mask_grids[has_mask] = masks.sample_cell_centers(full)
-        centers[has_mask] = masks.centers_of_mass(full, otherwise=centers[has_mask])
-    labels = torch.from_numpy(record.labels)[kept]
-    classes = masks.semantic_labels(full, labels) if semantic_labels and has_mask.all() else None
-    annotations = Annotations(boxes, labels, has_mask, mask_grids, centers, classes)
-    if not record.crowds or not (ignored := ignored_cells(record.crowds, view, size)).any():
-        return annotations
-    return replace(annotations, ignored=ignored, ignored_boxes=ignored_boxes(record.crowds, view, size))
-
-
-def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[int, int]) -> torch.Tensor:
-    """Full-resolution masks of 0 and 1 after the view; `size` is the (height, width) of the file.
-
-    Polygons are transformed, then rasterized (detectron2); run-length encodings are decoded, then transformed.
-    """
-    full = torch.zeros(len(segmentations), *view.size, dtype=torch.uint8)
-    polygons = [i for i, segmentation in enumerate(segmentations) if masks.is_polygons(segmentation)]
-    placed = [masks.encode(apply_to_polygons(segmentations[i], view, size), *view.size) for i in polygons]
-    full[polygons] = masks.decode(placed, *view.size)
-    for i in set(range(len(segmentations))).difference(polygons):  # one by one: each is as large as the file
-        full[i] = apply_view(masks.decode([masks.encode(segmentations[i], *size)], *size), view)[0]
-    return full
 
 
 def read_training_file(data: DataConfig) -> AnnotationFile:

@@ -13,8 +13,8 @@ from pycocotools import mask as coco_mask
 
 from core.config import DataConfig
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
+from core.datasets.annotations_in_view import full_masks
 from core.datasets.box_checks import Finding
-from core.datasets.coco import full_masks
 from core.datasets.masks import has_area
 from core.datasets.photo import open_rgb, opened
 from core.datasets.transforms import View, apply_view, fixed_view

@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from core.compute.precision import autocast
 from core.config import Config, DataConfig
 from core.datasets.annotation_file import ImageRecord
-from core.datasets.coco import view_annotations
+from core.datasets.annotations_in_view import view_annotations
 from core.datasets.transforms import apply_view, fixed_view
 from core.evaluation.postprocess import paste_masks, paste_region_masks, rescale_boxes
 from core.pseudo_masks.grabcut import encode_mask, filled_box
