@@ -26,7 +26,8 @@ from core.compute.precision import autocast
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
 from core.evaluation.postprocess import detect
-from core.pseudo_masks.given_boxes import cut_to_box, masks_for_boxes, resized
+from core.pseudo_masks.close_views import masks_in_boxes
+from core.pseudo_masks.given_boxes import resized
 from core.structures import Batch
 
 
@@ -107,12 +108,17 @@ class Predictor:
             predictions += self._predict(chunk, min_score)
         return predictions
 
-    def masks_for_boxes(self, image: ImageLike, boxes: ArrayLike, labels: ArrayLike | None = None) -> BoxMasks:
+    def masks_for_boxes(
+        self, image: ImageLike, boxes: ArrayLike, labels: ArrayLike | None = None, *, close_views: bool = True
+    ) -> BoxMasks:
         """Predict one mask for each given box (N x 4, xyxy, pixels of the image): the object that the box encloses.
 
         No detection has to be matched: the network's best location in the middle of the box predicts the mask, which is
         cropped to the box (`core.pseudo_masks.given_boxes`). Where it has no location, as in a box of few pixels, or
         finds nothing in the box, the mask is the filled box, and `filled` says so.
+
+        With `close_views` each box is looked at in an enlarged window around it (`core.pseudo_masks.close_views`):
+        better masks of small boxes, for a pass of the network each.
 
         Boxes are clipped to the image. `labels` (N, indices in `classes`) matter to Mask R-CNN alone, whose masks
         differ by class; without them it takes its most probable class.
@@ -125,10 +131,16 @@ class Predictor:
         size = (picture.height, picture.width)
         clipped = checked_boxes(boxes, *size)
         record = _record(picture, clipped, checked_labels(labels, len(clipped), len(self.classes)))
-        batch = self._batch([(record, picture)])
-        labeled = torch.full((len(clipped),), labels is not None)
-        found = masks_for_boxes(self.model, batch, self.config, labeled=labeled)
-        cut = [cut_to_box(mask, box, *size) for mask, box in zip(found, clipped, strict=True)]
+        cut = masks_in_boxes(
+            self.model,
+            record,
+            picture,
+            self.config,
+            device=self.device,
+            labeled=torch.full((len(clipped),), labels is not None),
+            chosen=range(len(clipped)),
+            close_views=close_views,
+        )
         filled = np.array([reason is not None for _, reason in cut], dtype=bool)
         return BoxMasks(filled, [mask for mask, _ in cut], size)
 

@@ -13,9 +13,9 @@ from core.annotate.detected import digest
 from core.checkpoints.network import load_checkpoint_network
 from core.config import Config
 from core.datasets.annotation_file import ImageRecord
-from core.datasets.batch import collate
 from core.model.mask_rcnn import MaskRcnn
-from core.pseudo_masks.given_boxes import cut_to_box, masks_for_boxes, resized
+from core.pseudo_masks.close_views import masks_in_boxes
+from core.pseudo_masks.given_boxes import cut_to_box
 from core.pseudo_masks.grabcut import encode_mask, grabcut_mask
 
 SHOWN = 5  # class names in a message
@@ -33,17 +33,19 @@ class NetworkMasks:
     known: Sequence[str]  # the network's classes by label
     checkpoint: str  # digest
     device: str
+    close_views: bool  # as in `masks_in_boxes`
 
     @classmethod
-    def read(cls, checkpoint: Path, *, device: str) -> "NetworkMasks":
+    def read(cls, checkpoint: Path, *, device: str, close_views: bool = True) -> "NetworkMasks":
         """Raises a ValueError if the checkpoint cannot be read."""
         model, config, categories = load_checkpoint_network(checkpoint, device=device)
-        return cls(model, config, [entry["name"].strip() for entry in categories], digest(checkpoint), device)
+        known = [entry["name"].strip() for entry in categories]
+        return cls(model, config, known, digest(checkpoint), device, close_views)
 
     @property
-    def task(self) -> dict[str, str]:
+    def task(self) -> dict[str, str | bool]:
         """What identifies these masks, for runs that go on where one stopped."""
-        return {"checkpoint": self.checkpoint}
+        return {"checkpoint": self.checkpoint, "close_views": self.close_views}
 
     def label_of(self, name: str) -> int | None:
         name = name.strip()
@@ -63,11 +65,17 @@ class NetworkMasks:
         """The masks of the `chosen` instances of a photo, predicted among all; `names` are the classes by label."""
         labels = [self.label_of(names[label]) for label in record.labels]
         labeled = torch.tensor([label is not None for label in labels], dtype=torch.bool)
-        of_network = np.array([label or 0 for label in labels], dtype=np.int64)
-        boxes_alone = replace(record, labels=of_network, segmentations=(None,) * len(labels))
-        batch = collate([resized(boxes_alone, photo, self.config.data)]).to(self.device)
-        predicted = masks_for_boxes(self.model, batch, self.config, labeled=labeled)
-        return [cut_to_box(predicted[i], record.boxes[i], record.height, record.width) for i in chosen]
+        of_network = replace(record, labels=np.array([label or 0 for label in labels], dtype=np.int64))
+        return masks_in_boxes(
+            self.model,
+            of_network,
+            photo,
+            self.config,
+            device=self.device,
+            labeled=labeled,
+            chosen=chosen,
+            close_views=self.close_views,
+        )
 
 
 @dataclass(frozen=True)

@@ -170,8 +170,8 @@ def test_a_list_gives_a_list_and_batches_of_one_size_change_nothing_that_matters
     assert predictor([]) == []
 
 
-def masks_in(predictor: Predictor, boxes: Any, labels: Any = None) -> BoxMasks:
-    return predictor.masks_for_boxes(noise(80, 120), boxes, labels)
+def masks_in(predictor: Predictor, boxes: Any, labels: Any = None, **settings: Any) -> BoxMasks:
+    return predictor.masks_for_boxes(noise(80, 120), boxes, labels, **settings)
 
 
 BOXES = [[10.0, 10.0, 60.0, 70.0], [50.5, 5.0, 119.0, 79.0]]
@@ -205,8 +205,9 @@ def test_equal_boxes_get_equal_masks(predictor: Predictor) -> None:
 
 
 def test_a_box_too_small_for_the_network_is_filled_and_says_so(predictor: Predictor) -> None:
-    found = masks_in(predictor, [BOXES[0], [1, 1, 3, 4]])
+    found = masks_in(predictor, [BOXES[0], [1, 1, 3, 4]], close_views=False)
     assert found.filled.tolist() == [False, True]
+    assert not masks_in(predictor, [[1, 1, 3, 4]]).filled.any()  # in a close view it is large enough
     assert found.masks[1].sum() == 2 * 3
     assert found.masks[1, 1:4, 1:3].all()
 

@@ -83,7 +83,7 @@ def write(folder: Path, boxes: dict[str, Any]) -> None:
 
 
 def fill(folder: Path, boxes: str = "boxes.json", out: str = "out", **settings: Any) -> Filled:
-    source = NetworkMasks.read(folder / "checkpoint.pt", device="cpu")
+    source = NetworkMasks.read(folder / "checkpoint.pt", device="cpu", close_views=False)
     return fill_boxes(source, folder / boxes, folder / "photos", folder / out, **settings)
 
 
@@ -167,7 +167,7 @@ def test_photos_without_a_box_to_fill_are_not_looked_at(network: Counted, tmp_pa
 
 def run(folder: Path, *options: str) -> int:
     words = ["--checkpoint", folder / "checkpoint.pt", "--images", folder / "photos", "--out", folder / "out"]
-    return main([*map(str, words), "--device=cpu", f"--boxes={folder / 'boxes.json'}", *options])
+    return main([*map(str, words), "--device=cpu", f"--boxes={folder / 'boxes.json'}", "--whole-photos", *options])
 
 
 def test_the_command_counts_what_it_did(network: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
