@@ -20,7 +20,7 @@ def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison(
     noise = measure_noise(PUBLISHED)
     folder = PUBLISHED if device.endswith("AVX2") else PUBLISHED / "other_cpu"
     undetected, count = [], 0
-    for name in study_names(PUBLISHED):
+    for name in study_names(folder):  # `architecture` ran on one type of CPU alone
         reference = read_reference(PUBLISHED, name)
         results = read_results(folder / f"{name}.csv")
         results = results[results["seed"] == 0]
@@ -37,12 +37,12 @@ def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison(
             count += 1
             if compare(faulty, records, study, reference, noise).holds:
                 undetected.append((name, arm))
-    assert count == 45
+    assert count == (49 if folder == PUBLISHED else 45)
     assert undetected == [("loss_terms", "pairwise")]  # at 0 AP there is nothing to lose
 
 
 def test_the_tolerance_of_the_published_shapes_is_measured():
     noise = measure_noise(PUBLISHED)
     assert noise.measured
-    assert len(noise.scaled) == 32  # of 45 arms 33 are different trainings, and one stays at 0 AP on both
+    assert len(noise.scaled) == 32  # of the 45 arms on both 33 are different trainings, and one stays at 0 AP on both
     assert 2.0 < noise.tolerance(50.0) < 4.0

@@ -70,7 +70,8 @@ def test_losses_without_a_region_are_equal_to_the_bit_and_with_one_they_are_othe
     def losses(ignored: torch.Tensor | None) -> list[float]:
         torch.manual_seed(0)
         annotations = [replace(batch.annotations[0], ignored_boxes=ignored), *batch.annotations[1:]]
-        return [term.item() for term in model.losses(batch.images, batch.image_sizes, annotations).values()]
+        terms, _ = model.losses(batch.images, batch.image_sizes, annotations)
+        return [term.item() for term in terms.values()]
 
     plain = losses(None)
     assert losses(torch.tensor([[500.0, 500, 600, 600]])) == plain  # covers nothing
@@ -81,7 +82,7 @@ def test_images_without_instances_that_are_ignored_as_a_whole_have_finite_losses
     config = config_of(root)
     model, batch = model_of(config).train(), batch_of(config)
     whole = replace(NOTHING, ignored_boxes=torch.tensor([[0.0, 0, 96, 96]]))
-    terms = model.losses(batch.images, batch.image_sizes, [whole] * 4)
+    terms, _ = model.losses(batch.images, batch.image_sizes, [whole] * 4)
     assert list(terms) == TERMS
     assert [terms[name].item() for name in TERMS[1:]] == [0, 0, 0, 0]
     assert terms["rpn_class"] > 0  # anchors that extend past the image are background
