@@ -25,7 +25,7 @@ from core.model.build import build_model
 from core.model.condinst import CondInst
 from core.training.loop import train
 from tests.core.config.test_recipe import GPU_RECIPES
-from tests.core.evaluation.test_coco_metrics import pycocotools_statistics
+from tests.core.evaluation.test_twelve_numbers import pycocotools_statistics
 
 pytestmark = pytest.mark.full_size
 
