@@ -21,6 +21,7 @@ PALETTE = (
 TINT = 0.5  # share of the color inside a mask
 TEXT_HEIGHT = 11  # pixels of a picture of UNSCALED_SIDE
 UNSCALED_SIDE = 600  # px: where the shorter side is longer, lines and text grow with it, to be seen on a screen
+MAX_NAMED = 12  # instances in a picture; of more, each name stands once, so that names do not hide the objects
 
 
 def draw_instances(
@@ -39,7 +40,8 @@ def draw_instances(
     Boxes (xyxy) and run-length encoded masks are in the frame of `image`; pass empty `masks` to draw boxes only.
     `names` are the class names by label. Detections below `min_score` are left out. `zoom` enlarges the photo before
     drawing, so that text stays readable on small images; on large ones lines and text grow. The first instance (the
-    best of `Detections`) is drawn last, so that nothing covers it. Colors repeat after seven instances.
+    best of `Detections`) is drawn last, so that nothing covers it. Colors repeat after seven instances. Of more than
+    MAX_NAMED instances only the first of each name has its text written.
 
     Raises:
         ValueError: if the photo is not an RGB image, or the size of a mask differs from the photo's.
@@ -65,7 +67,9 @@ def draw_instances(
     for i in order:
         x1, y1, x2, y2 = (boxes[i] * zoom).tolist()
         draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colors[i], width=line)
-    for i in order:  # after all boxes, so that no box side crosses a name
+    first_of_name = {names[int(labels[i])]: i for i in order}
+    named = order if len(order) <= MAX_NAMED else sorted(first_of_name.values(), reverse=True)
+    for i in named:  # after all boxes, so that no box side crosses a name
         name = names[int(labels[i])]
         text = name if scores is None else f"{name} {float(scores[i]):.2f}"
         _write(draw, text, (boxes[i, :2] * zoom).tolist(), colors[i], font, margin=line)

@@ -116,9 +116,11 @@ def detected(
 def drawn(name_of: dict[int, str], record: ImageRecord, photo: Image.Image, found: Found) -> Image.Image:
     boxes = torch.tensor([instance["bbox"] for instance in found]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    texts = [f"{name_of[instance['category_id']]} {instance['score']:.2f}" for instance in found]
-    masks = [instance["segmentation"] for instance in found]
-    return draw_instances(photo, boxes, torch.arange(len(found)), masks, texts)
+    names = list(name_of.values())
+    label_of = {category_id: label for label, category_id in enumerate(name_of)}
+    labels = torch.tensor([label_of[instance["category_id"]] for instance in found], dtype=torch.int64)
+    scores = torch.tensor([instance["score"] for instance in found])
+    return draw_instances(photo, boxes, labels, [instance["segmentation"] for instance in found], names, scores)
 
 
 def digest(path: Path) -> str:

@@ -24,7 +24,6 @@ from core.files.atomic import replaced
 NUM_TILES, NUM_SUSPECTS, COLUMNS = 20, 10, 5
 MARGIN, CAPTION = 6, 34  # px between tiles; above a tile, two lines
 TEXT_HEIGHT = 12  # px
-MAX_NAMED = 12  # boxes of a photo; of more, each class is named once, so that names do not hide the objects
 SUSPECT_COLOR, PAPER, INK = (200, 30, 30), (255, 255, 255), (0, 0, 0)
 QUALITY = 90  # of the JPEG
 MADE_BY = b"contact sheet of a data set"  # comment of the JPEG: such a file may be replaced
@@ -94,10 +93,8 @@ def _picture(tile: Tile, data: DataConfig) -> Image.Image:
         return Image.new("RGB", (view.size[1], view.size[0]), (128, 128, 128))
     boxes = _boxes(record, view)
     masks = [] if record.segmentation_problems() else _masks(record, view)
-    names = [tile.file.categories[label] for label in record.labels]
-    if len(names) > MAX_NAMED:
-        names = [name if name not in names[:i] else "" for i, name in enumerate(names)]
-    return draw_instances(apply_view(photo, view), boxes, torch.arange(len(names)), masks, names)
+    labels = torch.from_numpy(record.labels)
+    return draw_instances(apply_view(photo, view), boxes, labels, masks, tile.file.categories)
 
 
 def _boxes(record: ImageRecord, view: View) -> torch.Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.drawing import PALETTE, draw_instances
+from core.drawing import MAX_NAMED, PALETTE, draw_instances
 from core.evaluation.postprocess import encode_masks
 
 GRAY = (100, 100, 100)
@@ -66,6 +66,23 @@ def test_name_stands_above_the_box_or_where_it_fits() -> None:
     corner = draw([[75.0, 0, 80, 5]], [])  # neither above nor to the right of the box is room
     assert (corner[:12, 55:75] != GRAY).any()
     assert tuple(corner[30, 40]) == GRAY
+
+
+def test_of_many_instances_the_first_of_each_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    monkeypatch.setattr("core.drawing._write", lambda draw, text, corner, *_, **__: written.append((text, *corner)))
+    for count in (MAX_NAMED, MAX_NAMED + 1):
+        boxes, scores = (
+            torch.tensor([[4.0 * i, 20, 4 * i + 4, 30] for i in range(count)]),
+            torch.linspace(1, 0.5, count),
+        )
+        labels = torch.tensor([int(i == 4) for i in range(count)])
+        written.clear()
+        draw_instances(photo(), boxes, labels, [], ["dog", "cat"], scores)
+        assert len(written) == (count if count == MAX_NAMED else 2)
+    assert written == [("cat 0.83", 16.0, 20.0), ("dog 1.00", 0.0, 20.0)]
+    draw_instances(photo(), boxes, labels, [], ["dog", "cat"], scores, min_score=0.9)
+    assert len(written) == 2 + 3  # few are left to draw
 
 
 def test_zoom_enlarges_photo_masks_and_boxes_alike() -> None:

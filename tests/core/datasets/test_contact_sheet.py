@@ -71,19 +71,6 @@ def test_boxes_masks_and_names_are_drawn(read):
     assert (drawn[20:31, 16:40] != plain[20:31, 16:40]).any()  # the name above the box
 
 
-def test_of_many_boxes_each_class_is_named_once(read, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(
-        "core.datasets.contact_sheet.draw_instances",
-        lambda photo, boxes, labels, masks, names: drawn.append(names) or photo,
-    )
-    for count in (12, 13):
-        file = read([annotation(i, category_id=(3, 9)[i == 4]) for i in range(count)])
-        contact_sheet([Tile(file, file.images[0])], DATA)
-    assert drawn[0] == ["dog"] * 4 + ["cat"] + ["dog"] * 7
-    assert drawn[1] == ["dog", "", "", "", "cat"] + [""] * 8
-
-
 def test_a_photo_that_cannot_be_read_is_gray_and_a_broken_mask_is_left_out(read):
     file = read([annotation(1, segmentation="none")], image_ids=(7, 8))
     (file.image_folder / "8.png").write_bytes(b"no photo")
