@@ -15,6 +15,7 @@ from functools import partial
 from itertools import cycle, islice
 from multiprocessing import active_children
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import torch
@@ -39,14 +40,15 @@ from core.training.optimizer import build_optimizer
 from core.training.resume import state_of
 from core.training.step import train_step
 
-UNTIMED, FEWEST, MOST = 2, 3, 60  # steps: before the first that counts, and those that count
+FIRST, FEWEST, MOST = 4, 3, 60  # steps: with images that are decoded for them, and then with the same images
 DETECTIONS_PER_OBJECT = 3  # above the score threshold, of a trained network; an untrained one has none
 
 
 def training_cost(config: Config, compute: Compute, *, seconds: float) -> ExpectedCost:
     """Estimate the cost of a training with one worker from some `seconds` of its steps, at least FEWEST of them.
 
-    The images are loaded as in a training. Nothing is left behind.
+    The images are loaded as in a training, where those that are held are decoded in the first epoch only. Nothing is
+    left behind.
 
     Raises:
         ValueError: if the data does not fit the config.
@@ -63,25 +65,31 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
     optimizer = build_optimizer(model, training)
     seconds_to_start = time.perf_counter() - started
 
-    order = cycle(epoch_batches(num_images, training, compute.workers, seed=0, epoch=0))
-    times: list[float] = []
+    of_epoch = epoch_batches(num_images, training, compute.workers, seed=0, epoch=0)
+    first = min(FIRST, len(of_epoch) // training.accumulation)
+    waits: list[float] = []
+    works: list[float] = []
     with BatchLoader(training_set, compute.loader_processes) as loader:
-        batches = loader.load(list(islice(order, (UNTIMED + MOST) * training.accumulation)), 0)
+        order = cycle(of_epoch[: first * training.accumulation])
+        batches = loader.load(list(islice(order, (first + MOST) * training.accumulation)), 0)
         model.train()
-        for step in range(UNTIMED + MOST):
-            before = time.perf_counter()
+        for step in range(first + MOST):
+            asked = time.perf_counter()
             of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
+            loaded = time.perf_counter()
             train_step(model, optimizer, of_step, config, step=min(step, steps - 1), steps=steps, seed=0)
-            times.append(time.perf_counter() - before)
-            if len(times) >= UNTIMED + FEWEST and sum(times[UNTIMED:]) > seconds:
+            waits.append(loaded - asked)
+            works.append(time.perf_counter() - loaded)
+            if len(works) >= first + FEWEST and sum(waits[first:]) + sum(works[first:]) > seconds:
                 break
         of_loaders = sum(_private_mb(process.pid) for process in active_children())
-        val_seconds = _seconds_per_val_image(model, validation_set, validation_file, config, compute)
+        val_seconds = [_val_seconds(model, validation_set, validation_file, config, compute) for _ in range(2)]
     epoch_seconds = _seconds_to_save(model, optimizer, training_set, config)
-    step_seconds = sum(times[UNTIMED:]) / len(times[UNTIMED:])
     evaluations = -(-epochs // training.evaluate_every) if training.evaluate_every else 1
-    total = seconds_to_start + steps * step_seconds + epochs * epoch_seconds
-    total += evaluations * len(validation_set) * val_seconds
+    total = seconds_to_start + steps * (fmean(waits[first:]) + fmean(works[first:])) + epochs * epoch_seconds
+    total += evaluations * val_seconds[1]
+    to_decode = max(fmean(waits[:first]) - fmean(waits[first:]), 0.0)  # of a step
+    total += min(len(of_epoch) // training.accumulation, steps) * to_decode + max(val_seconds[0] - val_seconds[1], 0.0)
     memory = peak_memory_mb(compute.device)
     if torch.device(compute.device).type == "cpu":
         memory += of_loaders + (training_set.images.bytes_to_come + validation_set.images.bytes_to_come) / 2**20
@@ -89,17 +97,17 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
     return ExpectedCost(total / 60, memory, compute.device, threads, steps)
 
 
-def _seconds_per_val_image(
+def _val_seconds(
     model: torch.nn.Module, validation_set: CocoDataset, file: AnnotationFile, config: Config, compute: Compute
 ) -> float:
-    """Of two batches and their metrics, with as many detections as a trained network may have."""
+    """To evaluate once: of two batches and their metrics, with as many detections as a trained network may have."""
     objects = max(sum(len(record.labels) for record in validation_set.records) / len(validation_set), 1)
     most = min(round(DETECTIONS_PER_OBJECT * objects), config.inference.max_detections)
     inference = config.inference.model_copy(update={"score_threshold": 0.0, "max_detections": most})
     limit = min(2 * config.inference.batch_size, len(validation_set))
     before = time.perf_counter()
     evaluate(model, validation_set, file, inference, compute, precision=config.training.precision, limit=limit)
-    return (time.perf_counter() - before) / limit
+    return (time.perf_counter() - before) / limit * len(validation_set)
 
 
 def _seconds_to_save(

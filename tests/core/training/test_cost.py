@@ -7,6 +7,7 @@ import pytest
 from core.compute.compute import Compute
 from core.config.file import build_config, merge
 from core.config.recipe import load_recipe
+from core.datasets import coco, image_cache
 from core.datasets.expected_cost import ExpectedCost
 from core.datasets.sources.shapes import generate
 from core.training import cost
@@ -29,26 +30,54 @@ def config_of(root, **training):
 
 @pytest.fixture
 def seconds(monkeypatch):
-    """Pretends these times: of a step, of an image to validate on, of a checkpoint."""
+    """Pretends these times: to decode an image, of a step, to detect in an image, of a checkpoint."""
+    now = [0.0]
 
-    def pretend(step, image, save):
-        clock = iter(range(10**6))
-        monkeypatch.setattr(cost.time, "perf_counter", lambda: next(clock) * step)
-        monkeypatch.setattr(cost, "_seconds_per_val_image", lambda *rest: image)
-        monkeypatch.setattr(cost, "_seconds_to_save", lambda *rest: save)
+    def slowed(module, name, duration):
+        original = getattr(module, name)
+
+        def slow(*given, **named):
+            now[0] += duration
+            return original(*given, **named)
+
+        monkeypatch.setattr(module, name, slow)
+
+    def pretend(decode, step, image, save):
+        monkeypatch.setattr(cost.time, "perf_counter", lambda: now[0])
+        slowed(coco, "open_rgb", decode)
+        slowed(cost, "train_step", step)
+        slowed(cost, "save_checkpoint", save)
+        original = cost.evaluate
+
+        def evaluate(*given, limit, **named):
+            now[0] += image * limit
+            return original(*given, limit=limit, **named)
+
+        monkeypatch.setattr(cost, "evaluate", evaluate)
 
     return pretend
 
 
 def test_minutes_are_those_of_all_steps_evaluations_and_checkpoints(root, seconds):
-    seconds(1.0, 10.0, 100.0)
-    # 5 images, 2 a step: 2 steps an epoch; 7 epochs, an evaluation of 3 images after 3, 6 and 7; 1 s to start
+    seconds(decode=1000.0, step=1.0, image=10.0, save=100.0)
+    # 5 images, 2 a step: 2 steps an epoch; 7 epochs, an evaluation of 3 images after 3, 6 and 7
+    once = 1000 * (2 * 2 + 3)  # each image is decoded once
     found = training_cost(config_of(root, epochs=7, evaluate_every=3), Compute(), seconds=0.0)
     assert found.steps == 14
-    assert found.minutes * 60 == pytest.approx(1 + 14 * 1 + 3 * 3 * 10 + 7 * 100)
-    seconds(1.0, 10.0, 100.0)
+    assert found.minutes * 60 == pytest.approx(once + 14 * 1 + 3 * 3 * 10 + 7 * 100)
+
+
+def test_a_training_without_evaluations_is_evaluated_at_its_end(root, seconds):
+    seconds(decode=0.0, step=1.0, image=10.0, save=100.0)
     found = training_cost(config_of(root, epochs=7, evaluate_every=None), Compute(), seconds=0.0)
-    assert found.minutes * 60 == pytest.approx(1 + 14 * 1 + 3 * 10 + 7 * 100)
+    assert found.minutes * 60 == pytest.approx(14 * 1 + 3 * 10 + 7 * 100)
+
+
+def test_images_that_are_not_held_are_decoded_in_every_epoch(root, seconds, monkeypatch):
+    monkeypatch.setattr(image_cache, "available_memory", lambda: 0)
+    seconds(decode=1000.0, step=1.0, image=10.0, save=100.0)
+    found = training_cost(config_of(root, epochs=7, evaluate_every=None), Compute(), seconds=0.0)
+    assert found.minutes * 60 == pytest.approx(1000 * (14 * 2 + 3) + 14 * 1 + 3 * 10 + 7 * 100)
 
 
 def test_the_command_prints_what_the_check_reads(root, capsys):
