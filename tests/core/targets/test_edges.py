@@ -56,6 +56,20 @@ def test_the_listed_edges_are_those_of_a_plain_loop(neighborhood: Neighborhood) 
         assert span.stop - span.start == len(expected)
 
 
+def test_on_a_grid_narrower_than_the_neighborhood_the_edges_that_fit_are_listed_at_their_later_end() -> None:
+    box_masks, image_index = torch.ones(2, 4, 2, dtype=torch.bool), torch.zeros(2, dtype=torch.int64)
+    for neighborhood, first, second in (
+        (Neighborhood(size=3, dilation=2), [4, 5, 6, 7], [0, 1, 2, 3]),  # two rows up
+        (Neighborhood(size=7, dilation=3), [6, 7], [0, 1]),  # three rows up; some of its steps lead far off the grid
+    ):
+        similar_edges = torch.ones(1, neighborhood.num_edges, 4, 2, dtype=torch.bool)
+        edges = supervised_edges(box_masks, similar_edges, image_index, neighborhood)
+        assert edges.first.tolist() == first * 2
+        assert edges.second.tolist() == second * 2
+        assert edges.weight.unique().tolist() == [2]
+        assert edges.counted.tolist() == [2 * len(first)] * 2
+
+
 def test_edges_of_another_neighborhood_are_refused() -> None:
     with pytest.raises(ValueError, match="8 edges per pixel, expected 24"):
         supervised_edges(
