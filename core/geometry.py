@@ -1,4 +1,4 @@
-"""Frames: locations of a pyramid level, ltrb and xyxy boxes, CondInst's aligned upsampling, pasted region masks."""
+"""Frames: locations of a pyramid level, ltrb and xyxy boxes, pasted region masks."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -44,28 +44,6 @@ def centerness_from_ltrb(ltrb: Float[Tensor, "*n 4"]) -> Float[Tensor, " *n"]:
     ratio_x = left_right.amin(-1) / left_right.amax(-1)
     ratio_y = top_bottom.amin(-1) / top_bottom.amax(-1)
     return (ratio_x * ratio_y).sqrt()
-
-
-def aligned_upsample(maps: Float[Tensor, "n c i j"], factor: int) -> Float[Tensor, "n c i2 j2"]:
-    """Enlarge by `factor` so that output index i samples input index `(i - factor//2) / factor`, clamped at the edges.
-
-    This is AdelaiDet's `aligned_bilinear` for CondInst. It equals neither `align_corners` mode of `interpolate`: the
-    first factor//2 + 1 output rows and columns copy the first input row and column, so column maxima tie there.
-    """
-    # Channels last, as the maps are laid out here; padding and torch's interpolate would take four times as long.
-    last = maps.permute(0, 2, 3, 1)
-    return upsample_axis(upsample_axis(last, factor, dim=1), factor, dim=2).permute(0, 3, 1, 2)
-
-
-def upsample_axis(maps: Float[Tensor, "n i j c"], factor: int, dim: int) -> Float[Tensor, "n i2 j2 c"]:
-    """Enlarge one axis, `dim` 1 or 2, of maps that are laid out channels last, as in `aligned_upsample`."""
-    size, half = maps.shape[dim], factor // 2
-    before = torch.cat([maps.narrow(dim, 0, 1), maps.narrow(dim, 0, size - 1)], dim)
-    after = torch.cat([maps.narrow(dim, 1, size - 1), maps.narrow(dim, size - 1, 1)], dim)
-    # The `factor` outputs of cell k sample the input at k - half/factor, ..., k, ..., k + (factor - half - 1)/factor.
-    steps = [torch.lerp(before, maps, 1 + (step - half) / factor) for step in range(half)]
-    steps += [torch.lerp(maps, after, (step - half) / factor) for step in range(half, factor)]
-    return torch.stack(steps, dim + 1).flatten(dim, dim + 1)
 
 
 def paste_on_grid(

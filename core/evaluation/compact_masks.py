@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.nn import functional
 
-from core.geometry import upsample_axis
+from core.aligned_upsample import upsample_axis
 from core.structures import MASK_STRIDE
 
 LARGEST_SHARE = 0.4  # of the image; a larger part costs as much as the whole

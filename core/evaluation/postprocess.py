@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
+from core.aligned_upsample import aligned_upsample
 from core.evaluation.compact_masks import compact_masks
-from core.geometry import aligned_upsample, boxes_from_ltrb
+from core.geometry import boxes_from_ltrb
 from core.structures import MASK_STRIDE, Batch, Detections, Predictions, Regions
 
 # Pixels of enlarged masks in memory at a time: float maps of 2 MB fit into a CPU's cache, which is faster than one pass

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from core.geometry import aligned_upsample
+from core.aligned_upsample import aligned_upsample
 
 
 def block(in_channels: int, channels: int) -> nn.Sequential:

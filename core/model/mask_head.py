@@ -3,9 +3,9 @@
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 
-from core.geometry import aligned_upsample, pyramid_locations
+from core.aligned_upsample import aligned_upsample
+from core.geometry import pyramid_locations
 from core.structures import MASK_FEATURE_STRIDE, MASK_STRIDE
 
 
@@ -70,9 +70,15 @@ class MaskHead(nn.Module):
 
     def _layers(self, inputs: Float[Tensor, "I cells"], first: Float[Tensor, "n o I"], *rest: Tensor) -> Tensor:
         """Run one image's instances: `rest` are the weights, then the biases of the later layers."""
-        x = (first.flatten(0, 1) @ inputs).unflatten(0, first.shape[:2])  # n o cells
-        for weight, bias in zip(rest[: len(rest) // 2], rest[len(rest) // 2 :], strict=True):
-            x = torch.baddbmm(bias, weight, functional.relu(x, inplace=True))
+        x = first.flatten(0, 1) @ inputs
+        layers = list(zip(rest[: len(rest) // 2], rest[len(rest) // 2 :], strict=True))
+        if layers:
+            x = x.relu_()  # before `unflatten`: a view that changes in place costs a copy in the backward pass
+        x = x.unflatten(0, first.shape[:2])  # n o cells
+        for number, (weight, bias) in enumerate(layers, 1):
+            x = torch.baddbmm(bias, weight, x)
+            if number < len(layers):
+                x = x.relu_()
         return x
 
 

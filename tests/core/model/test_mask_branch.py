@@ -1,6 +1,6 @@
 import torch
 
-from core.geometry import aligned_upsample
+from core.aligned_upsample import aligned_upsample
 from core.model.mask_branch import MaskBranch
 
 

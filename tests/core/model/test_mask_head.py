@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.geometry import aligned_upsample
+from core.aligned_upsample import aligned_upsample
 from core.model.mask_head import MaskHead
 
 GOLDEN_HEADS = [("condinst_169", 8), ("boxinst_233", 16)]
