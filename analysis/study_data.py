@@ -85,8 +85,8 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
 def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, Record]) -> pd.DataFrame | None:
     """The rows for the edges that the trials were trained with; None if these were not measured.
 
-    These have the same data digest, short side, color temperature and neighborhood. Without records, only the
-    neighborhood counts, and it is the paper's.
+    These have the same short side, color temperature and neighborhood, and the data digest of one of the trials; that
+    of others includes a file of masks. Without records, only the neighborhood counts, and it is the paper's.
     """
     record = next(iter(records.values()), None)
     config = record.config if record else {}
@@ -97,9 +97,10 @@ def of_same_edges(edge_purity: pd.DataFrame, records: dict[str, Record]) -> pd.D
         "neighborhood_dilation": loss.get("neighborhood_dilation", dilation),
         "color_temperature": loss.get("color_temperature"),
         "short_side": data.get("val_short_side"),
-        "data_digest": record.data_digest if record else None,
     }
     same = pd.Series(True, index=edge_purity.index)
+    if records:
+        same &= edge_purity["data_digest"].isin([record.data_digest for record in records.values()])
     for column, value in asked.items():
         if value is not None:
             same &= edge_purity[column] == value

@@ -148,10 +148,13 @@ class Record(BaseModel):
             ValueError: if a name is not a setting of the trial.
         """
         settings = leaves(self.config)
-        if missing := [name for name in varied if name not in settings]:
+        # the value of some settings may be a section, as of `supervision.pseudo_masks`: the values in it
+        sections = {name: [settings[place] for place in settings if place.startswith(f"{name}.")] for name in varied}
+        if missing := [name for name in varied if name not in settings and not sections[name]]:
             raise ValueError(f"trial {self.key} has no setting {', '.join(missing)}")
         metrics = [_rounded(self.metrics.get(name)) for name in METRICS]
-        values = [self.study, self.arm, self.seed, self.key, *(settings[name] for name in varied), *metrics]
+        chosen = [settings.get(name, sections[name]) for name in varied]
+        values = [self.study, self.arm, self.seed, self.key, *chosen, *metrics]
         return [_cell(value) for value in (*values, self.status, self.reason)]
 
 

@@ -1,6 +1,7 @@
 """Check params.yaml, its set, recipe and studies: `python -m experiments.check`. Quick: loads neither torch nor Ray."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,12 @@ def check_folder(config: Config) -> None:
         raise ValueError(
             f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
             f"{config.data.val_annotations} and their images there (`dvc repro data.dvc` creates datasets/shapes)"
+        )
+    masks = config.supervision.mask_file
+    if masks is not None and not os.path.isfile(root / masks):  # false also for names that the file system refuses
+        raise ValueError(
+            f"supervision.pseudo_masks: no file '{root / masks}'; expected {config.data.train_annotations} with a mask "
+            "for each box, such as annotations.json of `python -m core.annotate --boxes`"
         )
 
 

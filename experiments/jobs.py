@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.datasets.coco import (
-    CocoDataset,
-    build_validation_set,
-    load_training_set,
-    read_training_file,
-    read_validation_file,
-)
+from core.datasets.coco import CocoDataset, build_validation_set, read_training_file, read_validation_file
 from core.datasets.digest import data_digest
 from core.files.imagenet_weights import with_weights
+from core.pseudo_masks.mask_file import read_mask_file, with_masks
 from core.record import Record, trial_key
+from core.training.data_sets import build_masked_training_set
 from core.training.preconditions import check_same_categories, check_something_to_learn
 from experiments.check import check_folder
 from experiments.provenance import Provenance
@@ -37,17 +33,22 @@ def list_jobs(study: Study, provenance: Provenance, workers: int = 1) -> list[Jo
     """Every trial of a study, each trained by so many workers, with its key.
 
     Raises:
-        ValueError: if the data of a trial is missing.
+        ValueError: if the data of a trial is missing, or a file of it is no valid annotation file.
     """
     digests: dict[str, str] = {}
+    fingerprints: dict[tuple[str, str | None], bytes | None] = {}  # of the files of masks
     jobs = []
     for trial in study.trials:
-        data = trial.config.data.model_dump_json()
-        if data not in digests:
+        data, masks = trial.config.data.model_dump_json(), trial.config.supervision.mask_file
+        if (data, masks) not in fingerprints:
             check_folder(trial.config)
+            mask_file = read_mask_file(trial.config)
+            fingerprints[data, masks] = mask_file and mask_file.fingerprint
+        if data not in digests:
             files = read_training_file(trial.config.data), read_validation_file(trial.config.data)
             digests[data] = data_digest(*files)
         digest = with_weights(digests[data], trial.config.model.backbone.weights)
+        digest = with_masks(digest, fingerprints[data, masks])
         key = trial_key(trial.config, trial.seed, data_digest=digest, code=provenance.code, workers=workers)
         jobs.append(Job(key, trial, digest, provenance, workers))
     return jobs
@@ -75,7 +76,7 @@ def check_data(jobs: Sequence[Job], *, allow_holes: bool = False) -> None:
                     f"{sorted(unknown)}, expected some of {validation_set.categories}; correct them, or {WAY_OUT}"
                 )
             validation_file.check_for_evaluation()
-            training_set = load_training_set(config.data, config.supervision, job.trial.seed)
+            training_set = build_masked_training_set(config, job.trial.seed, read_training_file(config.data))
             check_same_categories(training_set, validation_set)
             if not validation_set.has_masks:
                 raise ValueError(

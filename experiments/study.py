@@ -86,7 +86,7 @@ def load_study(
     if file.recipes:
         varied = different_fields(tuple(configs.values()))
     else:
-        varied = tuple(dict.fromkeys(field for change in differences.values() for field in leaves(change)))
+        varied = tuple(dict.fromkeys(_field_of(name) for change in differences.values() for name in leaves(change)))
     # only now: the settings are real, so no error suggests an arm with a misspelled field of `vary` in its name
     try:
         _check_arms(file, tuple(configs))
@@ -133,6 +133,11 @@ def different_fields(configs: tuple[Config, ...]) -> tuple[str, ...]:
     return tuple(
         field for field in field_paths() if any(value_of(c, field) != value_of(configs[0], field) for c in configs)
     )
+
+
+def _field_of(name: str) -> str:
+    """The field that a change with this dotted name, of a valid setting, is a change of, or of a part of its value."""
+    return next(field for field in field_paths() if f"{name}.".startswith(f"{field}."))
 
 
 def value_of(config: Config, field: str) -> Any:

@@ -6,7 +6,7 @@ project adds, for small data on a CPU. Derived values are properties.
 
 from pydantic import model_validator
 
-from core.config.data import DataConfig, SupervisionConfig
+from core.config.data import DataConfig, MaskFile, SupervisionConfig
 from core.config.learning import AssignmentConfig, InferenceConfig, TrainingConfig
 from core.config.loss import LossConfig, terms_that_learn_from
 from core.config.model import BackboneConfig, ModelConfig
@@ -23,6 +23,7 @@ __all__ = [
     "Frozen",
     "InferenceConfig",
     "LossConfig",
+    "MaskFile",
     "ModelConfig",
     "NonNegative",
     "Positive",
@@ -66,7 +67,7 @@ class Config(Frozen):
         if self.supervision.pseudo_masks == "teacher":
             raise ValueError(
                 "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: a teacher's masks are those "
-                "of its locations, which only CondInst has; expected grabcut or null"
+                "of its locations, which only CondInst has; expected grabcut, a file or null"
             )
         if self.model.semantic_head:
             raise ValueError("model.semantic_head is true, but model.architecture is mask_rcnn, which has none")

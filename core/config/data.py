@@ -1,10 +1,10 @@
 """Settings of the data: its files, its augmentation, and which instances have a mask."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from core.config.values import Count, Fraction, Frozen, Positive, Whole, low_to_high
+from core.config.values import Count, Fraction, Frozen, InsidePath, Positive, Whole, low_to_high
 
 
 class DataConfig(Frozen):
@@ -28,6 +28,33 @@ class DataConfig(Frozen):
     crowds: Literal["background", "ignore"] = "background"
 
 
+class MaskFile(Frozen):
+    """Masks made elsewhere: a COCO file of masks by annotation id."""
+
+    file: InsidePath  # relative to data.root, so that it belongs to the data set
+
+    def __str__(self) -> str:
+        return self.file
+
+
+def _kind_of_pseudo_masks(value: Any) -> str | None:
+    """The alternative of `PseudoMasks` that a value is meant for, so that an error speaks of that one alone."""
+    if isinstance(value, dict | MaskFile):
+        return IS_FILE
+    return IS_METHOD if value in ("grabcut", "teacher") else None
+
+
+IS_FILE, IS_METHOD = ALTERNATIVES = ("(file)", "(method)")  # in the places of pydantic's errors
+PseudoMasks = Annotated[
+    Annotated[Literal["grabcut", "teacher"], Tag(IS_METHOD)] | Annotated[MaskFile, Tag(IS_FILE)],
+    Discriminator(
+        _kind_of_pseudo_masks,
+        custom_error_type="pseudo_masks",
+        custom_error_message="expected grabcut, teacher, {file: masks.json} or null",
+    ),
+]
+
+
 class SupervisionConfig(Frozen):
     """Which training images are used, and which annotations keep their mask; all keep their box.
 
@@ -41,8 +68,18 @@ class SupervisionConfig(Frozen):
     # share of the schedule that trains on boxes only; afterwards only the images with masks are used
     boxes_first: Annotated[float, Field(ge=0, lt=1)] = 0.0
     # masks for the instances that have none: grabcut segments by color (OpenCV); teacher uses a network that is first
-    # trained with the same config on the existing masks and boxes
-    pseudo_masks: Literal["grabcut", "teacher"] | None = None
+    # trained with the same config on the existing masks and boxes; {file: masks.json} has them (core/pseudo_masks)
+    pseudo_masks: PseudoMasks | None = None
+
+    @property
+    def mask_file(self) -> str | None:
+        """The file of the pseudo masks, relative to `data.root`; None if there is none."""
+        return self.pseudo_masks.file if isinstance(self.pseudo_masks, MaskFile) else None
+
+    @property
+    def makes_masks(self) -> bool:
+        """Whether a training begins by making masks, one for every instance that has none."""
+        return self.pseudo_masks is not None and self.mask_file is None
 
     @model_validator(mode="after")
     def _subsets_fit(self) -> "SupervisionConfig":
@@ -54,5 +91,5 @@ class SupervisionConfig(Frozen):
         if self.boxes_first and not self.mask_ratio:
             raise ValueError("boxes_first needs images with masks for its second phase, but mask_ratio is 0")
         if self.pseudo_masks and self.boxes_first:
-            raise ValueError("pseudo_masks gives every instance a mask; expected boxes_first 0 beside it")
+            raise ValueError("pseudo_masks gives instances of all images a mask; expected boxes_first 0 beside it")
         return self

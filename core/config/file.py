@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from core.config import Config
+from core.config.data import ALTERNATIVES
 from core.config.plain_yaml import parse_yaml
 from core.files.shown import shown
 
@@ -45,7 +46,7 @@ def describe(error: ValidationError, source: str, known: list[str]) -> str:
     problems = error.errors()
     lines = []
     for problem in problems[:MAX_PROBLEMS_SHOWN]:
-        path = ".".join(str(part) for part in problem["loc"])
+        path = ".".join(str(part) for part in problem["loc"] if part not in ALTERNATIVES)
         place = f"{path[:LONGEST_NAME]}..." if len(path) > LONGEST_NAME else path
         if problem["type"] == "extra_forbidden":
             lines.append(f"{source}: unknown key '{place}'{nearest(path, known)}")

@@ -8,14 +8,16 @@ from core.config.dotted import leaves, nested
 from core.files.imagenet_weights import is_file_name
 
 WEIGHTS = "model.backbone.weights"
+MASK_FILE = "supervision.pseudo_masks.file"
 
 
 def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest: str) -> dict[str, Any]:
     """What identifies a training, as JSON values; checkpoints, the store and the records all compare it.
 
     `config` may be the nested settings of a record, which another version of the code may have written.
-    The name of the recipe and the paths of files do not affect results and are excluded: `data.root`, and a path in
-    `model.backbone.weights`, which is replaced by "a file". The content of these files counts through `data_digest`.
+    The name of the recipe and the paths of files do not affect results and are excluded: `data.root`, and those of
+    `model.backbone.weights` and `supervision.pseudo_masks`, which are replaced by "a file". The content of these files
+    counts through `data_digest`.
     """
     settings = leaves(config.model_dump(mode="json") if isinstance(config, Config) else config)
     for place in ("name", "data.root"):
@@ -23,6 +25,8 @@ def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest
     weights = settings.get(WEIGHTS)
     if isinstance(weights, str) and is_file_name(weights):
         settings[WEIGHTS] = "a file"
+    if MASK_FILE in settings:
+        settings[MASK_FILE] = "a file"
     return {"config": nested(settings), "seed": seed, "data_digest": data_digest}
 
 

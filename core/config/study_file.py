@@ -86,4 +86,5 @@ def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
 
 
 def _as_text(value: Any) -> str:
-    return "-".join(map(_as_text, value)) if isinstance(value, list) else str(value)
+    parts = list(value.values()) if isinstance(value, dict) else value
+    return "-".join(map(_as_text, parts)) if isinstance(parts, list) else str(value)

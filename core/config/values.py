@@ -1,9 +1,10 @@
 """Types for the values of settings, and the frozen base model that rejects unknown keys."""
 
 from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def odd(value: int) -> int:
@@ -27,6 +28,14 @@ def low_to_high(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def inside(path: str) -> str:
+    """Validate the path of a file relative to a folder that it does not leave; `/` is between folders."""
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\\" in path or not path.isprintable():
+        raise ValueError("expected a path inside the data folder, relative to it, with / between folders")
+    return path
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -35,6 +44,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Channels = Annotated[int, Field(ge=1, le=2**14)]
 Layers = Annotated[int, Field(ge=0, le=100)]
 Precision = Literal["float32", "bfloat16"]
+InsidePath = Annotated[str, AfterValidator(inside)]
 
 
 class Frozen(BaseModel):

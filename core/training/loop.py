@@ -36,6 +36,7 @@ from core.files.imagenet_weights import with_weights
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.pseudo_masks.grabcut import PSEUDO_MASKS, grabcut_masks, with_pseudo_masks, write_pseudo_masks
+from core.pseudo_masks.mask_file import read_mask_file, with_masks
 from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
 from core.training.data_sets import build_data_sets
 from core.training.effective_batch import effective_batch
@@ -76,9 +77,9 @@ def train(
     """Train with `config` and evaluate; resumes from a checkpoint in `folder` if there is one.
 
     Learning rate, steps and warm-ups are scaled to the effective batch (`scale_to_batch`). If the config uses pseudo
-    masks, they are made first and kept in `folder` (`mask_every_instance`).
+    masks, they are made first and kept in `folder` (`mask_every_instance`), or read from a file (`add_masks`).
     The checkpoint is only resumed with the same `digest`. By default it covers the data (`data_digest` reads every
-    image) and the file of initial backbone weights (`with_weights`).
+    image), the file of initial backbone weights (`with_weights`) and that of pseudo masks (`with_masks`).
     `start` is a checkpoint whose network this training, and that of a teacher, starts from (`load_start`), in place of
     the backbone's weights; optimizer and schedule are new, the pairwise warm-up too. Wherever the file is, its content
     belongs to what identifies the training. A checkpoint of another length is resumed where this training `continues`
@@ -104,7 +105,8 @@ def train(
     workers = compute.workers
     origin = None if start is None else read_start(start, config.model)
     training_file, validation_file = read_training_file(config.data), read_validation_file(config.data)
-    training_set, validation_set = build_data_sets(config, seed, training_file, validation_file)
+    mask_file = read_mask_file(config)
+    training_set, validation_set = build_data_sets(config, seed, training_file, validation_file, mask_file)
     if origin is not None:
         initial_model(
             config, training_set.categories, seed, Compute(), origin
@@ -115,8 +117,9 @@ def train(
     if digest is None:
         weights = config.model.backbone.weights if origin is None else None
         digest = with_weights(data_digest(training_file, validation_file, workers), weights)
+        digest = with_masks(digest, mask_file and mask_file.fingerprint)
     seconds_of_masks = 0.0
-    if config.supervision.pseudo_masks is not None:
+    if config.supervision.makes_masks:
         belonging = {"folder": folder, "digest": digest, "start": origin, "report": report}
         training_set, seconds_of_masks = mask_every_instance(
             training_set, training_file, stated, seed, compute, **belonging
@@ -124,7 +127,7 @@ def train(
     first_set = training_set
     if boxes_only_epochs:
         first_set = build_training_set(training_file, config.data, first_phase(config.supervision), seed)
-    del training_file  # gigabytes on COCO; the data sets keep only what they use
+    del training_file, mask_file  # gigabytes on COCO; the data sets keep only what they use
     identity = {"config": stated, "seed": seed, "data_digest": digest, "start": origin and origin.sha256}
     if workers.writes:
         folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ def check_something_to_learn(training_set: CocoDataset, config: Config) -> None:
             learns from masks; if the config needs masks (mask_ratio, semantic head) and there are none.
     """
     shares = f"supervision.mask_ratio is {config.supervision.mask_ratio:g}"
-    has_masks = training_set.has_masks or config.supervision.pseudo_masks is not None
+    has_masks = training_set.has_masks or config.supervision.makes_masks
     if config.model.semantic_head and not has_masks:
         raise ValueError(
             f"{training_set.annotation_path}: no instance with a mask ({shares}), but model.semantic_head learns from "

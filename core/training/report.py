@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.checkpoints.start import Start
+from core.config import Config
 from core.config.loss import MASK_TERMS
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.coco import CocoDataset
@@ -69,8 +70,8 @@ def start_lines(plan: Plan) -> list[str]:
     if len(plan.phases) > 1:
         lines[0] += f"; epochs 1 to {schedule.boxes_only_epochs}, without masks"
         lines.append(f"then        {_content(plan.phases[1])}")
-    if (made := schedule.config.supervision.pseudo_masks) is not None:
-        lines[-1] += f" (annotated, or made by {'GrabCut' if made == 'grabcut' else 'the teacher'})"
+    if (origin := _origin_of_masks(schedule.config)) is not None:
+        lines[-1] += f" (annotated, or {origin})"
     measured = "" if _num_masks(plan.validation_set.records) else "; box AP is measured, mask AP is not"
     lines.append(f"validation  {_content(plan.validation_set)}{measured}")
     if plan.start is not None:
@@ -151,6 +152,13 @@ def _content(dataset: CocoDataset) -> str:
     instances, with_mask = sum(len(record.labels) for record in dataset.records), _num_masks(dataset.records)
     found = f"{_count(len(dataset.records), 'image')}, {_count(instances, 'instance')}"
     return f"{dataset.annotation_path}: {found}, {with_mask} with a mask, {instances - with_mask} box only"
+
+
+def _origin_of_masks(config: Config) -> str | None:
+    """Where the masks of instances without one come from; None if they have none."""
+    if (file := config.supervision.mask_file) is not None:
+        return f"from {Path(config.data.root, file)}"
+    return {"grabcut": "made by GrabCut", "teacher": "made by the teacher", None: None}[config.supervision.pseudo_masks]
 
 
 def _num_masks(records: Sequence[ImageRecord]) -> int:

@@ -203,6 +203,12 @@ def test_a_row_has_metrics_to_four_digits_and_the_settings_that_vary() -> None:
     ]
 
 
+def test_a_setting_whose_value_is_a_section_is_shown_by_its_values() -> None:
+    config = {"supervision": {"pseudo_masks": {"file": "masks.json"}}, "supervision_of_another": {"kind": 1}}
+    text = study_csv([Record(**content(config=config))], ["supervision.pseudo_masks"])
+    assert text.splitlines()[1].startswith("widths,narrow,3,0123456789abcdef,masks.json,12.3457,")
+
+
 def test_a_failed_trial_is_a_row_without_metrics() -> None:
     record = Record(**content(status="failed", reason="MemoryError: 3, 4", metrics={}))
     assert study_csv([record], []).splitlines()[1] == (

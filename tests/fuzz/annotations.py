@@ -45,6 +45,7 @@ ARMS: tuple[dict[str, Any], ...] = (
     {"supervision": {"mask_ratio": 0.5}, "assignment": {"center": "mask"}, "data": {"scale_range": [0.5, 2]}},
     {"supervision": {"mask_ratio": 1, "mask_categories": ["dog"]}, "assignment": {"center": "rasterized_box"}},
     {"supervision": {"mask_ratio": 1}, "model": {"semantic_head": True}, "data": {"color_jitter": 0.5}},
+    {"supervision": {"mask_ratio": 0.5, "pseudo_masks": {"file": FILE}}},  # its own masks, as from elsewhere
 )
 
 

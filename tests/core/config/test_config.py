@@ -60,7 +60,25 @@ def test_a_value_out_of_range_is_named() -> None:
         ),
         (
             {"model": {"architecture": "mask_rcnn"}, "supervision": {"pseudo_masks": "teacher"}},
-            "config: .*pseudo_masks is teacher, but model.architecture is mask_rcnn: .*; expected grabcut or null",
+            "config: .*pseudo_masks is teacher, but .*architecture is mask_rcnn: .*; expected grabcut, a file or null",
+        ),
+        (
+            {"supervision": {"pseudo_masks": "sam"}},
+            r"supervision\.pseudo_masks: expected grabcut, teacher, {file: masks\.json} or null, found 'sam'",
+        ),
+        (
+            {"supervision": {"pseudo_masks": ["masks.json"]}},
+            r"supervision\.pseudo_masks: expected grabcut, .* or null, found \['masks\.json'\]",
+        ),
+        ({"supervision": {"pseudo_masks": {}}}, r"supervision\.pseudo_masks\.file: Field required"),
+        ({"supervision": {"pseudo_masks": {"file": 3}}}, r"supervision\.pseudo_masks\.file: .* string, found 3"),
+        (
+            {"supervision": {"pseudo_masks": {"file": "a.json", "weight": 2}}},
+            r"unknown key 'supervision\.pseudo_masks\.weight' \(did you mean 'supervision\.pseudo_masks'\?\)",
+        ),
+        (
+            {"supervision": {"mask_ratio": 0.1, "boxes_first": 0.5, "pseudo_masks": {"file": "a.json"}}},
+            "supervision: .*pseudo_masks gives instances of all images a mask; expected boxes_first 0 beside it",
         ),
         (
             {"model": {"architecture": "mask_rcnn", "semantic_head": True}, "supervision": {"mask_ratio": 1}},
@@ -75,6 +93,23 @@ def test_a_value_out_of_range_is_named() -> None:
 def test_settings_that_cannot_work_are_refused_before_a_run(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^mine\.yaml: {message}$"):
         build_config(settings, "mine.yaml")
+
+
+@pytest.mark.parametrize("path", ["/m.json", "../m.json", "a/../../m.json", "", ".", "a\\m.json", "m\n.json", "\0"])
+def test_masks_lie_in_the_folder_of_the_data(path: str) -> None:
+    expected = r"mine\.yaml: supervision\.pseudo_masks\.file: .*expected a path inside the data folder, relative to it"
+    with pytest.raises(ValueError, match=expected):
+        build_config({"supervision": {"pseudo_masks": {"file": path}}}, "mine.yaml")
+
+
+def test_a_file_of_masks_comes_back_from_the_settings_it_is_written_to() -> None:
+    given = {"pseudo_masks": {"file": "deep/masks.json"}}
+    config = build_config({"supervision": given, "model": {"architecture": "mask_rcnn"}}, "mine.yaml")
+    assert build_config(config.model_dump(mode="json"), "mine.yaml") == config
+    assert config.supervision.model_dump(mode="json")["pseudo_masks"] == given["pseudo_masks"]
+    assert (config.supervision.mask_file, config.supervision.makes_masks) == ("deep/masks.json", False)
+    made = build_config({"supervision": {"pseudo_masks": "grabcut"}}, "mine.yaml").supervision
+    assert (made.mask_file, made.makes_masks, Config().supervision.makes_masks) == (None, True, False)
 
 
 def test_settings_at_their_limits_are_kept() -> None:

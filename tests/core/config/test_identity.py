@@ -35,6 +35,15 @@ def test_names_and_places_do_not_count_for_a_training() -> None:
     assert training_identity(here, 0, "d") == training_identity(there, 0, "d")
 
 
+def test_whether_masks_are_from_a_file_does_and_its_name_does_not() -> None:
+    here, there = (config(supervision={"pseudo_masks": {"file": name}}) for name in ("masks.json", "sam/masks.json"))
+    assert training_identity(here, 0, "d") == training_identity(there, 0, "d")
+    assert differences(training_identity(config(), 0, "d"), training_identity(here, 0, "d")) == [
+        "config.supervision.pseudo_masks.file is missing instead of 'a file'",
+        "config.supervision.pseudo_masks is None instead of missing",
+    ]
+
+
 @pytest.mark.parametrize("other", [None, "package:efficientnet_lite0"])
 def test_whether_weights_are_from_a_file_does(other: str | None) -> None:
     found, expected = (training_identity(config(model=weights(name)), 0, "d") for name in (other, "weights/R-50.pkl"))
