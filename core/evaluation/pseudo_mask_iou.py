@@ -1,0 +1,49 @@
+"""How good the pseudo masks are that a training learned from: their IoU with the true masks that stayed hidden.
+
+A measurement alone: it reads the true masks of hidden instances, which nothing else does, once the training has ended,
+and nothing goes back into a training, a choice of a checkpoint or a pseudo mask. Where the annotation file has no true
+masks, there is nothing to measure.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from core.datasets.annotation_file import AnnotationFile
+from core.datasets.coco import CocoDataset
+from core.datasets.masks import encode, has_area
+from core.datasets.segmentation_checks import segmentation_problem
+from core.files.json_file import read_json
+from core.pseudo_masks.grabcut import instances_without_mask
+
+PSEUDO_MASK_QUALITY = ("pseudo_mask_iou", "pseudo_mask_iou_median")
+
+
+def pseudo_mask_quality(path: Path, training_set: CocoDataset, file: AnnotationFile) -> dict[str, float]:
+    """PSEUDO_MASK_QUALITY, the mean and median IoU in 0..1 over the instances that the training saw without a mask.
+
+    `path` is the file of pseudo masks (`write_pseudo_masks`), `training_set` the data set without them, and `file` the
+    annotation file of both, with the true masks. An instance whose true mask is missing or malformed is left out: the
+    training did not need it. NaN if none is left.
+
+    Raises:
+        ValueError: if the file of pseudo masks cannot be read; names it.
+    """
+    true: dict[int, Any] = {entry["id"]: entry.get("segmentation") for entry in file.content["annotations"]}
+    content, _ = read_json(path)
+    pseudo = {entry["id"]: entry["segmentation"] for entry in content["annotations"]}
+    ious = []
+    for record in training_set.records:
+        size = record.height, record.width
+        for annotation_id in (record.annotation_ids[instance] for instance in instances_without_mask(record)):
+            hidden = true.get(annotation_id)
+            if has_area(hidden) and not segmentation_problem(hidden, *size):
+                masks = (encode(mask, *size) for mask in (pseudo[annotation_id], hidden))
+                ious.append(coco_mask.iou(*([mask] for mask in masks), [0])[0, 0])
+    return {
+        "pseudo_mask_iou": float(np.mean(ious)) if ious else math.nan,
+        "pseudo_mask_iou_median": float(np.median(ious)) if ious else math.nan,
+    }
