@@ -2,8 +2,8 @@
 
 For every trial in store/, also of earlier code: all metrics are computed from detections.json.gz and the annotation
 file that the trial was evaluated on. Those that its record lacks are added, to store/ and to the same trial in
-results/, with the digest of the code that computed them; key, code and all else stay. Where DVC keeps both, `dvc commit`
-accepts the change. Runs in MLflow stay as they are.
+results/, with the digest of the code that computed them; key, code and all else stay. `dvc commit` then has DVC keep
+what has changed. Runs in MLflow stay as they are.
 
 A trial is refused, and left as it is, if it kept no detections, if a file of it or the annotation file has changed, or
 if a metric in its record is not the one that its detections give now. The IoU of pseudo masks is no metric of

@@ -23,7 +23,7 @@ from core.datasets.coco import build_training_set, build_validation_set, read_tr
 from core.evaluation.coco_metrics import found_annotations
 from core.evaluation.evaluate import Evaluation
 from core.evaluation.kept_detections import DETECTIONS, write_detections
-from core.evaluation.pseudo_mask_iou import pseudo_mask_quality
+from core.evaluation.pseudo_mask_iou import pseudo_mask_quality, read_masks
 from core.evaluation.quality import quality_metrics
 from core.files.atomic import write_text
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
@@ -130,10 +130,10 @@ def measure_masks(
     """Keep the detections of a trained network in `folder`, and measure its masks, and pseudo masks if it had some."""
     write_detections(evaluation.box_results, evaluation.mask_results, folder / DETECTIONS)
     metrics = quality_metrics(validation_file, evaluation.box_results, evaluation.mask_results)
-    if trial.config.supervision.pseudo_masks is not None:
+    if (folder / PSEUDO_MASKS).exists():
         data, training_file = trial.config.data, read_training_file(trial.config.data)
         training_set = build_training_set(training_file, data, trial.config.supervision, trial.seed)
-        metrics |= pseudo_mask_quality(folder / PSEUDO_MASKS, training_set, training_file)
+        metrics |= pseudo_mask_quality(read_masks(folder / PSEUDO_MASKS), training_set, training_file)
     return metrics
 
 

@@ -35,7 +35,8 @@ def write_detections(box_results: Results, mask_results: Results, path: Path) ->
     ):
         text.write("[")
         for index, (box, mask) in enumerate(zip(box_results, mask_results, strict=True)):
-            entry = {key: (box | mask)[key] for key in KEYS}
+            both = box | mask
+            entry = {key: both[key] for key in KEYS}
             text.write((",\n" if index else "\n") + json.dumps(entry, separators=(",", ":"), allow_nan=False))
         text.write("\n]\n")
 

@@ -6,6 +6,7 @@ masks, there is nothing to measure.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +23,31 @@ from core.pseudo_masks.grabcut import instances_without_mask
 PSEUDO_MASK_QUALITY = ("pseudo_mask_iou", "pseudo_mask_iou_median")
 
 
-def pseudo_mask_quality(path: Path, training_set: CocoDataset, file: AnnotationFile) -> dict[str, float]:
-    """PSEUDO_MASK_QUALITY, the mean and median IoU in 0..1 over the instances that the training saw without a mask.
-
-    `path` is the file of pseudo masks (`write_pseudo_masks`), `training_set` the data set without them, and `file` the
-    annotation file of both, with the true masks. An instance whose true mask is missing or malformed is left out: the
-    training did not need it. NaN if none is left.
+def read_masks(path: Path) -> dict[int, Any]:
+    """The segmentations in a file of `write_pseudo_masks`, by annotation id.
 
     Raises:
-        ValueError: if the file of pseudo masks cannot be read; names it.
+        ValueError: if the file cannot be read; names it.
+    """
+    content, _ = read_json(path)
+    return {annotation["id"]: annotation["segmentation"] for annotation in content["annotations"]}
+
+
+def pseudo_mask_quality(masks: Mapping[int, Any], training_set: CocoDataset, file: AnnotationFile) -> dict[str, float]:
+    """PSEUDO_MASK_QUALITY, the mean and median IoU in 0..1 over the instances that got a pseudo mask.
+
+    `masks` are those that were trained on, by annotation id, `training_set` is the data set without pseudo masks, which
+    says who had none, and `file` its annotation file, with the true masks. An instance whose true mask is missing or
+    malformed is left out: the training did not need it. NaN if none is left.
     """
     true: dict[int, Any] = {entry["id"]: entry.get("segmentation") for entry in file.content["annotations"]}
-    content, _ = read_json(path)
-    pseudo = {entry["id"]: entry["segmentation"] for entry in content["annotations"]}
     ious = []
     for record in training_set.records:
         size = record.height, record.width
         for annotation_id in (record.annotation_ids[instance] for instance in instances_without_mask(record)):
-            hidden = true.get(annotation_id)
-            if has_area(hidden) and not segmentation_problem(hidden, *size):
-                masks = (encode(mask, *size) for mask in (pseudo[annotation_id], hidden))
-                ious.append(coco_mask.iou(*([mask] for mask in masks), [0])[0, 0])
+            pseudo, hidden = masks.get(annotation_id), true.get(annotation_id)
+            if has_area(pseudo) and has_area(hidden) and not segmentation_problem(hidden, *size):
+                ious.append(coco_mask.iou([encode(pseudo, *size)], [encode(hidden, *size)], [0])[0, 0])
     return {
         "pseudo_mask_iou": float(np.mean(ious)) if ious else math.nan,
         "pseudo_mask_iou_median": float(np.median(ious)) if ious else math.nan,
