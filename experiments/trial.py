@@ -23,10 +23,11 @@ from core.datasets.coco import build_training_set, build_validation_set, read_tr
 from core.evaluation.coco_metrics import found_annotations
 from core.evaluation.evaluate import Evaluation
 from core.evaluation.kept_detections import DETECTIONS, write_detections
-from core.evaluation.pseudo_mask_iou import pseudo_mask_quality, read_masks
+from core.evaluation.pseudo_mask_iou import masks_of, pseudo_mask_quality, read_masks
 from core.evaluation.quality import quality_metrics
 from core.files.atomic import write_text
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
+from core.pseudo_masks.mask_file import add_masks, read_mask_file
 from core.record import Record
 from core.training.loop import train
 from experiments.memory import memory_limit, out_of_memory
@@ -130,10 +131,15 @@ def measure_masks(
     """Keep the detections of a trained network in `folder`, and measure its masks, and pseudo masks if it had some."""
     write_detections(evaluation.box_results, evaluation.mask_results, folder / DETECTIONS)
     metrics = quality_metrics(validation_file, evaluation.box_results, evaluation.mask_results)
-    if (folder / PSEUDO_MASKS).exists():
-        data, training_file = trial.config.data, read_training_file(trial.config.data)
-        training_set = build_training_set(training_file, data, trial.config.supervision, trial.seed)
-        metrics |= pseudo_mask_quality(read_masks(folder / PSEUDO_MASKS), training_set, training_file)
+    data, supervision = trial.config.data, trial.config.supervision
+    if supervision.pseudo_masks is not None:
+        training_file, mask_file = read_training_file(data), read_mask_file(trial.config)
+        training_set = build_training_set(training_file, data, supervision, trial.seed)
+        if mask_file is None:
+            masks = read_masks(folder / PSEUDO_MASKS)
+        else:
+            masks = masks_of(add_masks(training_set, training_file, mask_file))
+        metrics |= pseudo_mask_quality(masks, training_set, training_file)
     return metrics
 
 

@@ -33,6 +33,12 @@ def read_masks(path: Path) -> dict[int, Any]:
     return {annotation["id"]: annotation["segmentation"] for annotation in content["annotations"]}
 
 
+def masks_of(dataset: CocoDataset) -> dict[int, Any]:
+    """The segmentations of a data set by annotation id; None for an instance without one."""
+    records = dataset.records
+    return {i: mask for r in records for i, mask in zip(r.annotation_ids, r.segmentations, strict=True)}
+
+
 def pseudo_mask_quality(masks: Mapping[int, Any], training_set: CocoDataset, file: AnnotationFile) -> dict[str, float]:
     """PSEUDO_MASK_QUALITY, the mean and median IoU in 0..1 over the instances that got a pseudo mask.
 
