@@ -31,6 +31,19 @@ METRICS = (  # columns of a study's CSV; AP in percent
     "box_AP",
     "mask_to_box_area",
 )
+QUALITY = (  # of masks, columns of a study's quality.csv; boundary AP in percent, the others are not
+    "boundary_AP",
+    "boundary_AP50",
+    "boundary_AP75",
+    "mask_iou",
+    "mask_iou_median",
+    "matched_boxes",
+    "filled_box_share",
+    "true_filled_box_share",
+    "mask_fragments",
+    "pseudo_mask_iou",
+    "pseudo_mask_iou_median",
+)
 DIGITS = 4  # decimals of a metric in the CSV; the record keeps every digit
 TRIAL_COLUMNS = ("study", "arm", "seed", "trial_key")  # first columns of a row, before the fields that vary
 OUTCOME_COLUMNS = (*METRICS, "status", "reason")  # last columns
@@ -98,7 +111,8 @@ class Record(BaseModel):
     device: str | None = None
     precision: str | None = None  # of the network
     threads: int | None = None
-    metrics: dict[str, Number]  # METRICS and more; None: no annotation to find; empty for a failed trial
+    metrics: dict[str, Number]  # METRICS, QUALITY and more; None: nothing to measure; empty for a failed trial
+    rescored: dict[str, str] = {}  # digest of the code that computed a metric later, from kept detections; by metric
     per_class: dict[str, Number] = {}  # mask AP in percent by class name
     curves: list[dict[str, Number]]  # the numbers of each epoch
     pictures: list[PictureName]  # names of PNG files
@@ -106,6 +120,7 @@ class Record(BaseModel):
     peak_memory_mb: Number = None
     num_train_images: int | None = None
     num_train_instances: int | None = None
+    validation_file: str | None = None  # SHA-256 of the annotation file that the detections were evaluated on
     traceback: str | None = None  # of a failure
     mlflow_run_id: str | None = None
     files: dict[str, str] = {}  # SHA-256 of what the trial wrote beside its record, by path

@@ -9,13 +9,14 @@ from core.files.atomic import write_text
 from core.record import Record, study_csv
 from experiments.jobs import Job
 from experiments.pictures import draw_annotations
+from experiments.quality_table import write_quality
 from experiments.results_files import new_results, replace_results
 from experiments.store import Store
 from experiments.study import Study
 
 
 def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record], store: Store, root: Path) -> Path:
-    """Write `<root>/<study>/` (trials/, pictures/), then `<root>/<study>.csv`; each is written in full or not at all.
+    """Write `<root>/<study>/` (trials/, pictures/, quality.csv), then `<root>/<study>.csv`; each whole or not at all.
 
     `records` are by key. The rows of the CSV follow the order of the jobs: by arm, then by seed.
     """
@@ -27,5 +28,6 @@ def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record],
                 target = folder / "pictures" / job.trial.name / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(store.folder(record.key) / "pictures" / picture, target)
+        write_quality(folder, of_study)
         draw_annotations(load_validation_set(jobs[0].trial.config.data), folder / "pictures" / "ground_truth")
         return replace_results(root, study.name, folder, study_csv(of_study, study.varied))

@@ -1,10 +1,11 @@
 """Finished trials by key, so that studies share them and a stopped sweep can resume.
 
-`<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find) and, once
-the trial is finished, record.json. failed.json holds the record of the last attempt that raised.
+`<root>/<key>/` holds the training's checkpoint, pictures/, found.json (which annotations its detections find),
+detections.json.gz (from which metrics can be computed again) and, once the trial is finished, record.json. failed.json
+holds the record of the last attempt that raised.
 `<root>/runs/<study>.json` maps the study's trials to their MLflow runs.
 
-A record is sealed when it is written and holds the SHA-256 of found.json and of each picture. What was edited or
+A record is sealed when it is written and holds the SHA-256 of the other files but the checkpoint. What was edited or
 damaged since counts as missing: a finished trial runs again, which takes seconds where its checkpoint is whole.
 """
 
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from core.evaluation.kept_detections import DETECTIONS
 from core.files.atomic import write_text
 from core.files.json_file import parse_json, read_utf8
 from core.files.lock import exclusive
@@ -40,17 +42,29 @@ class Store:
         """Record of the last attempt that raised, unless the trial has finished since; None if it is not whole."""
         return self._record(key, "failed.json", "how the trial failed is not known")
 
-    def _record(self, key: str, name: str, consequence: str) -> Record | None:
+    def keys(self) -> list[str]:
+        """Keys of the trials that have a record of their end, in order; `read` says whether it is whole."""
+        return sorted(path.parent.name for path in self.root.glob("*/record.json"))
+
+    def read(self, key: str, name: str = "record.json") -> Record:
+        """Record of a trial.
+
+        Raises:
+            ValueError: if it is missing or not whole; names the file.
+        """
         path = self.folder(key) / name
-        if not path.exists():
+        record = read_record(path)
+        _check(record, key, path)
+        return record
+
+    def _record(self, key: str, name: str, consequence: str) -> Record | None:
+        if not (self.folder(key) / name).exists():
             return None
         try:
-            record = read_record(path)
-            _check(record, key, path)
+            return self.read(key, name)
         except ValueError as error:
             logging.warning("ignoring a record that is not whole, %s: %s", consequence, error)
             return None
-        return record
 
     def found(self, key: str) -> dict[int, float | None]:
         """Of a finished trial: the score of the detection that finds each annotation, None if none does.
@@ -81,7 +95,7 @@ class Store:
         """
         folder = self.folder(record.key)
         if record.status == "ok":
-            names = [FOUND, *(f"pictures/{name}" for name in record.pictures)]
+            names = [FOUND, DETECTIONS, *(f"pictures/{name}" for name in record.pictures)]
             record = record.changed(files={name: _digest(folder / name) for name in names})
             write_text(folder / "record.json", record.sealed().to_json())
             (folder / "failed.json").unlink(missing_ok=True)
@@ -141,7 +155,8 @@ def _check(record: Record, key: str, path: Path) -> None:
     last = record.curves[-1].get("epochs") if record.curves else None
     if not epochs or last != len(epochs) or epochs != list(range(1, len(epochs) + 1)):
         raise ValueError(f"{path}: curves of epochs {epochs}, expected 1 to {last}")
-    for name in (FOUND, *(f"pictures/{name}" for name in record.pictures)):
+    kept = [DETECTIONS] if DETECTIONS in record.files else []  # earlier versions kept none
+    for name in (FOUND, *kept, *(f"pictures/{name}" for name in record.pictures)):
         file = path.parent / name
         try:
             found = _digest(file)

@@ -18,9 +18,16 @@ from core.compute.failure import DISK_FULL, describe, is_out_of_memory
 from core.compute.interrupt import never_stop
 from core.compute.precision import network_precision
 from core.compute.workers import ALONE, Workers
-from core.datasets.coco import build_validation_set, read_validation_file
+from core.datasets.annotation_file import AnnotationFile
+from core.datasets.coco import build_training_set, build_validation_set, read_training_file, read_validation_file
 from core.evaluation.coco_metrics import found_annotations
+from core.evaluation.evaluate import Evaluation
+from core.evaluation.kept_detections import DETECTIONS, write_detections
+from core.evaluation.pseudo_mask_iou import masks_of, pseudo_mask_quality, read_masks
+from core.evaluation.quality import quality_metrics
 from core.files.atomic import write_text
+from core.pseudo_masks.grabcut import PSEUDO_MASKS
+from core.pseudo_masks.mask_file import add_masks, read_mask_file
 from core.record import Record
 from core.training.loop import train
 from experiments.memory import memory_limit, out_of_memory
@@ -46,7 +53,8 @@ def run_trial(
 ) -> Record:
     """Train and evaluate one trial in `folder`, from its checkpoint if there is one, until `stop` asks for its end.
 
-    Beside the checkpoint it writes pictures/ and found.json, the result of `found_annotations`.
+    Beside the checkpoint it writes pictures/, detections.json.gz (`write_detections`) and found.json, the result of
+    `found_annotations`.
     Of several workers each calls it with its own device; the first writes and reports.
     Exceptions are not raised but recorded: a failed trial has status `failed`, the reason in one line, the traceback
     and the curves so far.
@@ -94,6 +102,7 @@ def run_trial(
                 category_ids=validation_set.category_ids,
             )
             write_text(folder / "found.json", json.dumps(found, indent=1, allow_nan=False))
+            metrics = result.evaluation.metrics | measure_masks(trial, result.evaluation, validation_file, folder)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise  # no record could be written, and the next trial would end alike
@@ -104,7 +113,7 @@ def run_trial(
             failed = failed.changed(reason=reason)
         return failed
     return record.changed(
-        metrics=result.evaluation.metrics,
+        metrics=metrics,
         per_class=result.evaluation.per_class,
         curves=result.curves,
         pictures=pictures,
@@ -112,7 +121,26 @@ def run_trial(
         peak_memory_mb=result.peak_memory_mb,
         num_train_images=result.num_train_images,
         num_train_instances=result.num_train_instances,
+        validation_file=validation_file.fingerprint.hex(),
     )
+
+
+def measure_masks(
+    trial: Trial, evaluation: Evaluation, validation_file: AnnotationFile, folder: Path
+) -> dict[str, float]:
+    """Keep the detections of a trained network in `folder`, and measure its masks, and pseudo masks if it had some."""
+    write_detections(evaluation.box_results, evaluation.mask_results, folder / DETECTIONS)
+    metrics = quality_metrics(validation_file, evaluation.box_results, evaluation.mask_results)
+    data, supervision = trial.config.data, trial.config.supervision
+    if supervision.pseudo_masks is not None:
+        training_file, mask_file = read_training_file(data), read_mask_file(trial.config)
+        training_set = build_training_set(training_file, data, supervision, trial.seed)
+        if mask_file is None:
+            masks = read_masks(folder / PSEUDO_MASKS)
+        else:
+            masks = masks_of(add_masks(training_set, training_file, mask_file))
+        metrics |= pseudo_mask_quality(masks, training_set, training_file)
+    return metrics
 
 
 def describe_trial(trial: Trial, *, key: str, data_digest: str, provenance: Provenance, workers: int = 1) -> Record:

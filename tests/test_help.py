@@ -26,6 +26,7 @@ COMMANDS = [
     "experiments.check",
     "experiments.collect",
     "experiments.edge_purity",
+    "experiments.rescore",
     "experiments.run",
 ]
 

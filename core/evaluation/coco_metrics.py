@@ -8,14 +8,14 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from hotcoco import COCO, COCOeval
 from pycocotools import mask as coco_mask
 
-from core.datasets.crowds import is_crowd
-from core.datasets.masks import has_area, is_polygons, parts_with_area
+from core.datasets.masks import has_area
+from core.evaluation.coco_input import Kind, found_input, image_numbers, true_input
 
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
 AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")  # after those; AR1: one detection per image
@@ -98,66 +98,46 @@ def found_annotations(
     return dict(sorted(found.items()))
 
 
+def matched_boxes(
+    content: dict[str, Any],
+    box_results: list[dict],
+    *,
+    image_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> list[tuple[int, int]]:
+    """Pairs of a detection and the annotation that its box matches, both by index from 0, by class and image.
+
+    As COCO matches at IoU 0.5: in the order of their scores, detections take the annotation of their class with the
+    largest box IoU, at least 0.5, of those that none before has taken. Crowd regions are left out. Arguments as in
+    `coco_metrics`.
+    """
+    return _matched_pairs(_comparison(content, box_results, "bbox", image_ids, category_ids))
+
+
 def _comparison(
     content: dict[str, Any],
     results: list[dict],
-    kind: Literal["bbox", "segm"],
+    kind: Kind,
     image_ids: Sequence[int] | None,
     category_ids: Sequence[int] | None,
 ) -> COCOeval:
-    """COCOeval of the results against the file, restricted to the images and classes, not run yet.
-
-    Images are numbered in the order of their ids: as floating-point numbers, ids of 64 bits would be lost. Only what
-    is needed of the file is handed on, since whatever else it holds need not suit hotcoco.
-    """
-    number = {image_id: i for i, image_id in enumerate(sorted(image["id"] for image in content["images"]), 1)}
+    """COCOeval of the results against the file, restricted to the images and classes, not run yet."""
     truth = COCO()
-    truth.dataset = {
-        "categories": [{key: category[key] for key in ("id", "name")} for category in content["categories"]],
-        "images": [
-            {"id": number[image["id"]], "height": image["height"], "width": image["width"]}
-            for image in content["images"]
-        ],
-        "annotations": [
-            _complete(annotation, id_, number[annotation["image_id"]], kind)
-            for id_, annotation in enumerate(content["annotations"], 1)
-        ],
-    }
+    truth.dataset = true_input(content, kind)
     truth.createIndex()
     if results:
-        found = truth.loadRes([result | {"image_id": number[result["image_id"]]} for result in results])
+        found = truth.loadRes(found_input(content, results))
     else:
         found = COCO()
         found.dataset = {**truth.dataset, "annotations": []}
         found.createIndex()
     run = COCOeval(truth, found, kind)
     if image_ids is not None:
+        number = image_numbers(content)
         run.params.imgIds = [number[image_id] for image_id in image_ids]
     if category_ids is not None:
         run.params.catIds = list(category_ids)
     return run
-
-
-def _complete(
-    annotation: dict[str, Any], annotation_id: int, image_number: int, kind: Literal["bbox", "segm"]
-) -> dict[str, Any]:
-    """What is evaluated of the annotation, with all keys that must be there."""
-    x, y, width, height = annotation["bbox"]
-    complete = {
-        "id": annotation_id,
-        "image_id": image_number,
-        "category_id": annotation["category_id"],
-        "bbox": [x, y, width, height],
-        "area": annotation.get("area", width * height),
-        "iscrowd": int(is_crowd(annotation)),
-    }
-    if kind == "bbox":
-        return complete
-    segmentation = annotation.get("segmentation")
-    if not has_area(segmentation):
-        outline = [x, y, x + width, y, x + width, y + height, x, y + height]
-        return complete | {"segmentation": [outline], "iscrowd": 1}
-    return complete | {"segmentation": parts_with_area(segmentation) if is_polygons(segmentation) else segmentation}
 
 
 def _statistics(run: COCOeval, prefix: str) -> dict[str, float]:
@@ -192,11 +172,17 @@ def _percent(value: float) -> float:
     return 100 * float(value) if value >= 0 else math.nan
 
 
-def _mask_to_box_area(boxes: COCOeval, box_results: list[dict], mask_results: list[dict]) -> float:
-    found = []
+def _matched_pairs(boxes: COCOeval) -> list[tuple[int, int]]:
+    """Indices of the detections that match and of their annotations, from 0; `boxes` is set to IoU 0.5 for good."""
+    pairs = []
     for of_image in _matches(boxes):
         of_detections = zip(of_image["dtIds"], of_image["dtMatches"][0], of_image["dtIgnore"][0], strict=True)
-        found += [id_ - 1 for id_, match, ignored in of_detections if match > 0 and not ignored]  # numbered from 1
+        pairs += [(id_ - 1, int(match) - 1) for id_, match, ignored in of_detections if match > 0 and not ignored]
+    return pairs
+
+
+def _mask_to_box_area(boxes: COCOeval, box_results: list[dict], mask_results: list[dict]) -> float:
+    found = [detection for detection, _ in _matched_pairs(boxes)]
     if not found:
         return math.nan
     # One mask per call: pycocotools 2.0 with NumPy 2 fails on lists of more than 255.

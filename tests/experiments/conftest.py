@@ -12,6 +12,7 @@ from core.compute.compute import Compute
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.sources.shapes import generate
+from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.record import Record
 from experiments import trial as trial_module
 from experiments.jobs import Job
@@ -131,6 +132,8 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         identity = {"config": config, "seed": seed, "data_digest": digest}
         folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(folder / "checkpoint.pt", state, **identity)
+        if config.supervision.makes_masks:
+            (folder / PSEUDO_MASKS).write_text('{"annotations": []}')  # no instance gets one
         metrics = {"mask_AP": 10.0 * config.loss.dice, "mask_APl": float("nan"), "box_AP": 1 / 3}
         evaluation = SimpleNamespace(metrics=metrics, per_class={"star": 1.0}, box_results=[], mask_results=[])
         counts = {"num_train_images": 8, "num_train_instances": 20}

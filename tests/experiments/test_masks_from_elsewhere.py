@@ -91,6 +91,9 @@ def test_its_results_state_the_file(
     jobs = list_jobs(of_readme, made_from)
     assert [job["supervision.pseudo_masks"] for job in describe_jobs(jobs)] == [None, "grabcut", "masks.json", None]
     assert [parameters(job).get(FILE) for job in jobs] == [None, None, "masks.json", None]
+    metrics = [Store(tmp_path / "store").read(job.key).metrics for job in jobs]
+    assert ["pseudo_mask_iou" in of_arm for of_arm in metrics] == [False, True, True, False]
+    assert metrics[2]["pseudo_mask_iou"] == 1  # the file holds the true masks
 
 
 def test_files_may_vary(data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.config import Config
+from core.evaluation.kept_detections import DETECTIONS, write_detections
 from core.files.atomic import write_text
 from core.record import Record, trial_key
 from experiments.provenance import Provenance, code_digest, provenance, trial_sources
@@ -28,8 +29,9 @@ def record_of(config: Config) -> Record:
 
 
 def write(store: Store, record: Record) -> None:
-    """As a trial does: what its detections find first, then the record."""
+    """As a trial does: its detections and what they find first, then the record."""
     write_text(store.folder(record.key) / "found.json", '{"0": 0.5, "1": null}')
+    write_detections([], [], store.folder(record.key) / DETECTIONS)
     store.write(record)
 
 
@@ -75,7 +77,8 @@ def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None
     write(store, record)
     found = store.finished(record.key)
     assert found.changed(files={}) == record.changed(files={})
-    assert (list(found.files), found.sha256) == (["found.json"], record.changed(files=found.files).sealed().sha256)
+    assert list(found.files) == ["found.json", "detections.json.gz"]
+    assert found.sha256 == record.changed(files=found.files).sealed().sha256
     assert store.found(record.key) == {0: 0.5, 1: None}
 
 
@@ -114,7 +117,7 @@ def truncate(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [damage, truncate, Path.unlink])
-@pytest.mark.parametrize("name", ["record.json", "found.json", "pictures/7.png"])
+@pytest.mark.parametrize("name", ["record.json", "found.json", "detections.json.gz", "pictures/7.png"])
 def test_what_is_damaged_is_named_and_the_trial_runs_again(
     config: Config, tmp_path: Path, caplog, name: str, harm: Callable[[Path], None]
 ) -> None:
@@ -126,6 +129,30 @@ def test_what_is_damaged_is_named_and_the_trial_runs_again(
     assert store.finished(record.key) is None
     if (name, harm) != ("record.json", Path.unlink):
         assert f"the trial runs again: {store.folder(record.key) / name}: " in caplog.text
+
+
+def test_a_trial_from_before_detections_were_kept_is_still_whole(config: Config, tmp_path: Path) -> None:
+    store, record = Store(tmp_path), record_of(config)
+    write(store, record)
+    whole = store.finished(record.key)
+    (store.folder(record.key) / DETECTIONS).unlink()
+    assert store.finished(record.key) is None
+    files = {name: digest for name, digest in whole.files.items() if name != DETECTIONS}
+    write_text(store.folder(record.key) / "record.json", whole.changed(files=files).sealed().to_json())
+    assert store.finished(record.key).files == files
+
+
+def test_keys_are_those_of_trials_that_have_ended(config: Config, tmp_path: Path) -> None:
+    store, record = Store(tmp_path), record_of(config)
+    assert store.keys() == []
+    store.write(record.changed(status="failed", reason="ValueError: no"))
+    store.keep_run_ids("pair", {"a": "b"})
+    assert store.keys() == []
+    with pytest.raises(ValueError, match=r"record\.json: cannot be read"):
+        store.read(record.key)
+    write(store, record)
+    assert store.keys() == [record.key]
+    assert store.read(record.key).metrics == record.metrics
 
 
 def test_a_record_without_a_digest_is_not_whole(config: Config, tmp_path: Path, caplog) -> None:

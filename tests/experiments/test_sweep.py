@@ -89,6 +89,8 @@ def test_self_training_takes_a_teacher_that_has_finished(
     assert epochs == [0, 1]  # the student's
     expected, found = alone.finished(student.key), store.finished(student.key)
     assert found.metrics == expected.metrics
+    assert 0 < found.metrics["pseudo_mask_iou"] < 1
+    assert "pseudo_mask_iou" not in store.finished(teacher.key).metrics
     assert [numbers["loss/total"] for numbers in found.curves] == [n["loss/total"] for n in expected.curves]
 
 
@@ -98,7 +100,7 @@ def test_a_finished_checkpoint_keeps_the_weights_alone(jobs: list[Job], store: S
     assert set(content["state"]) == {"model", "curves"}
 
 
-@pytest.mark.parametrize("name", ["record.json", "found.json"])
+@pytest.mark.parametrize("name", ["record.json", "found.json", "detections.json.gz"])
 def test_a_finished_trial_that_is_damaged_runs_again_from_its_checkpoint(
     jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -183,7 +185,7 @@ def test_processes_that_collect_one_study_at_once_leave_its_results_whole(
 
 def files_of(root: Path) -> dict[Path, bytes]:
     files = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*") if path.is_file()}
-    assert len(files) == 2 + 2 + 2 * 7  # lock and table, records, pictures of 7 images
+    assert len(files) == 3 + 2 + 2 * 7  # lock and two tables, records, pictures of 7 images
     return files
 
 

@@ -2,11 +2,15 @@
 
 import os
 import socket
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from core.evaluation.boundary import BOUNDARY_METRICS
+from core.evaluation.kept_detections import read_detections
+from core.evaluation.mask_quality import MASK_QUALITY
 from core.record import Record, trial_key
 from experiments.pictures import NUM_PICTURES
 from experiments.provenance import Provenance
@@ -37,7 +41,8 @@ def test_a_real_trial_leaves_the_promised_record_and_pictures(
     assert record.reason == ""
     assert record.status == "ok"
     assert epochs == [1, 2]
-    assert set(record.metrics) == METRICS | {"mask_to_box_area"}
+    assert set(record.metrics) == METRICS | {"mask_to_box_area"} | set(BOUNDARY_METRICS) | set(MASK_QUALITY)
+    assert not (METRICS - record.curves[-1].keys() | record.curves[-1].keys() & set(MASK_QUALITY))  # only at the end
     assert set(record.per_class) == {"ellipse", "triangle", "star", "cross"}
     assert [numbers["epoch"] for numbers in record.curves] == [1, 2]
     assert {"loss/total", "loss/pairwise", "loss/pairwise_unweighted", "pairwise_warmup", "edges_kept"} <= set(
@@ -56,6 +61,10 @@ def test_a_real_trial_leaves_the_promised_record_and_pictures(
     store = Store(tmp_path)
     store.write(record)
     assert store.finished(record.key) is not None
+    validation = Path(study.trials[0].config.data.root, "instances_val.json")
+    assert record.validation_file == sha256(validation.read_bytes()).hexdigest()
+    boxes, masks = read_detections(folder / "detections.json.gz")
+    assert len(boxes) == len(masks) <= 7 * 5
 
 
 def test_a_trial_that_raises_is_a_record_with_the_reason(

@@ -12,6 +12,7 @@ from analysis.page.provenance import versions
 from analysis.plots.curves import TERM_OF_COLUMN
 from analysis.results import recipe_of
 from core.config.dotted import leaves
+from core.evaluation.kept_detections import DETECTIONS, write_detections
 from core.record import METRICS, Record, read_record, study_csv
 from experiments.store import Store
 from experiments.tracking.content import epoch_metrics, final_metrics, tags_at_end
@@ -109,6 +110,7 @@ def stored_files(record: Record, folder: Path) -> tuple[str, dict[str, bytes]]:
     for name in pictures:
         (root / "pictures" / name).write_bytes(b"a picture " * 20)
     (root / "found.json").write_text(json.dumps({"0": 0.9, "1": None}))
+    write_detections([], [], root / DETECTIONS)
     store.write(record)
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
     assert store.finished(record.key) is not None
