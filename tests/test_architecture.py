@@ -84,7 +84,7 @@ def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
             ("ray",),
             [
                 "parallel/described.py",
-                *(f"parallel/nodes/{name}.py" for name in ("cluster", "inbox", "joining", "probe", "watch")),
+                *(f"parallel/nodes/{name}.py" for name in ("cluster", "joining", "probe", "watch")),
                 *(f"parallel/{name}.py" for name in ("placement", "relay", "start", "sweep", "trainable")),
             ],
         ),

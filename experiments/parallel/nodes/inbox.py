@@ -7,8 +7,6 @@ up: neither a shared folder nor a bucket.
 from collections.abc import Sequence
 from pathlib import Path
 
-import ray
-
 from core.compute.failure import describe
 from experiments.jobs import Job
 from experiments.parallel.nodes.data import NeededData, sent_files
@@ -21,9 +19,8 @@ FAILED, FINISHED = "failed.json", "record.json"
 LAST = (FOUND, FAILED, FINISHED)  # a record is written when all that it names is there
 
 
-@ray.remote(num_cpus=0, max_concurrency=8)
 class Inbox:
-    """`folder` is the one of the command, in which `data` lies; `flag` says whether the sweep stops."""
+    """An actor of Ray. `folder` is the one of the command, below which the data lies; `flag` stops the sweep."""
 
     def __init__(
         self, jobs: Sequence[Job], store: Store, folder: Path, data: dict[str, NeededData], flag: Path

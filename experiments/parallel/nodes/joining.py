@@ -20,6 +20,8 @@ from experiments.progress import Progress
 from experiments.store import Store
 from experiments.sweep import device_of
 
+INBOX_THREADS = 8  # nodes that are served at once
+
 
 @contextmanager
 def joined(
@@ -32,9 +34,9 @@ def joined(
     """
     token = f"sweep-{secrets.token_hex(8)}"
     data = needed_data(jobs, folder)
-    inbox = Inbox.options(scheduling_strategy=on_node(ray.get_runtime_context().get_node_id())).remote(
-        list(jobs), store, folder, data, flag
-    )
+    here = on_node(ray.get_runtime_context().get_node_id())
+    actor = ray.remote(num_cpus=0, max_concurrency=INBOX_THREADS, scheduling_strategy=here)(Inbox)
+    inbox = actor.remote(list(jobs), store, folder, data, flag)
     cluster = Cluster(inbox, folder, store, token, data, os.environ.get(DATA_URI))
     write_text(cluster.token_file, token)
     try:

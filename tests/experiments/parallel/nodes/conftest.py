@@ -38,11 +38,14 @@ class Machines:
         head = ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"]
         self._start("head", [*head, f"--temp-dir={self.folder}"], [])
 
-    def add(self, name: str, *, cpus: int = 1, blind_to: Sequence[Path] = ()) -> None:
-        """Start a node whose host name is `name`, and for which these folders are empty; it has a cache of its own."""
+    def add(self, name: str, *, cpus: int = 1, blind_to: Sequence[Path] = (), inside: Sequence[str] = ()) -> None:
+        """Start a node whose host name is `name`, and for which these folders are empty; it has a cache of its own.
+
+        `inside` are commands that run in its namespace before.
+        """
         mounts = [f"mount -t tmpfs none {folder}" for folder in blind_to]
-        inside = " && ".join([f"hostname {name}", *mounts, 'exec "$0" "$@"'])
-        prefix = [*NAMESPACES, "sh", "-c", inside]
+        commands = " && ".join([f"hostname {name}", *mounts, *inside, 'exec "$0" "$@"'])
+        prefix = [*NAMESPACES, "sh", "-c", commands]
         self._start(name, [f"--address={self.address}", f"--num-cpus={cpus}"], prefix)
 
     def kill(self, name: str) -> None:
