@@ -9,6 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from core.compute.failure import describe
 from experiments.parallel.nodes.cluster import Cluster
+from experiments.parallel.nodes.data import DATA_URI
 from experiments.parallel.placement import fitting_nodes
 from experiments.params import Resources
 from experiments.provenance import ROOT, Provenance, current_code, package_versions
@@ -48,7 +49,7 @@ def lay_out_data(cluster: Cluster) -> dict[str, Any]:
         try:
             found[digest] = cluster.data_folder(digest)
         except Exception as error:
-            way_out = f"put it at {cluster.folder / needed.root} there, or where BOXINST_DATA_URI says"
+            way_out = f"put it at {cluster.folder / needed.root} there, or where {DATA_URI} says"
             return {"problem": f"no data {needed.root}: {describe(error) or error}; {way_out}"}
     return found
 
@@ -69,8 +70,8 @@ def look_around(
     found = {(node, digest): folder for node, at in folders.items() for digest, folder in at.items()}
     copies = sum(any(folder != cluster.folder for folder in at.values()) for at in folders.values())
     alone = sum(not sight.shares_store for sight in sights.values())
-    text = f"{len(nodes)} nodes: {len(nodes) - alone} share the store, {alone} send their trials"
-    text += f"; {copies} have a copy of the data" if copies else ""
+    text = f"nodes for trials: {len(nodes)}; {len(nodes) - alone} share the store, {alone} send their trials"
+    text += f"; with a copy of the data: {copies}" if copies else ""
     kinds = sorted({sight.device for sight in sights.values() if sight.device})
     if len(kinds) > 1:
         text += f"; their CPUs differ ({', '.join(kinds)}), and so will the last digits of results"

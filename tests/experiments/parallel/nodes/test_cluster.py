@@ -59,7 +59,7 @@ def test_nodes_that_share_nothing_and_one_that_is_killed_give_the_table_of_one_m
         machines.add(name, blind_to=[spread.folder, ROOT])
     status = spread.run(until=share_reported(0.7), do=lambda process: machines.kill("far"))
     assert status == 0, spread.said
-    assert "2 nodes: 0 share the store, 2 send their trials; 2 have a copy of the data" in spread.said
+    assert "nodes for trials: 2; 0 share the store, 2 send their trials; with a copy of the data: 2" in spread.said
     assert spread.results() == alone.results()
     records = [read_record(path) for path in (spread.folder / "store").glob("*/record.json")]
     assert len(records) == 4
