@@ -16,10 +16,6 @@ ASK_SECONDS = 1.0  # between two questions whether the sweep stops
 SEND_SECONDS = 30.0  # between two checkpoints of a trial that are sent
 
 
-class NotKept(OSError):
-    """The driver's machine could not write what a node sent; one line."""
-
-
 @dataclass(frozen=True)
 class Cluster:
     inbox: Any  # the handle of the `Inbox`
@@ -90,12 +86,14 @@ class Sender:
         """Send all files of the trial.
 
         Raises:
-            NotKept: if the driver's machine cannot write them.
+            OSError: if the driver's machine cannot write them.
         """
         if not self.folder.exists():  # it was stopped before it wrote anything
             return
-        if problem := ray.get(self.inbox.take.remote(self.key, pack(self.folder))):
-            raise NotKept(problem)
+        try:
+            ray.get(self.inbox.take.remote(self.key, pack(self.folder)))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error  # as on one machine, where a full disk ends the sweep
 
     def send_at_times(self) -> None:
         if time.monotonic() >= self.due:

@@ -7,7 +7,6 @@ up: neither a shared folder nor a bucket.
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.compute.failure import describe
 from experiments.jobs import Job
 from experiments.parallel.nodes.data import NeededData, sent_files
 from experiments.parallel.nodes.parcel import Parcel, pack, unpack
@@ -42,16 +41,16 @@ class Inbox:
         folder = self.store.folder(key)
         return {name: content for name, content in pack(folder).items() if name != FAILED} if folder.exists() else {}
 
-    def take(self, key: str, parcel: Parcel) -> str:
-        """Keep the folder of a trial as it is now in the store; returns why that failed, or an empty text."""
-        try:
-            with self.store.lock(key):
-                unpack(parcel, self.store.folder(key), LAST)
-                if FINISHED in parcel:
-                    self.store.forget_failure(key)
-        except OSError as error:
-            return describe(error) or str(error)
-        return ""
+    def take(self, key: str, parcel: Parcel) -> None:
+        """Keep the folder of a trial as it is now in the store.
+
+        Raises:
+            OSError: if a file cannot be written.
+        """
+        with self.store.lock(key):
+            unpack(parcel, self.store.folder(key), LAST)
+            if FINISHED in parcel:
+                self.store.forget_failure(key)
 
     def list_files(self, digest: str, with_data: bool) -> list[tuple[str, int]]:
         return sent_files(self.data[digest], self.folder, with_data=with_data)

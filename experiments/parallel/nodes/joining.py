@@ -35,8 +35,9 @@ def joined(
     token = f"sweep-{secrets.token_hex(8)}"
     data = needed_data(jobs, folder)
     here = on_node(ray.get_runtime_context().get_node_id())
-    actor = ray.remote(num_cpus=0, max_concurrency=INBOX_THREADS, scheduling_strategy=here)(Inbox)
-    inbox = actor.remote(list(jobs), store, folder, data, flag)
+    # all that it knows are its arguments, so that it may start anew
+    actor = {"num_cpus": 0, "max_concurrency": INBOX_THREADS, "max_restarts": -1, "max_task_retries": -1}
+    inbox = ray.remote(scheduling_strategy=here, **actor)(Inbox).remote(list(jobs), store, folder, data, flag)
     cluster = Cluster(inbox, folder, store, token, data, os.environ.get(DATA_URI))
     write_text(cluster.token_file, token)
     try:

@@ -85,6 +85,9 @@ def test_a_head_that_is_killed_ends_the_sweep_in_a_sentence_and_the_same_command
     said = hurt.said.splitlines()
     assert said[-1].startswith(f"error: the cluster's head at {machines.address} does not answer any more; start"), said
     assert sum("rpc" in line.lower() or "gcs" in line.lower() for line in said) == 0
+    checkpoints = (hurt.folder / "store").glob("*/checkpoint.pt")
+    assert [path for path in checkpoints if not path.with_name("record.json").exists()]  # of the trial that ran
+
     monkeypatch.delenv("RAY_ADDRESS")
     assert hurt.run("--in-process") == 0
     assert alone.run("--in-process") == 0
