@@ -104,14 +104,14 @@ class Sender:
 class StopAsked:
     """Called at each step of a trial, it returns the number of the signal that stops the sweep; 0 without one.
 
-    It asks the driver's machine once a second, and does not wait for the answer.
+    It asks the driver's machine once a second, and waits for the first answer alone.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self.inbox = cluster.inbox
         self.asked: Any = None  # the answer that is on its way
-        self.last = 0
-        self.due = 0.0
+        self.last = ray.get(self.inbox.stopped_by.remote())
+        self.due = time.monotonic() + ASK_SECONDS
 
     def __call__(self) -> int:
         if self.asked is None and time.monotonic() >= self.due:
