@@ -14,7 +14,7 @@ from experiments.jobs import Job
 from experiments.parallel.nodes.cluster import Cluster
 from experiments.parallel.nodes.data import DATA_URI, needed_data
 from experiments.parallel.nodes.inbox import Inbox
-from experiments.parallel.nodes.probe import LOOK_SECONDS, look_around, on_node
+from experiments.parallel.nodes.probe import LOOK_SECONDS, last_line, look_around, on_node
 from experiments.params import Resources
 from experiments.progress import Progress
 from experiments.store import Store
@@ -56,9 +56,8 @@ def _check_inbox(cluster: Cluster) -> None:
     try:
         sees = ray.get(cluster.inbox.sees.remote(cluster.token_file), timeout=LOOK_SECONDS)
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise ValueError(
-            f"{node} cannot run this code: {reason[0].strip()}; install requirements.txt for the Python that runs Ray "
+            f"{node} cannot run this code: {last_line(error)}; install requirements.txt for the Python that runs Ray "
             "there"
         ) from error
     if not sees:

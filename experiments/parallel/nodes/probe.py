@@ -13,6 +13,7 @@ from experiments.parallel.nodes.data import DATA_URI
 from experiments.parallel.placement import fitting_nodes
 from experiments.params import Resources
 from experiments.provenance import ROOT, Provenance, current_code, package_versions
+from experiments.trial import device_name
 
 LOOK_SECONDS = 120.0  # until a node that does not answer is given up; a process with torch starts in 5 to 60
 
@@ -30,15 +31,13 @@ class Sight:
 def look(cluster: Cluster, made_from: Provenance, device: str) -> Sight:
     """Runs on the node: can it import the code, is that the driver's, can it write where the driver reads?"""
     try:
-        from experiments.trial import device_name  # with torch, which a node may lack
-
         if current_code() != made_from.code:
             return Sight(_other_code(made_from.versions, package_versions()))
         return Sight("", cluster.shares_store(), device_name(device) if device == "cpu" else "")
     except OSError as error:
         return Sight(f"it sees the store and cannot write there: {describe(error)}; let it write, or unmount it there")
     except Exception as error:
-        return Sight(f"{type(error).__name__}: {error}; install requirements.txt there, with the same Python")
+        return Sight(f"{last_line(error)}; install requirements.txt there, with the same Python")
 
 
 @ray.remote(num_cpus=0, max_retries=0)
@@ -50,7 +49,7 @@ def lay_out_data(cluster: Cluster) -> dict[str, Any]:
             found[digest] = cluster.data_folder(digest)
         except Exception as error:
             way_out = f"put it at {cluster.folder / needed.root} there, or where {DATA_URI} says"
-            return {"problem": f"no data {needed.root}: {describe(error) or error}; {way_out}"}
+            return {"problem": f"no data {needed.root}: {describe(error) or last_line(error)}; {way_out}"}
     return found
 
 
@@ -101,9 +100,13 @@ def _ask(nodes: dict[str, dict], start: Any, seconds: float | None = LOOK_SECOND
         try:
             answers[node] = ray.get(reference)
         except Exception as error:  # it cannot unpack the code, import this file, or has died
-            last = str(error).strip().splitlines()[-1:] or [""]
-            answers[node] = f"{type(error).__name__}: {last[0].strip()}; install requirements.txt there"
+            answers[node] = f"{last_line(error)}; install requirements.txt there"
     return answers
+
+
+def last_line(error: Exception) -> str:
+    """The end of Ray's text, which has the error of the other process; the type where there is no text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
 def _refuse(problems: dict[str, str], nodes: dict[str, dict]) -> None:
