@@ -9,16 +9,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyarrow import fs
 
-from core.config import DataConfig
+from core.config import Config
 from core.datasets.coco import read_training_file, read_validation_file
 from core.datasets.digest import data_digest
 from core.files.imagenet_weights import is_file_name, with_weights
 from core.files.lock import exclusive
+from core.pseudo_masks.mask_file import read_mask_file, with_masks
 from experiments.jobs import Job
 
 DATA_URI = "BOXINST_DATA_URI"  # names a place with the folders of datasets/, as in s3://bucket/datasets
@@ -29,18 +30,18 @@ BATCH = 64 * 2**20  # bytes of files that are sent at once
 class NeededData:
     """The data and the initial weights of some trials, as files below the folder in which the command runs."""
 
-    config: DataConfig
-    weights: str | None  # `model.backbone.weights`
-    digest: str  # of data and weights, as in the key of a trial
+    config: Config  # of one of them
+    digest: str  # of data, masks from elsewhere and weights, as in the key of a trial
     stamp: tuple[tuple[int, int, int], ...]  # of the driver's files, see `stamp_of`
 
     @property
     def root(self) -> str:
-        return self.config.root
+        return self.config.data.root
 
     @property
     def weights_file(self) -> str | None:
-        return self.weights if is_file_name(self.weights) else None
+        weights = self.config.model.backbone.weights
+        return weights if is_file_name(weights) else None
 
 
 def needed_data(jobs: Sequence[Job], folder: Path) -> dict[str, NeededData]:
@@ -48,9 +49,8 @@ def needed_data(jobs: Sequence[Job], folder: Path) -> dict[str, NeededData]:
     needed = {}
     for job in jobs:
         if job.data_digest not in needed:
-            config, weights = job.trial.config.data, job.trial.config.model.backbone.weights
-            found = NeededData(config, weights, job.data_digest, ())
-            needed[job.data_digest] = NeededData(config, weights, job.data_digest, stamp_of(found, folder))
+            found = NeededData(job.trial.config, job.data_digest, ())
+            needed[job.data_digest] = replace(found, stamp=stamp_of(found, folder))
     return needed
 
 
@@ -61,7 +61,9 @@ def stamp_of(needed: NeededData, folder: Path) -> tuple[tuple[int, int, int], ..
         OSError: if one is missing.
     """
     root = folder / needed.root
-    paths = [root / needed.config.train_annotations, root / needed.config.val_annotations]
+    paths = [root / needed.config.data.train_annotations, root / needed.config.data.val_annotations]
+    if needed.config.supervision.mask_file:
+        paths.append(root / needed.config.supervision.mask_file)
     if needed.weights_file:
         paths.append(folder / needed.weights_file)
     found = [path.stat() for path in paths]
@@ -73,10 +75,11 @@ def holds(folder: Path, needed: NeededData) -> bool:
     try:
         if stamp_of(needed, folder) == needed.stamp:
             return True
-        config = needed.config.model_copy(update={"root": str(folder / needed.root)})
-        digest = data_digest(read_training_file(config), read_validation_file(config))
+        data = needed.config.data.model_copy(update={"root": str(folder / needed.root)})
+        masks = read_mask_file(needed.config.model_copy(update={"data": data}))
         weights = needed.weights_file and str(folder / needed.weights_file)
-        return with_weights(digest, weights) == needed.digest
+        digest = with_weights(data_digest(read_training_file(data), read_validation_file(data)), weights)
+        return with_masks(digest, masks and masks.fingerprint) == needed.digest
     except (OSError, ValueError):  # missing, or not whole
         return False
 

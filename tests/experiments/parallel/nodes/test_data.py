@@ -1,5 +1,6 @@
 """Which data a node takes for the driver's, and how it gets a copy: once, whole or not at all."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from experiments.provenance import Provenance
 from tests.experiments.conftest import ARMS, study_of
 
 ROOT = Path("datasets/mine")
+HEAD = "question: q\nsource: s\nexpectation: none\n"
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_copy_is_read_and_one_changed_image_makes_it_another_data_set(
 def test_the_file_of_initial_weights_belongs_to_it(driver: Path, made_from: Provenance, tmp_path: Path) -> None:
     (driver / "weights").mkdir()
     (driver / "weights" / "trunk.pkl").write_bytes(b"weights")
-    text = "question: q\nsource: s\nexpectation: none\narms: {a: {model.backbone.weights: weights/trunk.pkl}}\n"
+    text = f"{HEAD}arms: {{a: {{model.backbone.weights: weights/trunk.pkl}}}}\n"
     jobs = list_jobs(study_of(text, "one", ROOT, driver), made_from)
     (needed,) = needed_data(jobs, driver).values()
     node = copied(driver, tmp_path / "node")
@@ -73,6 +75,20 @@ def test_the_file_of_initial_weights_belongs_to_it(driver: Path, made_from: Prov
     (node / "weights" / "trunk.pkl").write_bytes(b"weights")
     assert holds(node, needed)
     assert sent_files(needed, driver, with_data=False) == [("weights/trunk.pkl", 7)]
+
+
+def test_a_file_of_masks_belongs_to_it(driver: Path, made_from: Provenance, tmp_path: Path) -> None:
+    shutil.copyfile(driver / ROOT / "instances_train.json", driver / ROOT / "masks.json")
+    arm = "{supervision.pseudo_masks: {file: masks.json}}"
+    jobs = list_jobs(study_of(f"{HEAD}arms: {{a: {arm}}}\n", "one", ROOT, driver), made_from)
+    (needed,) = needed_data(jobs, driver).values()
+    node = copied(driver, tmp_path / "node")
+    assert holds(node, needed)
+    masks = node / ROOT / "masks.json"
+    content = json.loads(masks.read_text())
+    del content["annotations"][-1]
+    masks.write_text(json.dumps(content))
+    assert not holds(node, needed)
 
 
 def test_what_is_missing_is_fetched_once_and_appears_whole(driver: Path, needed: NeededData, tmp_path: Path) -> None:
@@ -108,7 +124,8 @@ def test_a_copy_that_fails_or_is_another_leaves_nothing(
 
 
 def test_paths_out_of_the_folder_are_not_sent(driver: Path, needed: NeededData, tmp_path: Path) -> None:
-    outside = replace(needed, config=needed.config.model_copy(update={"root": "../data"}))
+    data = needed.config.data.model_copy(update={"root": "../data"})
+    outside = replace(needed, config=needed.config.model_copy(update={"data": data}))
     with pytest.raises(ValueError, match=r"no \.\./data like the driver's, and only paths below the folder"):
         folder_with_data(outside, tmp_path / "nowhere", lambda target: pytest.fail("fetched"))
 
