@@ -1,8 +1,12 @@
 """The files that start a cluster say what their readers take: Ray's launcher, Slurm's shell, KubeRay."""
 
 import json
+import os
 import re
+import signal
 import subprocess
+import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,11 +73,6 @@ export -f srun scontrol ray python
 @pytest.mark.parametrize(("terminated", "status"), [(False, 1), (True, 143)])
 def test_the_slurm_script_starts_all_nodes_and_ends_as_the_sweep(tmp_path: Path, terminated: bool, status: int) -> None:
     """Run with stand-ins for Slurm, Ray and the sweep, which saves its trials for a while after SIGTERM."""
-    import os
-    import signal
-    import sys
-    import time
-
     log = tmp_path / "log"
     stubs = tmp_path / "stubs.sh"
     stubs.write_text(STUBS.format(log=log, python=sys.executable))
