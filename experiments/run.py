@@ -1,7 +1,7 @@
 """Run studies: `python -m experiments.run loss_terms`.
 
 Trials that are finished in the store are not run again. A stopped trial resumes from its checkpoint, so the same
-command resumes an interrupted sweep. `RAY_ADDRESS` joins a cluster whose nodes share this folder.
+command resumes an interrupted sweep. `RAY_ADDRESS` joins a cluster (experiments/cluster).
 DVC's stage `sweep` runs `--all --train-only`: it fills the store, from which `experiments.collect` writes each study.
 
 Exit status: 0 all trials finished, 1 some failed, 2 wrong input or environment, 130 interrupted (Ctrl-C), 143

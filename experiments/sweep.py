@@ -58,7 +58,7 @@ def run_job(
             record = other_code(job, code)
             store.write(record)
             return record
-        _lend_teacher(job, store)
+        lend_teacher(job, store)
         folder = store.folder(job.key)
         run = run_trial if job.workers == 1 else partial(run_trial_by_workers, job.workers)
         record = run(
@@ -145,7 +145,7 @@ def run_one_by_one(
                 raise Interrupted("stopped", number)
 
 
-def _lend_teacher(job: Job, store: Store) -> None:
+def lend_teacher(job: Job, store: Store) -> None:
     """Copy the teacher of self-training if the store has it as a finished trial, so that `train` need not train it."""
     config = job.trial.config
     own = store.folder(job.key) / TEACHER / CHECKPOINT

@@ -2,5 +2,6 @@
 
 Tune places the trials, starts their processes and restarts those that died. Results go to the store, not through Tune.
 Reading order: sweep (the whole) · start (of Ray) · placement (what a trial may use) · described (what Ray's tools show)
-· trainable (one trial in its process) · relay (what Tune tells the sweep) · stop (how a sweep ends early).
+· trainable (one trial in its process) · relay (what Tune tells the sweep) · stop (how a sweep ends early) · nodes (of a
+cluster).
 """

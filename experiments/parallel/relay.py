@@ -21,6 +21,9 @@ from experiments.trial_workers import WorkerDied
 LOW_ON_MEMORY = "running low on memory"  # Ray's message when it kills a process before the kernel does
 FAULT = re.compile(rf"{MachineFault.__name__}: (.+)")  # in the text of Tune's error
 DIED = re.compile(rf"{WorkerDied.__name__}: (.+)")
+NODE_LOST = re.compile(r"its node has died|actor is (?:temporarily )?unavailable|actor \w+ is unavailable")
+NODE_LOSSES_FORGIVEN = 5  # a trial that takes one machine after the other down must end at some time
+ON_NODE = re.compile(r"^\s*ip: (\S+)", re.MULTILINE)  # in Ray's message
 NOT_OURS = {*AUTO_RESULT_KEYS, DONE, EXPERIMENT_TAG, SHOULD_CHECKPOINT, TRIAL_ID, "loss"}  # among what Tune passes on
 
 
@@ -28,10 +31,19 @@ class Relay(tune.Callback):
     """Passes Tune's events on to the observers of the sweep, and ends the sweep when `stop` asks for it."""
 
     def __init__(
-        self, jobs: Sequence[Job], store: Store, observers: Sequence[Observer], progress: Progress, stop: SweepStop
+        self,
+        jobs: Sequence[Job],
+        store: Store,
+        observers: Sequence[Observer],
+        progress: Progress,
+        stop: SweepStop,
+        *,
+        of_cluster: bool = False,
     ) -> None:
         self.jobs = {job.key: job for job in jobs}
         self.store, self.observers, self.progress, self.stop = store, observers, progress, stop
+        self.of_cluster = of_cluster
+        self.nodes_lost: dict[str, int] = {}  # by id of the trial
         self.kills_at_first = count_kernel_kills()
         self.kills_before: dict[str, int] = {}  # at the start of each trial, by id; none if its process never started
 
@@ -59,16 +71,23 @@ class Relay(tune.Callback):
         self.stop.running.discard(trial.trial_id)
         job = self.jobs[trial.config[KEY]]
         record = self.store.finished(job.key) or self.store.failed(job.key)
+        if record is None and not self.stop.asked():
+            record = crashed(job, self.store, f"it ended without a record in {self.store.root}")
         for observer in self.observers if record else ():
             observer.ended(job, record)
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """The trial is tried again. If its node is gone, that does not count as a failure of its own."""
+        losses = self.nodes_lost.get(trial.trial_id, 0)
+        if losses < NODE_LOSSES_FORGIVEN and NODE_LOST.search(last_error(trial)):
+            self.nodes_lost[trial.trial_id] = losses + 1
+            trial.max_failures += 1
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """The trial failed, or its process died for good, which Tune's results do not say before its first report."""
         self.stop.running.discard(trial.trial_id)
         job = self.jobs[trial.config[KEY]]
-        message = (
-            Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]
-        )  # of the last failure
+        message = last_error(trial)
         record = self.store.failed(job.key) if TrialFailed.__name__ in message else None
         if record is None:
             if self.stop.asked():  # a signal to the whole group or job ends the trials' processes too
@@ -78,6 +97,8 @@ class Relay(tune.Callback):
                 return
             if died := DIED.search(message):  # in the words of the process that saw it, before Ray's own
                 message = f"{died[1]}\n{message}"
+            elif self.of_cluster and (node := ON_NODE.search(message)):
+                message = f"on node {node[1]}: {message}"
             kills = count_kernel_kills() - self.kills_before.get(trial.trial_id, self.kills_at_first)
             record = crashed(job, self.store, message, out_of_memory=LOW_ON_MEMORY in message, kernel_kills=kills)
         for observer in self.observers:
@@ -86,3 +107,8 @@ class Relay(tune.Callback):
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
         self.progress.tick()
         self.stop.proceed()
+
+
+def last_error(trial: Any) -> str:
+    """Ray's text for the last failure of a trial."""
+    return Path(trial.error_file).read_text().rpartition("Failure # ")[2].partition("\n")[2]

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -21,9 +22,11 @@ from core.compute.command import WRONG_INPUT
 from experiments.params import Resources
 
 ADDRESS = "RAY_ADDRESS"
-ADDRESS_FORM = re.compile(r"(?:ray://)?\[?(?P<host>[^\[\]/]+?)\]?:(?P<port>\d+)")
+CLIENT = "ray://"
+ADDRESS_FORM = re.compile(r"\[?(?P<host>[^\[\]/]+?)\]?:(?P<port>\d+)")
 ANSWER_SECONDS = 10.0  # for the address of a cluster
 START_SECONDS = 120.0  # for each attempt; a start takes some 5 on a quiet machine, 60 on one with five times its load
+JOIN_SECONDS = 40.0  # for each attempt to join a cluster, which starts nothing
 STUCK_SECONDS = 30.0  # after these, where Ray does not return to Python
 ATTEMPTS = 2
 
@@ -32,8 +35,14 @@ class Overdue(BaseException):
     """The time is over; no Exception, since Ray's loops try again after one."""
 
 
-def start_ray(resources: Resources) -> None:
+def joins_cluster() -> bool:
+    return ADDRESS in os.environ
+
+
+def start_ray(resources: Resources, code: Path | None = None) -> None:
     """Join the cluster at `RAY_ADDRESS`, or start Ray on this machine for the duration of the sweep.
+
+    `code` is a folder that Ray copies to the nodes of the cluster, where processes of this sweep import from it.
 
     Ray's processes inherit that SIGTERM is held back: one that is sent to all processes of a job is the driver's to
     answer. If they died of it, Ray would keep the driver waiting for a minute, and then end it.
@@ -53,9 +62,13 @@ def start_ray(resources: Resources) -> None:
         what, way_out = "Ray did not start", "lower the load of this machine, or pass --in-process to do without Ray"
     else:
         check_address(address)
+        if code is not None:
+            options |= {"runtime_env": {"working_dir": str(code)}}
+            os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # `ray job submit` may have sent the folder with the code
         what, way_out = f"no Ray at {ADDRESS}={address}", "see `ray status` there, or unset it to start Ray here"
+    seconds = START_SECONDS if address is None else JOIN_SECONDS
     for remaining in range(ATTEMPTS - 1, -1, -1):
-        reason = attempt(options, f"{what}; {way_out}")
+        reason = attempt(options, seconds, f"{what}; {way_out}")
         if not reason:
             return
         if not remaining:
@@ -63,18 +76,18 @@ def start_ray(resources: Resources) -> None:
         print(f"{what}: {reason}; trying once more", file=sys.stderr, flush=True)
 
 
-def attempt(options: dict, sentence: str) -> str:
+def attempt(options: dict, seconds: float, sentence: str) -> str:
     """Call `ray.init`; returns why it failed, after which nothing that it started is left, or an empty text.
 
     Where Ray does not return to Python at all, the process ends with `sentence`.
     """
     before = {child.pid for child in psutil.Process().children()}
     try:
-        with time_limit(START_SECONDS, sentence):
+        with time_limit(seconds, sentence):
             ray.init(**options)
         return ""
     except Overdue:
-        reason = f"it was not ready after {START_SECONDS:g} s"
+        reason = f"it was not ready after {seconds:g} s"
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
     with suppress(Exception):
@@ -117,14 +130,19 @@ def check_address(address: str) -> None:
     """Refuse an address at which no server answers: Ray would say so for three minutes, in lines of its own.
 
     Raises:
-        ValueError: if it is not like host:port, ray://host:port, auto or local.
+        ValueError: if it is not like host:port, auto or local.
         OSError: if nobody answers in two attempts.
     """
     if address in ("auto", "local"):
         return
+    if address.startswith(CLIENT):
+        raise ValueError(
+            f"{ADDRESS} is {address}, which is for Ray Client, and a sweep runs on a node of the cluster: start the "
+            f"command there with {ADDRESS}=auto, or send it there with `ray job submit`"
+        )
     place = ADDRESS_FORM.fullmatch(address)
     if place is None:
-        raise ValueError(f"{ADDRESS} is {address!r}, expected host:port, ray://host:port, auto or local")
+        raise ValueError(f"{ADDRESS} is {address!r}, expected host:port, auto or local")
     for remaining in range(ATTEMPTS - 1, -1, -1):
         try:
             socket.create_connection((place["host"], int(place["port"])), ANSWER_SECONDS).close()

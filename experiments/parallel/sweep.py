@@ -4,7 +4,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import ray
@@ -13,9 +13,12 @@ from ray import tune
 from core.compute.interrupt import Interrupted, stop_requests
 from experiments.jobs import Job
 from experiments.parallel.described import describe_jobs, name_trial, search_for
+from experiments.parallel.nodes.code_copy import copy_code
+from experiments.parallel.nodes.joining import joined
+from experiments.parallel.nodes.watch import HeadLost, head_watched
 from experiments.parallel.placement import asked_per_trial, check_resources
 from experiments.parallel.relay import Relay
-from experiments.parallel.start import start_ray
+from experiments.parallel.start import joins_cluster, start_ray
 from experiments.parallel.stop import SweepStop, sigterm_held_back
 from experiments.parallel.trainable import train_job
 from experiments.params import Resources
@@ -32,17 +35,28 @@ def run_with_ray(
     """Run jobs in parallel, as many at once as `resources` allows; each writes its record to the store.
 
     Raises:
-        ValueError: if no node has the resources of one trial.
-        OSError: if Ray does not start, or trials cannot read or write their files, as on a full disk.
+        ValueError: if no node has the resources of one trial, or trials would fail on a node; names the node.
+        OSError: if Ray does not start, the head of a cluster is gone, or trials cannot read or write their files, as on
+            a full disk.
         Interrupted: if SIGTERM or Ctrl-C ended the sweep; the remaining jobs then have no record.
     """
     folder = Path.cwd()
-    with sweep_folder(folder / ".ray") as sweep:
+    with sweep_folder(folder / ".ray") as sweep, ExitStack() as until_the_end:
         flag = sweep / "stop"
-        with sigterm_held_back():
-            start_ray(resources)
-        check_resources(resources)
+        cluster = None
+        if joins_cluster():
+            code = copy_code(sweep / "code")
+            with sigterm_held_back():
+                start_ray(resources, code)
+            until_the_end.enter_context(head_watched(ray.get_runtime_context().gcs_address))
+            check_resources(resources)
+            cluster = until_the_end.enter_context(joined(jobs, store, resources, folder, flag, progress))
+        else:
+            with sigterm_held_back():
+                start_ray(resources)
+            check_resources(resources)
         given = {"jobs": list(jobs), "store": store, "resources": resources, "folder": folder, "flag": flag}
+        given["cluster"] = cluster
         space, search = search_for(describe_jobs(jobs), resources.parallel_trials)
         with stop_requests() as asked:
             stop = SweepStop(asked, flag, progress)
@@ -60,7 +74,7 @@ def run_with_ray(
                     name=sweep.name,
                     storage_path=str(sweep.parent),
                     failure_config=tune.FailureConfig(max_failures=CRASHES_FORGIVEN),
-                    callbacks=[Relay(jobs, store, observers, progress, stop)],
+                    callbacks=[Relay(jobs, store, observers, progress, stop, of_cluster=cluster is not None)],
                     verbose=0,
                 ),
             )
@@ -81,9 +95,14 @@ def sweep_folder(root: Path) -> Iterator[Path]:
     """A new folder for Tune's own state; at the end Ray is shut down and the folder is removed."""
     root.mkdir(exist_ok=True)
     sweep = Path(tempfile.mkdtemp(prefix="sweep-", dir=root))
+    lost = False
     try:
         yield sweep
+    except HeadLost:
+        lost = True
+        raise
     finally:
         with sigterm_held_back():
-            ray.shutdown()
+            if not lost:  # else it would wait for the head
+                ray.shutdown()
             shutil.rmtree(sweep, ignore_errors=True)

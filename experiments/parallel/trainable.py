@@ -1,16 +1,20 @@
 """One trial in its process. The process runs several in turn, since it takes longer to start than a small training."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import ray
 from ray import tune
 
 from core.compute.failure import describe
 from core.compute.interrupt import Interrupted
+from core.record import Record
 from experiments.jobs import Job
 from experiments.parallel.described import KEY
+from experiments.parallel.nodes.cluster import Cluster, Sender, StopAsked
 from experiments.parallel.stop import read_flag
 from experiments.params import Resources
 from experiments.store import Store
@@ -29,11 +33,18 @@ class TrialFailed(Exception):
 
 
 def train_job(
-    settings: dict[str, Any], jobs: Sequence[Job], store: Store, resources: Resources, folder: Path, flag: Path
+    settings: dict[str, Any],
+    jobs: Sequence[Job],
+    store: Store,
+    resources: Resources,
+    folder: Path,
+    flag: Path,
+    cluster: Cluster | None = None,
 ) -> None:
     """Tune's trainable: run the job that `settings` names from `folder`, the one of the command, until `flag` says so.
 
     Reports flat metrics for each epoch: its numbers as in the curves of the record, and `loss`, which is `loss/total`.
+    On a cluster, the driver's machine is asked for all that its nodes do not share.
 
     Raises:
         MachineFault: if a file cannot be read or written.
@@ -41,19 +52,60 @@ def train_job(
         WorkerDied: if one of several processes of the trial died; Tune then tries it again, as if this one had.
     """
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(END_SECONDS)
-    os.chdir(folder)  # relative paths in a recipe start there
-    if read_flag(flag):
-        return
     job = next(job for job in jobs if job.key == settings[KEY])
     try:
-        record = run_job(job, store, resources, report_epoch, stop=lambda: read_flag(flag))
+        if cluster is not None:
+            record = run_on_node(job, resources, cluster)
+        else:
+            os.chdir(folder)  # relative paths in a recipe start there
+            record = run_unless_stopped(job, store, resources, report_epoch, lambda: read_flag(flag))
     except Interrupted:
         return  # it has a checkpoint and no record
     except OSError as error:
-        raise MachineFault(describe(error)) from error
-    if record.status != "ok":
+        where = f"node {ray.util.get_node_ip_address()}: " if cluster is not None else ""
+        raise MachineFault(f"{where}{describe(error)}") from error
+    if record is not None and record.status != "ok":
         tune.report({FAILED: record.reason})
         raise TrialFailed(record.reason)
+
+
+def run_on_node(job: Job, resources: Resources, cluster: Cluster) -> Record | None:
+    """Run a job on a node of a cluster; in a store of its own, kept by the driver's, where the node has not that one.
+
+    Raises:
+        OSError: if the node has neither the data nor a place for it, or a file cannot be read or written.
+    """
+    try:
+        os.chdir(cluster.data_folder(job.data_digest))
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    stop = StopAsked(cluster)
+    if cluster.shares_store():
+        return run_unless_stopped(job, cluster.store, resources, report_epoch, stop)
+    with TemporaryDirectory(prefix="boxinst-trial-") as scratch:
+        store = Store(Path(scratch))
+        sender = Sender(cluster, job.key, store)
+        sender.receive()
+
+        def on_epoch(numbers: dict[str, float]) -> None:
+            sender.send_at_times()  # first: where the epoch was reported, its checkpoint has arrived
+            report_epoch(numbers)
+
+        try:
+            return run_unless_stopped(job, store, resources, on_epoch, stop)
+        finally:  # also of a trial that stopped
+            sender.send()
+
+
+def run_unless_stopped(
+    job: Job,
+    store: Store,
+    resources: Resources,
+    on_epoch: Callable[[dict[str, float]], None],
+    stop: Callable[[], int],
+) -> Record | None:
+    """As `run_job`; None where the sweep has been stopped before."""
+    return None if stop() else run_job(job, store, resources, on_epoch, stop=stop)
 
 
 def report_epoch(numbers: dict[str, float]) -> None:

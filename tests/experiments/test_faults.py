@@ -36,6 +36,7 @@ MEMORY_GB = "2"  # enough for the others
 SWEEP = f"""
 import argparse, sys
 from pathlib import Path
+from core.compute.command import run_command
 from experiments.params import Params, Resources
 from experiments.recipe import base_settings
 from experiments.run import run_studies
@@ -48,7 +49,7 @@ params = Params(
 )
 study = load_study("faults", base_settings(params, "params"), (0,), Path())
 flags = argparse.Namespace(fresh=False, allow_holes=False, train_only=False, in_process="--in-process" in sys.argv)
-sys.exit(run_studies([study], params, flags))
+sys.exit(run_command(lambda: run_studies([study], params, flags)))
 """
 
 

@@ -11,7 +11,7 @@ import ray
 from experiments.jobs import list_jobs
 from experiments.parallel import placement
 from experiments.parallel import sweep as sweep_module
-from experiments.parallel.placement import check_resources
+from experiments.parallel.placement import check_resources, fitting_nodes
 from experiments.params import Resources
 from experiments.progress import Progress
 from experiments.provenance import provenance
@@ -29,6 +29,15 @@ def test_more_than_any_node_has_is_refused(monkeypatch) -> None:
     check_resources(Resources(memory_per_trial_gb=10))
     with pytest.raises(ValueError, match=r"11 GB of memory per trial, but the largest node has 10\.5"):
         check_resources(Resources(memory_per_trial_gb=11))
+
+
+def test_nodes_that_are_too_small_for_a_trial_or_gone_are_not_looked_at(monkeypatch) -> None:
+    head = {"NodeID": "head", "Alive": True, "Resources": {"memory": 8.0 * 2**30}}
+    worker = {"NodeID": "worker", "Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0, "memory": 8.0 * 2**30}}
+    monkeypatch.setattr(placement.ray, "nodes", lambda: [head, worker, worker | {"NodeID": "gone", "Alive": False}])
+    for asked in ({"cpus_per_trial": 2}, {"gpus_per_trial": 0.5}, {"memory_per_trial_gb": 8}):
+        assert [node["NodeID"] for node in fitting_nodes(Resources(**asked))] == ["worker"]
+    assert fitting_nodes(Resources(cpus_per_trial=9)) == []
 
 
 @pytest.mark.parametrize(

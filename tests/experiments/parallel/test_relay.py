@@ -90,3 +90,60 @@ def test_a_trial_that_failed_is_not_tried_again_and_keeps_its_record(
     assert heard.epochs == []
     assert heard.ended_with == [reason]
     assert store.failed(jobs[0].key).reason == reason
+
+
+LOST = "The actor 4ac9 is unavailable: The actor is temporarily unavailable: RpcError: RPC error: Socket closed"
+CRASHED = "The actor died unexpectedly before finishing this task.\n\tip: 10.0.0.2\nits worker process has died."
+
+
+def failing(job: Job, folder: Path, *messages: str) -> SimpleNamespace:
+    """A trial of Tune that has failed so often, with Ray's texts, and may fail once."""
+    texts = [f"Failure # {number + 1} (occurred at 12:00)\n{text}\n" for number, text in enumerate(messages)]
+    (folder / "error.txt").write_text("".join(texts))
+    return SimpleNamespace(
+        trial_id="t",
+        config={KEY: job.key},
+        error_file=folder / "error.txt",
+        num_failures=len(messages),
+        max_failures=1,
+    )
+
+
+def test_nodes_that_are_lost_are_no_failures_of_the_trial_but_not_without_end(
+    study: Study, tmp_path: Path, made_from: Provenance
+) -> None:
+    jobs = list_jobs(study, made_from)
+    stop = SweepStop(lambda: 0, tmp_path / "stop", Progress(jobs, 1))
+    relay = Relay(jobs, Store(tmp_path / "store"), [], Progress(jobs, 1), stop, of_cluster=True)
+    trial = failing(jobs[0], tmp_path, LOST, CRASHED)
+    relay.on_trial_recover(0, [], trial)
+    assert trial.max_failures == 1
+    trial = failing(jobs[0], tmp_path, CRASHED, LOST)
+    for _ in range(9):
+        relay.on_trial_recover(0, [], trial)
+    assert trial.max_failures == 1 + 5
+    trial = failing(jobs[0], tmp_path, "The actor is dead because its node has died. Node Id: 54e1")
+    trial.trial_id = "another"
+    relay.on_trial_recover(0, [], trial)
+    assert trial.max_failures == 2
+
+
+def test_a_crash_on_a_cluster_names_the_node(study: Study, tmp_path: Path, made_from: Provenance) -> None:
+    jobs, store = list_jobs(study, made_from), Store(tmp_path / "store")
+    stop = SweepStop(lambda: 0, tmp_path / "stop", Progress(jobs, 1))
+    relay = Relay(jobs, store, [], Progress(jobs, 1), stop, of_cluster=True)
+    relay.on_trial_error(0, [], failing(jobs[0], tmp_path, CRASHED))
+    reason = store.failed(jobs[0].key).reason
+    assert reason.startswith("the process died: on node 10.0.0.2: The actor died unexpectedly")
+
+
+@pytest.mark.parametrize("stopped", [0, signal.SIGTERM])
+def test_a_trial_that_ends_without_a_record_is_a_failure_unless_the_sweep_stops(
+    study: Study, tmp_path: Path, made_from: Provenance, stopped: int
+) -> None:
+    jobs, store, heard = list_jobs(study, made_from), Store(tmp_path / "store"), Heard()
+    stop = SweepStop(lambda: stopped, tmp_path / "stop", Progress(jobs, 1))
+    relay = Relay(jobs, store, [heard], Progress(jobs, 1), stop)
+    relay.on_trial_complete(0, [], SimpleNamespace(trial_id="t", config={KEY: jobs[0].key}))
+    expected = [] if stopped else [f"the process died: it ended without a record in {store.root}"]
+    assert heard.ended_with == expected

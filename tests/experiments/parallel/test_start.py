@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -30,7 +31,7 @@ start.start_ray(start.Resources())
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "TUNE_DISABLE_SIGINT_HANDLER"):
+    for name in ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "TUNE_DISABLE_SIGINT_HANDLER", "RAY_OVERRIDE_JOB_RUNTIME_ENV"):
         monkeypatch.setenv(name, "1")  # which the start sets, for good
 
 
@@ -103,12 +104,29 @@ def test_what_is_no_address_is_refused(monkeypatch, address: str) -> None:
         start_ray(Resources())
 
 
-@pytest.mark.parametrize("form", ["{}", "ray://{}"])
-def test_a_server_that_answers_is_joined_as_it_is(monkeypatch, form: str) -> None:
+def test_an_address_of_ray_client_is_refused_with_the_way_out(monkeypatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://127.0.0.1:10001")
+    with pytest.raises(ValueError, match=r"is for Ray Client, .* with RAY_ADDRESS=auto, or .* `ray job submit`"):
+        start_ray(Resources())
+
+
+def test_a_port_where_another_server_answers_is_given_up_after_the_limit_for_joining(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(start_module, "JOIN_SECONDS", 0.2)
+    monkeypatch.setattr(start_module.ray, "init", lambda **options: time.sleep(60))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(OSError, match=rf"no Ray at RAY_ADDRESS={address}, 2 attempts: it was not ready after 0\.2"):
+            start_ray(Resources())
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_server_that_answers_is_joined_as_it_is(monkeypatch, tmp_path: Path) -> None:
     calls: list[dict] = []
     monkeypatch.setattr(start_module.ray, "init", lambda **options: calls.append(options))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("RAY_ADDRESS", form.format(f"127.0.0.1:{server.getsockname()[1]}"))
-        start_ray(Resources())
-    assert calls == [{"log_to_driver": False, "logging_level": "ERROR"}]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        start_ray(Resources(), tmp_path)
+    sent = {"runtime_env": {"working_dir": str(tmp_path)}}
+    assert calls == [{"log_to_driver": False, "logging_level": "ERROR"} | sent]
     assert not any(child.name() == "raylet" for child in psutil.Process().children())
