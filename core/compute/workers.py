@@ -62,11 +62,11 @@ class Workers:
             for tensor in model.state_dict().values():
                 distributed.broadcast(tensor, src=0)
 
-    def highest(self, number: int, device: str) -> int:
-        """The highest number of the workers, on each of them; `device` is that of this worker."""
+    def highest(self, number: int) -> int:
+        """The highest number of the workers, on each of them; agreed on by their hosts, which wait for no GPU."""
         if self.count == 1:
             return number
-        highest = torch.tensor(number, device=device)
+        highest = torch.tensor(number)
         distributed.all_reduce(highest, distributed.ReduceOp.MAX)
         return int(highest)
 
@@ -88,7 +88,7 @@ ALONE = Workers()
 
 @contextmanager
 def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
-    """The workers that `torchrun` started, and the device of this one; gloo on CPUs, nccl on GPUs.
+    """The workers that `torchrun` started, and the device of this one; gloo for what is on CPUs, nccl on GPUs.
 
     Without torchrun, this process is the only worker.
 
@@ -112,7 +112,8 @@ def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(device)
     store, rank, count = next(distributed.rendezvous("env://"))
-    distributed.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=count)
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"  # by the device of a tensor
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
         yield Workers(rank, count, store), device
     finally:

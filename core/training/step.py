@@ -14,6 +14,7 @@ from core.model.mask_rcnn import MaskRcnn
 from core.structures import Batch
 from core.targets.assignment import assign, select_positives
 from core.targets.mask_targets import build_mask_targets
+from core.training.finite import AT_ONCE, FiniteChecks
 from core.training.optimizer import learning_rate
 
 
@@ -48,7 +49,8 @@ def compute_losses(
         )
         mask_targets = build_mask_targets(batch, config.loss)
     with autocast(config.training.precision, batch.images.device):
-        mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
+        chosen = (selection.image_index, selection.location_index, selection.num_per_image)
+        mask_logits = model.predict_masks(predictions, *chosen)
     outputs, targets = Outputs(predictions, selection, mask_logits), Targets(assignment, mask_targets)
     return criterion(outputs, targets, config.loss, step=step, steps=steps, workers=workers)
 
@@ -79,11 +81,13 @@ def train_step(
     steps: int,
     seed: int,
     workers: Workers = ALONE,
+    checks: FiniteChecks = AT_ONCE,
 ) -> list[Losses]:
     """One optimizer step on the mean gradient over these batches and all workers; returns the losses of each batch.
 
     Raises:
-        FloatingPointError: if a loss is not finite; names the term and the images.
+        FloatingPointError: if a loss is not finite; names the step, the term and the images. `checks` may find it only
+            in the next step, or at their end.
     """
     rate = learning_rate(step, steps, config.training)
     for group in optimizer.param_groups:
@@ -95,9 +99,7 @@ def train_step(
         losses = compute_losses(
             model, batch, config, step=step, steps=steps, batch_seed=seed * 1_000_003 + count, workers=workers
         )
-        if not torch.isfinite(losses.total):
-            bad = [name for name, value in losses.weighted.items() if not torch.isfinite(value)]
-            raise FloatingPointError(f"step {step}: loss {', '.join(bad)} is not finite, images {batch.image_ids}")
+        checks.add(losses, step, batch.image_ids)
         (losses.total / len(batches)).backward()
         losses_of.append(losses)
     workers.average_gradients(model)
