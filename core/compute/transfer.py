@@ -12,10 +12,9 @@ def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     A GPU reads from pinned memory by itself: the copy is queued like any other work. From ordinary memory the host
     would wait for it.
     """
-    device = torch.device(device)
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def to_device_together(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]:

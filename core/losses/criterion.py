@@ -176,7 +176,10 @@ def _mask_terms(
         used = {name: term for name, term in used_terms.items() if term.learns_from == source}
         if not used:
             continue
-        location = scored.nonzero_static(size=number).squeeze(1)
+        if number in (0, len(scored)):
+            location = torch.arange(number, device=scored.device)
+        else:
+            location = scored.nonzero_static(size=number).squeeze(1)
         logits, scored_index = _rows(mask_logits, location), target_index[location]
         for name, term in used.items():
             total, count = LOSS_OF[name](logits, getattr(targets, term.target), scored_index)

@@ -172,7 +172,7 @@ def select_positives(
         per_image = counts.new_zeros(num_images).index_add_(0, image_of_target, num_kept)
         *num_per_image, num_with_mask = torch.cat([per_image, (num_kept * has_mask).sum()[None]]).tolist()
         is_kept = rank < share[target_index[order]]
-        kept = order[is_kept.nonzero_static(size=sum(num_per_image)).squeeze(1)]
+        kept = order[is_kept.nonzero_static(size=sum(num_per_image)).squeeze(1)] if len(order) else order
     return Selection(image_index[kept], location_index[kept], target_index[kept], num_per_image, num_with_mask)
 
 

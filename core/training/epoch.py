@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import torch
+from torch import nn
 
 from core.compute.compute import Compute
 from core.compute.workers import Workers
@@ -115,10 +116,12 @@ def run_epoch(
     seed: int,
     progress: EpochProgress,
     stepped: Callable[[], object] = lambda: None,
+    batch_losses: nn.Module | None = None,
 ) -> dict[str, float | int]:
     """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step.
 
     It starts after the steps that `progress` has, which is kept up to date; `stepped` is called after each step.
+    `batch_losses` as in `train_step`.
 
     Raises:
         Stopped: before a step, if `compute.stop` asks for it on any worker; the work so far is in `progress`, the
@@ -135,7 +138,7 @@ def run_epoch(
         : (end - first) * training.accumulation
     ]
     batches = loader.load(waiting[progress.steps * training.accumulation :], epoch)
-    of_training = {"steps": steps, "seed": seed, "workers": workers}
+    of_training = {"steps": steps, "seed": seed, "workers": workers, "batch_losses": batch_losses}
     with FiniteChecks(later=torch.device(compute.device).type == "cuda") as checks:
         for step in range(first + progress.steps, end):
             compute.check_stop(f"{step} of {steps} steps")

@@ -62,7 +62,7 @@ class FiniteChecks:
         if values.is_cuda:
             values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values, non_blocking=True)
             arrived = torch.cuda.Event()
-            arrived.record()
+            arrived.record(torch.cuda.current_stream(losses.total.device))
         self._waiting.append(_Waiting(step, image_ids, names, values, arrived))
 
     def finish(self) -> None:
