@@ -27,6 +27,7 @@ COMMANDS = [
     "experiments.collect",
     "experiments.edge_purity",
     "experiments.run",
+    "tests.gpu_check",
 ]
 
 
