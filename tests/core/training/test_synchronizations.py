@@ -48,10 +48,10 @@ def of_a_step(config: Config) -> Counter[str]:
 
 
 # Besides the check of the step before, which is over: the positives; their numbers by image and by supervision; for a
-# list of edges its pixels, its edges and those not listed yet; for a pairwise term the edges of its locations.
+# list of edges the pixels of the boxes, and its edges; for a pairwise term the edges of its locations.
 @pytest.mark.parametrize(
     ("changes", "most"),
-    [(BOXES, 2 + 3 + 1), (MASKS, 2 + 3 + 1), (BOTH, 2 + 2 * (3 + 1))],
+    [(BOXES, 2 + 2 + 1), (MASKS, 2 + 2 + 1), (BOTH, 2 + 2 * (2 + 1))],
     ids=["boxes", "masks", "both"],
 )
 def test_a_step_waits_for_the_gpu_only_where_it_must(root: Path, changes: dict, most: int) -> None:
