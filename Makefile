@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: help no_git repro report experiments verify test mutants soak fuzz faults ui bench lint lock
+.PHONY: help no_git repro report experiments verify test mutants soak fuzz faults gpu ui bench lint lock
 
 help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
@@ -24,6 +24,8 @@ help:
 	@echo "make fuzz    read 28,500 damaged input files of every kind: each is refused by name, or works; a quarter of an hour"
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
+	@echo "make gpu     check a GPU: its tests, components against the CPU, speed, loading, a training; results/gpu_check.json"
+	@echo "             (OPTIONS='--device cpu --small' runs all of it without one)"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
 	@echo "make bench   time the losses against their plain forms, a training image part by part, and what of a sweep is training"
 	@echo "make lint    ruff and codespell"
@@ -74,6 +76,9 @@ mutants: $(READY)
 
 faults: $(READY)
 	python -m tests.faults
+
+gpu: $(READY)
+	python -m tests.gpu_check $(OPTIONS)
 
 ui: $(READY)
 	python -m experiments.tracking.database

@@ -16,10 +16,13 @@ A mask on the grid is the full-resolution mask sampled at the cell centers, `mas
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int32, Int64, UInt8
 from torch import Tensor
+
+from core.compute.transfer import to_device, to_device_together
 
 MASK_STRIDE = 4  # input pixels per cell of the mask grid; AdelaiDet's mask_out_stride
 SIZE_DIVISOR = 32  # the sides of a batch are multiples of it: stride of P5, the coarsest level the mask branch reads
@@ -57,9 +60,16 @@ class Annotations:
     ignored: Bool[Tensor, "h w"] | None = None  # true in any of them
     ignored_boxes: Float[Tensor, "R 4"] | None = None
 
-    def to(self, device: torch.device | str) -> "Annotations":
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+    @staticmethod
+    def to_device(of_images: list["Annotations"], device: torch.device | str) -> list["Annotations"]:
+        """Move the annotations of several images, each field of all of them by one copy."""
+        moved: list[dict[str, Tensor]] = [{} for _ in of_images]
+        for name in (each.name for each in fields(Annotations)):
+            given = [i for i, annotations in enumerate(of_images) if getattr(annotations, name) is not None]
+            tensors = [getattr(of_images[i], name) for i in given]
+            for i, tensor in zip(given, to_device_together(tensors, device) if given else [], strict=True):
+                moved[i][name] = tensor
+        return [replace(annotations, **tensors) for annotations, tensors in zip(of_images, moved, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -85,11 +95,11 @@ class Batch:
     ignored_bottom_rows: list[int]
 
     def to(self, device: torch.device | str) -> "Batch":
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=True),
-            annotations=[annotations.to(device) for annotations in self.annotations],
-        )
+        """The batch on the device, itself if it is there already; the host does not wait for a GPU (`to_device`)."""
+        if torch.device(device).type == self.images.device.type == "cpu":
+            return self
+        annotations = Annotations.to_device(self.annotations, device)
+        return replace(self, images=to_device(self.images, device), annotations=annotations)
 
 
 @dataclass(frozen=True)
@@ -122,17 +132,26 @@ class Assignment:
 
     def positives(self) -> tuple[Int64[Tensor, " N"], Int64[Tensor, " N"]]:
         """(image_index, location_index) of every positive, image first, then location."""
+        return self._positives
+
+    @cached_property  # the host waits for their number
+    def _positives(self) -> tuple[Tensor, Tensor]:
         image_index, location_index = (self.labels != BACKGROUND).nonzero(as_tuple=True)
         return image_index, location_index
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The locations that get a mask in this step."""
+    """The locations that get a mask in this step.
+
+    Their numbers, if given, are known to the host: with them, later work need not ask the device again.
+    """
 
     image_index: Int64[Tensor, " N"]
     location_index: Int64[Tensor, " N"]
     target_index: Int64[Tensor, " N"]  # the instance assigned to each, among the T of the batch
+    num_per_image: list[int] | None = None
+    num_with_mask: int | None = None  # locations of an instance that has a mask
 
 
 @dataclass(frozen=True)
@@ -154,9 +173,9 @@ class SupervisedEdges:
     same: Bool[Tensor, " S"] | None = None  # None: all of them
 
     @property
-    def share_kept(self) -> float:
-        """Share of the box pixels' edges that are supervised; NaN without box pixels."""
-        return float(self.counted.sum()) / self.possible if self.possible else float("nan")
+    def share_kept(self) -> Float64[Tensor, ""] | float:
+        """Share of the box pixels' edges that are supervised, on the device; the number NaN without box pixels."""
+        return self.counted.sum().double() / self.possible if self.possible else float("nan")
 
 
 @dataclass(frozen=True)

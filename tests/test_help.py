@@ -28,6 +28,7 @@ COMMANDS = [
     "experiments.edge_purity",
     "experiments.rescore",
     "experiments.run",
+    "tests.gpu_check",
 ]
 
 

@@ -24,5 +24,5 @@ class Compute:
 
         With several workers, all must call it at the same point of their work: they agree on the answer.
         """
-        if number := self.workers.highest(self.stop(), self.device):
+        if number := self.workers.highest(self.stop()):
             raise Stopped(f"stopped by {Signals(number).name} after {done}", number)

@@ -1,6 +1,6 @@
 """Data parallel training: `torchrun` starts the workers, and each processes its share of every batch.
 
-Gradients are averaged after the backward pass. A loss that is divided by a count uses the mean count of the workers
+Gradients are averaged during the backward pass. A loss that is divided by a count uses the mean count of the workers
 (as AdelaiDet does), so that the average of the gradients is the gradient of the whole batch. Exceptions:
 
 - `loss.mask_normalizer: each_worker` divides the mask terms by the counts of each worker, as AdelaiDet does; class, box
@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from core.compute.command import run_command
 from core.compute.device import check_device, keep_freed_memory
@@ -43,18 +44,19 @@ class Workers:
         distributed.all_reduce(total)
         return total / self.count
 
-    def average_gradients(self, model: nn.Module) -> None:
-        """Replace each gradient by its mean over the workers; a missing gradient counts as 0."""
+    def parallel(self, module: nn.Module) -> nn.Module:
+        """The module with gradients that are means over the workers; itself if there is only one worker.
+
+        torch's DistributedDataParallel, which exchanges gradients while the backward pass goes on. A gradient that one
+        worker lacks counts as 0; one that all lack stays missing. Buffers stay each worker's own.
+        """
         if self.count == 1:
-            return
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        distributed.all_reduce(flat)
-        flat /= self.count
-        means = flat.split([parameter.numel() for parameter in parameters])
-        for parameter, gradient, mean in zip(parameters, gradients, means, strict=True):
-            parameter.grad = gradient.copy_(mean.view_as(gradient))  # in place, to keep the memory format
+            return module
+        # With `find_unused_parameters` the parameters keep their buckets. Else torch would divide them anew after the
+        # first step, also after a resume, and with three workers the order of a sum depends on its place in a bucket.
+        return DistributedDataParallel(
+            module, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+        )
 
     def copy_from_first(self, model: nn.Module) -> None:
         """Copy parameters and buffers of rank 0 to every worker; batch norm statistics differ between workers."""
@@ -62,11 +64,11 @@ class Workers:
             for tensor in model.state_dict().values():
                 distributed.broadcast(tensor, src=0)
 
-    def highest(self, number: int, device: str) -> int:
-        """The highest number of the workers, on each of them; `device` is that of this worker."""
+    def highest(self, number: int) -> int:
+        """The highest number of the workers, on each of them; agreed on by their hosts, which wait for no GPU."""
         if self.count == 1:
             return number
-        highest = torch.tensor(number, device=device)
+        highest = torch.tensor(number)
         distributed.all_reduce(highest, distributed.ReduceOp.MAX)
         return int(highest)
 
@@ -88,7 +90,7 @@ ALONE = Workers()
 
 @contextmanager
 def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
-    """The workers that `torchrun` started, and the device of this one; gloo on CPUs, nccl on GPUs.
+    """The workers that `torchrun` started, and the device of this one; gloo for what is on CPUs, nccl on GPUs.
 
     Without torchrun, this process is the only worker.
 
@@ -112,7 +114,8 @@ def torchrun_workers(device: str) -> Iterator[tuple[Workers, str]]:
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(device)
     store, rank, count = next(distributed.rendezvous("env://"))
-    distributed.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=count)
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"  # by the device of a tensor
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
         yield Workers(rank, count, store), device
     finally:

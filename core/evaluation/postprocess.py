@@ -15,9 +15,9 @@ from core.evaluation.compact_masks import compact_masks
 from core.geometry import boxes_from_ltrb
 from core.structures import MASK_STRIDE, Batch, Detections, Predictions, Regions
 
-# Pixels of enlarged masks in memory at a time: float maps of 2 MB fit into a CPU's cache, which is faster than one pass
-# over all masks, and memory for a large image does not grow with the number of detections.
-PIXEL_BUDGET = 2**19
+# Pixels of enlarged masks in memory at a time, whatever the number of detections: float maps of 2 MB fit into a CPU's
+# cache; for each pass over masks the host waits for a GPU.
+PIXEL_BUDGETS = {"cpu": 2**19, "cuda": 2**26}
 SMALLEST_COMPACT = 2**15  # pixels of a file; below it, to find the part of a mask costs more than to enlarge all of it
 
 
@@ -98,7 +98,7 @@ def paste_masks(
     image_size: tuple[int, int],
     original_size: tuple[int, int],
     *,
-    pixel_budget: int = PIXEL_BUDGET,
+    pixel_budget: int | None = None,
 ) -> list[dict]:
     """Enlarge masks from the grid of the padded input image to the image file, as COCO run-length encodings.
 
@@ -106,9 +106,10 @@ def paste_masks(
     image, resized to the file and thresholded at 0.5. Masks are not cropped to their boxes.
 
     `image_size` and `original_size` are (height, width) of the unpadded input image and of the file. About
-    `pixel_budget` pixels are enlarged at a time, at least one mask; the result does not depend on it. On a CPU
-    `compact_masks` does the same in a part of the time, where it can.
+    `pixel_budget` pixels (default: by device) are enlarged at a time, at least one mask; the result does not depend on
+    it. On a CPU `compact_masks` does the same in a part of the time, where it can.
     """
+    pixel_budget = pixel_budget or PIXEL_BUDGETS[mask_logits.device.type]
     if mask_logits.device.type != "cpu" or original_size[0] * original_size[1] < SMALLEST_COMPACT:
         return paste_whole_masks(mask_logits, image_size, original_size, pixel_budget)
     masks = compact_masks(mask_logits, image_size, original_size)
@@ -142,7 +143,7 @@ def paste_region_masks(
     boxes: Float[Tensor, "N 4"],
     original_size: tuple[int, int],
     *,
-    pixel_budget: int = PIXEL_BUDGET,
+    pixel_budget: int | None = None,
 ) -> list[dict]:
     """Paste masks that are relative to boxes into the image file, as COCO run-length encodings.
 
@@ -153,7 +154,7 @@ def paste_region_masks(
     height, width = original_size
     cells = probabilities.shape[-1]
     masks = []
-    masks_at_a_time = max(pixel_budget // (height * width), 1)
+    masks_at_a_time = max((pixel_budget or PIXEL_BUDGETS[probabilities.device.type]) // (height * width), 1)
     with torch.autocast(probabilities.device.type, enabled=False):
         for values, of_values in zip(probabilities.split(masks_at_a_time), boxes.split(masks_at_a_time), strict=True):
             x1, y1, x2, y2 = of_values.unbind(1)

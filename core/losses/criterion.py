@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from core.compute.workers import ALONE, Workers
@@ -60,7 +60,8 @@ class Losses:
     unweighted: dict[str, Float[Tensor, ""]]
     weighted: dict[str, Float[Tensor, ""]]
     pairwise_warmup: float  # 0..1
-    edges_kept: float  # share of the box pixels' edges that are supervised; NaN if no term uses colors
+    # share of the box pixels' edges that are supervised; the number NaN if no term uses colors, or without box pixels
+    edges_kept: Float64[Tensor, ""] | float
 
     @property
     def total(self) -> Float[Tensor, ""]:
@@ -79,10 +80,11 @@ def criterion(
     Predictions in lower precision are converted to float32.
     """
     mask_workers = workers if loss.mask_normalizer == "all_workers" else ALONE
-    target_index = outputs.selection.target_index
+    selection = outputs.selection
+    chosen = (selection.target_index, selection.num_with_mask)
     unweighted = {
         **_detection_terms(outputs.predictions, targets.assignment, loss, workers),
-        **_mask_terms(outputs.mask_logits, target_index, targets.masks, loss.used_terms, mask_workers),
+        **_mask_terms(outputs.mask_logits, *chosen, targets.masks, loss.used_terms, mask_workers),
         **_semantic_term(outputs.predictions, targets.masks, loss, mask_workers),
     }
     warmup = pairwise_warmup(step, round(loss.pairwise_warmup * steps))
@@ -111,7 +113,7 @@ def region_criterion(
         h, w = targets.box_masks.shape[1:]
         pasted = paste_on_grid(masks.logits, masks.boxes, h, w, outside=BACKGROUND_LOGIT)
         mask_workers = workers if loss.mask_normalizer == "all_workers" else ALONE
-        unweighted |= _mask_terms(pasted, masks.target_index, targets, used, mask_workers)
+        unweighted |= _mask_terms(pasted, masks.target_index, None, targets, used, mask_workers)
     warmed_up = any(term.warmed_up for term in used.values())
     warmup = pairwise_warmup(step, round(loss.pairwise_warmup * steps)) if warmed_up else 1.0
     return _weighted(unweighted, targets, loss, warmup)
@@ -152,6 +154,7 @@ def _detection_terms(
 def _mask_terms(
     mask_logits: Float[Tensor, "N h w"],
     target_index: Int64[Tensor, " N"],
+    num_with_mask: int | None,
     targets: MaskTargets,
     used_terms: dict[str, MaskTerm],
     workers: Workers,
@@ -160,22 +163,28 @@ def _mask_terms(
 
     A term is the sum over its locations divided by the number of all locations, so that a location has the same weight
     however it is supervised. In a pairwise term, the mean over edges replaces the value of each location. If a batch
-    has only one kind of instance, these are AdelaiDet's values.
+    has only one kind of instance, these are AdelaiDet's values. `num_with_mask` as in `Selection`.
     """
     mask_logits = _at_least_float32(mask_logits)
     with_mask = targets.has_mask[target_index]
-    num_selected = workers.mean(mask_logits.new_tensor(len(with_mask))).clamp(min=1)
+    if num_with_mask is None:
+        num_with_mask = int(with_mask.sum())
+    num_of_boxes = len(with_mask) - num_with_mask
+    num_selected = workers.mean(mask_logits.new_full((), len(with_mask))).clamp(min=1)
     terms = {}
-    for source, scored in (("masks", with_mask), ("boxes", ~with_mask)):
+    for source, scored, number in (("masks", with_mask, num_with_mask), ("boxes", ~with_mask, num_of_boxes)):
         used = {name: term for name, term in used_terms.items() if term.learns_from == source}
         if not used:
             continue
-        location = scored.nonzero().squeeze(1)
+        if number in (0, len(scored)):
+            location = torch.arange(number, device=scored.device)
+        else:
+            location = scored.nonzero_static(size=number).squeeze(1)
         logits, scored_index = _rows(mask_logits, location), target_index[location]
         for name, term in used.items():
             total, count = LOSS_OF[name](logits, getattr(targets, term.target), scored_index)
             if term.pairwise:
-                total = _mean(total, count, workers) * workers.mean(num_selected.new_tensor(len(location)))
+                total = _mean(total, count, workers) * workers.mean(num_selected.new_full((), number))
             terms[name] = total / num_selected
     return terms
 
@@ -196,7 +205,9 @@ def _mean(
     total: Float[Tensor, ""], count: int | Shaped[Tensor, ""], workers: Workers, *, at_least: float = 1.0
 ) -> Float[Tensor, ""]:
     """Divide by the mean count of the workers, at least by `at_least`."""
-    return total / workers.mean(torch.as_tensor(count, device=total.device)).clamp(min=at_least)
+    if isinstance(count, int):
+        count = torch.full((), count, device=total.device)
+    return total / workers.mean(count).clamp(min=at_least)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

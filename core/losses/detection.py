@@ -26,10 +26,8 @@ def focal_loss(
     """
     if ignored is not None:
         class_logits, labels = class_logits[~ignored], labels[~ignored]
-    num_classes = class_logits.shape[-1]
-    # An extra column for the background, which is dropped.
-    column = torch.where(labels == BACKGROUND, num_classes, labels)
-    targets = functional.one_hot(column, num_classes + 1)[..., :-1].to(class_logits.dtype)
+    classes = torch.arange(class_logits.shape[-1], device=labels.device)
+    targets = (labels[..., None] == classes).to(class_logits.dtype)  # BACKGROUND is none of them
     total = sigmoid_focal_loss(class_logits, targets, alpha=alpha, gamma=gamma, reduction="sum")
     return total, (labels != BACKGROUND).sum()
 

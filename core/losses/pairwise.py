@@ -10,7 +10,9 @@ from torch.autograd.function import once_differentiable
 
 from core.structures import SupervisedEdges
 
-EDGES_PER_CHUNK = 2**15  # bounds the memory; small chunks that fit into a CPU's cache are fastest
+# Bounds the memory. On a CPU small chunks that fit into the cache are fastest, on a GPU few large ones.
+EDGES_PER_CHUNK = 2**15
+EDGES_PER_CHUNK_ON_GPU = 2**22
 
 
 def pairwise_loss(
@@ -43,8 +45,9 @@ class _NegativeLogSame(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, edges: SupervisedEdges, target_index: Tensor) -> Tensor:
         ctx.save_for_backward(logits, target_index)
         ctx.edges = edges
+        ctx.runs = _runs_of(edges, target_index)
         flat, total = logits.flatten(), logits.new_zeros(())
-        for first, second, weight, sign in _edge_chunks(edges, target_index, logits):
+        for first, second, weight, sign in _edge_chunks(edges, target_index, logits, ctx.runs):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
             total += (weight * negative_log_same(a, b if sign is None else b * sign)).sum()
         return total
@@ -55,7 +58,7 @@ class _NegativeLogSame(torch.autograd.Function):
         logits, target_index = ctx.saved_tensors
         flat, gradient = logits.flatten(), torch.zeros_like(logits)
         flat_gradient = gradient.view(-1)
-        for first, second, weight, sign in _edge_chunks(ctx.edges, target_index, logits):
+        for first, second, weight, sign in _edge_chunks(ctx.edges, target_index, logits, ctx.runs):
             a, b = flat.index_select(0, first), flat.index_select(0, second)
             b = b if sign is None else b * sign
             weight = weight * grad_output
@@ -78,7 +81,10 @@ def negative_log_same(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"]) -> Float[T
 
 
 def _edge_chunks(
-    edges: SupervisedEdges, target_index: Int64[Tensor, " N"], logits: Float[Tensor, "N h w"]
+    edges: SupervisedEdges,
+    target_index: Int64[Tensor, " N"],
+    logits: Float[Tensor, "N h w"],
+    runs: list[tuple[int, int, int]],
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
     """Iterate over the edges of all N locations: indices of both ends in the flat logits, weight, sign (`same`)."""
     cells = logits.shape[1] * logits.shape[2]
@@ -87,7 +93,7 @@ def _edge_chunks(
     skipped = start - (count.cumsum(0) - count)  # from the index among the edges of all N to the index in `edges`
     origin = torch.arange(len(count), device=logits.device) * cells
     done = 0
-    for low, high, size in _runs(count.tolist()):
+    for low, high, size in runs:
         repeats = count[low:high]
         edge = torch.arange(done, done + size, device=logits.device)
         edge += skipped[low:high].repeat_interleave(repeats, output_size=size)
@@ -98,11 +104,17 @@ def _edge_chunks(
         done += size
 
 
-def _runs(counts: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Split the locations into runs of at most EDGES_PER_CHUNK edges (or one location): low, end, edges."""
+def _runs_of(edges: SupervisedEdges, target_index: Int64[Tensor, " N"]) -> list[tuple[int, int, int]]:
+    """The runs of locations whose edges are processed together; the host waits for their numbers, once a step."""
+    most = EDGES_PER_CHUNK_ON_GPU if target_index.is_cuda else EDGES_PER_CHUNK
+    return list(_runs((edges.start[target_index + 1] - edges.start[target_index]).tolist(), most))
+
+
+def _runs(counts: list[int], most: int) -> Iterator[tuple[int, int, int]]:
+    """Split the locations into runs of at most `most` edges (or one location): low, end, edges."""
     low, size = 0, 0
     for high, count in enumerate(counts):
-        if size and size + count > EDGES_PER_CHUNK:
+        if size and size + count > most:
             yield low, high, size
             low, size = high, 0
         size += count

@@ -79,15 +79,23 @@ class CondInst(nn.Module):
         )
 
     def predict_masks(
-        self, predictions: Predictions, image_index: Int64[Tensor, " N"], location_index: Int64[Tensor, " N"]
+        self,
+        predictions: Predictions,
+        image_index: Int64[Tensor, " N"],
+        location_index: Int64[Tensor, " N"],
+        num_per_image: list[int] | None = None,
     ) -> Float[Tensor, "N h w"]:
-        """Mask logits of the instances at these locations, on the stride-4 grid of the padded images."""
+        """Mask logits of the instances at these locations, on the stride-4 grid of the padded images.
+
+        `num_per_image` as in `MaskHead.forward`.
+        """
         return self.mask_head(
             predictions.mask_features,
             self.controller(predictions.box_tower, image_index, location_index),
             image_index,
             predictions.locations[location_index],
             self.coordinate_scales[predictions.level_index[location_index]],
+            num_per_image,
         )
 
     def normalize(

@@ -5,6 +5,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.compute.transfer import to_device
+
 
 class Controller(nn.Module):
     """CondInst's controller (arXiv:2003.05664): a 3x3 convolution on the box tower, evaluated at chosen locations.
@@ -46,7 +48,7 @@ def patch_index(
     Neighbors outside the map point to the row after the last cell.
     """
     device = location_index.device
-    height, width = torch.tensor(sizes, device=device).T
+    height, width = to_device(torch.tensor(sizes), device).T
     end = (height * width).cumsum(0)
     level = torch.bucketize(location_index, end, right=True)
     height, width, start = height[level, None], width[level, None], (end - height * width)[level]

@@ -48,12 +48,16 @@ class MaskHead(nn.Module):
         image_index: Int64[Tensor, " N"],
         locations: Float[Tensor, "N 2"],
         coordinate_scale: Float[Tensor, " N"],
+        num_per_image: list[int] | None = None,
     ) -> Float[Tensor, "N h w"]:
-        """Mask logits at stride 4; `locations` and `coordinate_scale` in input pixels."""
+        """Mask logits at stride 4; `locations` and `coordinate_scale` in input pixels.
+
+        `num_per_image` is the number of instances of each image, if the host knows it: else it asks the device.
+        """
         dtype = dynamic_params.dtype
         # Group instances by image: they share its features, and their maps are small enough for the cache.
         order = image_index.argsort(stable=True)
-        counts = image_index.bincount(minlength=len(mask_features)).tolist()
+        counts = num_per_image or image_index.bincount(minlength=len(mask_features)).tolist()
         with torch.autocast(dynamic_params.device.type, enabled=False):
             weights, biases = self.split(dynamic_params.index_select(0, order))
             # relative = (location - cell) / scale is affine in the cell, so it needs no maps of its own per instance:

@@ -8,14 +8,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from core.compute.transfer import to_device
 from core.config import AssignmentConfig
 from core.geometry import ltrb_from_boxes
-from core.structures import BACKGROUND, Annotations, Assignment, Predictions, Selection
+from core.structures import BACKGROUND, MASK_FEATURE_STRIDE, Annotations, Assignment, Predictions, Selection
 from core.targets.ignored import ignored_cells, ignored_locations
 
 
 def assign(predictions: Predictions, annotations: list[Annotations], settings: AssignmentConfig) -> Assignment:
     """`assign_locations` for the locations of these predictions; background in an ignored region is marked."""
+    height, width = (MASK_FEATURE_STRIDE * side for side in predictions.mask_features.shape[2:])
     assignment = assign_locations(
         predictions.locations,
         predictions.level_index,
@@ -24,6 +26,7 @@ def assign(predictions: Predictions, annotations: list[Annotations], settings: A
         size_boundaries=settings.size_boundaries,
         center_radius=settings.center_radius,
         center=settings.center,
+        padded_size=(height, width),
     )
     if (cells := ignored_cells(annotations)) is None:
         return assignment
@@ -40,6 +43,7 @@ def assign_locations(
     size_boundaries: tuple[float, ...],
     center_radius: float,
     center: Literal["box", "rasterized_box", "mask"],
+    padded_size: tuple[int, int] | None = None,
 ) -> Assignment:
     """Assign to each location the smallest instance whose center is near it and whose size fits its level.
 
@@ -51,7 +55,9 @@ def assign_locations(
       a boundary is positive on two levels;
     - the smallest box wins, the first of equal ones.
 
-    `center` is the center of the box, of the rasterized box (AdelaiDet's BoxInst) or of the mask (its CondInst).
+    `center` is the center of the box, of the rasterized box (AdelaiDet's BoxInst) or of the mask (its CondInst);
+    `padded_size`, the (height, width) of the padded images, ends a rasterized box; by default the finest level says it,
+    for which the host waits.
     A quirk of AdelaiDet is kept: the whole image is background if its first center has x = 0, which AdelaiDet takes for
     an empty mask. Our empty masks have the center of the box (`masks.centers_of_mass`), so they are not affected, but a
     first mask or rasterized box entirely in pixel column 0 still is.
@@ -65,9 +71,10 @@ def assign_locations(
     if center == "mask":
         centers = pad_sequence([a.mask_centroids for a in annotations], batch_first=True)
     elif center == "rasterized_box":
-        # The finest level tiles the padded image.
-        width, height = (locations[level_index == 0].amax(0) + strides[0] // 2).tolist()
-        centers = rasterized_box_centers(boxes, (int(height), int(width)))
+        if padded_size is None:  # the finest level tiles the padded image
+            width, height = (locations[level_index == 0].amax(0) + strides[0] // 2).tolist()
+            padded_size = (int(height), int(width))
+        centers = rasterized_box_centers(boxes, padded_size)
     else:
         centers = (boxes[..., :2] + boxes[..., 2:]) / 2
 
@@ -84,7 +91,8 @@ def assign_locations(
         suits &= (y > center_y - radius) & (y < center_y + radius)
         suits &= (centers[:, 0, 0] != 0)[:, None, None]
     largest = torch.maximum(torch.maximum(left, right), torch.maximum(top, bottom))
-    bounds = locations.new_tensor([-1, *size_boundaries, float("inf")])
+    bounds = torch.tensor([-1, *size_boundaries, float("inf")], dtype=locations.dtype)
+    bounds = to_device(bounds, locations.device)
     suits &= (largest >= bounds[level_index][:, None]) & (largest <= bounds[level_index + 1][:, None])
 
     areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
@@ -108,7 +116,7 @@ def rasterized_box_centers(boxes: Float[Tensor, "B G 4"], padded_size: tuple[int
     """
     height, width = padded_size
     first, last = boxes[..., :2].floor(), boxes[..., 2:].floor()
-    last = torch.minimum(last, boxes.new_tensor([width - 1, height - 1]))
+    last = torch.stack([last[..., 0].clamp(max=width - 1), last[..., 1].clamp(max=height - 1)], dim=-1)
     columns = last[..., 0] - first[..., 0] + 1
     row = torch.arange(height, dtype=boxes.dtype, device=boxes.device)
     in_row = (row >= first[..., 1:]) & (row <= last[..., 1:])  # B G H
@@ -135,19 +143,24 @@ def select_positives(
     `random` (CondInst): `max_masks` per batch, drawn with the CPU generator.
     """
     image_index, location_index = assignment.positives()
-    device = image_index.device
-    counts = torch.tensor([len(a.boxes) for a in annotations], device=device)
+    device, num_images = image_index.device, len(annotations)
+    num_targets = [len(a.boxes) for a in annotations]
+    counts = to_device(torch.tensor(num_targets), device)
     target_index = (counts.cumsum(0) - counts)[image_index] + assignment.instance_index[image_index, location_index]
+    has_mask = torch.cat([a.has_mask for a in annotations])
     if selection == "random":
         kept = torch.arange(len(target_index), device=device)
         if len(kept) > max_masks:
-            kept = torch.randperm(len(kept), generator=generator)[:max_masks].to(device)
+            kept = to_device(torch.randperm(len(kept), generator=generator)[:max_masks], device)
+        numbers = torch.cat([_occurrences(image_index[kept], num_images), has_mask[target_index[kept]].sum()[None]])
+        *num_per_image, num_with_mask = numbers.tolist()
     else:
         class_probability = class_logits[image_index, location_index].detach().sigmoid().amax(1)
         score = class_probability * centerness_logits[image_index, location_index].detach().sigmoid()
-        num_positives = torch.bincount(target_index, minlength=int(counts.sum()))  # T
-        image_of_target = torch.arange(len(annotations), device=device).repeat_interleave(counts)
-        instances_per_image = torch.bincount(image_of_target[num_positives > 0], minlength=len(annotations))
+        num_positives = _occurrences(target_index, sum(num_targets))  # T
+        image_of_target = torch.arange(num_images, device=device)
+        image_of_target = image_of_target.repeat_interleave(counts, output_size=sum(num_targets))
+        instances_per_image = counts.new_zeros(num_images).index_add_(0, image_of_target, (num_positives > 0).long())
         share = (max_masks // instances_per_image.clamp(min=1)).clamp(min=1)[image_of_target]
         # Stable sorts: instances that keep all their positives keep them in order of location.
         crowded = (num_positives > share)[target_index]
@@ -155,5 +168,14 @@ def select_positives(
         order = order[target_index[order].argsort(stable=True)]
         first = num_positives.cumsum(0) - num_positives
         rank = torch.arange(len(order), device=device) - first[target_index[order]]
-        kept = order[rank < share[target_index[order]]]
-    return Selection(image_index[kept], location_index[kept], target_index[kept])
+        num_kept = torch.minimum(num_positives, share)
+        per_image = counts.new_zeros(num_images).index_add_(0, image_of_target, num_kept)
+        *num_per_image, num_with_mask = torch.cat([per_image, (num_kept * has_mask).sum()[None]]).tolist()
+        is_kept = rank < share[target_index[order]]
+        kept = order[is_kept.nonzero_static(size=sum(num_per_image)).squeeze(1)] if len(order) else order
+    return Selection(image_index[kept], location_index[kept], target_index[kept], num_per_image, num_with_mask)
+
+
+def _occurrences(index: Int64[Tensor, " N"], size: int) -> Int64[Tensor, " size"]:
+    """How often each number below `size` occurs; torch's bincount would make the host wait for a GPU."""
+    return index.new_zeros(size).index_add_(0, index, torch.ones_like(index))

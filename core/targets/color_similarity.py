@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from core.compute.transfer import to_device
 from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE
 
@@ -20,9 +21,8 @@ def rgb_to_lab(rgb: UInt8[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
     """Convert sRGB to CIE-LAB (D65): L in 0..100, a and b about -100..100; equals scikit-image's `rgb2lab` to 1e-12."""
     value = torch.arange(256, dtype=torch.float64, device=rgb.device) / 255
     linear_of_value = torch.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92)
-    xyz_from_rgb = torch.tensor(XYZ_FROM_RGB, dtype=torch.float64, device=rgb.device)
-    white = torch.tensor(WHITE, dtype=torch.float64, device=rgb.device)
-    xyz = linear_of_value[rgb.int()] @ (xyz_from_rgb / white[:, None]).T
+    xyz_from_rgb, white = (torch.tensor(values, dtype=torch.float64) for values in (XYZ_FROM_RGB, WHITE))
+    xyz = linear_of_value[rgb.int()] @ to_device(xyz_from_rgb / white[:, None], rgb.device).T
     x, y, z = torch.where(xyz > 0.008856, xyz ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(-1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
 
@@ -40,7 +40,7 @@ def trusted_cells(
     widths = torch.tensor([size[1] for size in image_sizes])
     y = torch.arange(h) * stride + stride // 2
     x = torch.arange(w) * stride + stride // 2
-    return ((y < heights[:, None])[:, :, None] & (x < widths[:, None])[:, None, :]).to(device)
+    return to_device((y < heights[:, None])[:, :, None] & (x < widths[:, None])[:, None, :], device)
 
 
 def color_similarity(
@@ -60,13 +60,25 @@ def color_similarity(
     The similarity is 0 if the neighbor is outside the unpadded image or in its ignored bottom rows. Only the neighbor
     counts: an untrusted cell keeps its edges to trusted ones.
     """
+    return _similarity_and_trust(images, image_sizes, ignored_bottom_rows, neighborhood, temperature, stride)[0]
+
+
+def _similarity_and_trust(
+    images: UInt8[Tensor, "B 3 H W"],
+    image_sizes: list[tuple[int, int]],
+    ignored_bottom_rows: list[int],
+    neighborhood: Neighborhood,
+    temperature: float,
+    stride: int,
+) -> tuple[Float[Tensor, "B E h w"], Bool[Tensor, "B E h w"]]:
+    """`color_similarity`, and which neighbors are trusted."""
     pooled = functional.avg_pool2d(images.float(), stride).to(torch.uint8)  # B 3 h w
     lab = rgb_to_lab(pooled.movedim(1, -1)).float()
     h, w = lab.shape[1:3]
-    trusted = trusted_cells(image_sizes, ignored_bottom_rows, h, w, images.device, stride)
+    trusted = neighborhood.neighbors(trusted_cells(image_sizes, ignored_bottom_rows, h, w, images.device, stride))
     squares = [(neighborhood.neighbors(channel) - channel[:, None]).square_() for channel in lab.unbind(-1)]
     similarity = (squares[0].add_(squares[1]).add_(squares[2])).sqrt_().div_(-temperature).exp_()
-    return similarity * neighborhood.neighbors(trusted)
+    return similarity * trusted, trusted
 
 
 def similar_edges(
@@ -84,9 +96,9 @@ def similar_edges(
     Edges to untrusted neighbors are never marked, not even at threshold 0 (where AdelaiDet would include them). Nor are
     edges with an end in an `ignored` cell: what is there belongs to no instance for sure, whatever its color.
     """
-    similarity = color_similarity(images, image_sizes, ignored_bottom_rows, neighborhood, temperature, stride)
-    trusted = trusted_cells(image_sizes, ignored_bottom_rows, *similarity.shape[2:], images.device, stride)
-    similar = (similarity >= threshold) & neighborhood.neighbors(trusted)
+    frame = (image_sizes, ignored_bottom_rows)
+    similarity, trusted = _similarity_and_trust(images, *frame, neighborhood, temperature, stride)
+    similar = (similarity >= threshold) & trusted
     if ignored is None:
         return similar
     return similar & ~(ignored[:, None] | neighborhood.neighbors(ignored))

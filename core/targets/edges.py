@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from core.compute.transfer import to_device
 from core.neighborhood import Neighborhood
 from core.structures import SupervisedEdges
 
@@ -37,7 +38,7 @@ def supervised_edges(
     device, cells, num_targets, half = box_masks.device, h * w, len(box_masks), num_edges // 2
     edges_of = _edge_table(similar_edges, neighborhood)
     # From pixel i, edge e leads to pixel i + step[e]: to an earlier one if e < half, else to a later one.
-    step = torch.tensor([dy * w + dx for dy, dx in neighborhood.offsets], device=device)
+    step = to_device(torch.tensor([dy * w + dx for dy, dx in neighborhood.offsets]), device)
     beyond = neighborhood.margin * (w + 1)  # farther leads no step: those from the grid's border end nowhere
 
     pieces, possible = [], 0

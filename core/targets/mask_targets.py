@@ -2,6 +2,7 @@
 
 import torch
 
+from core.compute.transfer import to_device
 from core.config import LossConfig
 from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE, Batch, MaskTargets
@@ -36,8 +37,8 @@ def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
             loss.color_threshold,
             ignored=ignored,
         )
-        counts = torch.tensor([len(a.boxes) for a in annotations], device=device)
-        image_index = torch.arange(len(annotations), device=device).repeat_interleave(counts)
+        images = [image for image, a in enumerate(annotations) for _ in a.boxes]
+        image_index = to_device(torch.tensor(images, dtype=torch.int64), device)
         similar = supervised_edges(in_boxes, of_images, image_index, neighborhood)
     return MaskTargets(
         has_mask=torch.cat([a.has_mask for a in annotations]),

@@ -1,6 +1,5 @@
 """One epoch: the order of the images, the training steps, and the mean losses."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import torch
+from torch import nn
 
 from core.compute.compute import Compute
 from core.compute.workers import Workers
@@ -17,6 +17,7 @@ from core.losses.criterion import Losses
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.training.effective_batch import effective_batch
+from core.training.finite import FiniteChecks
 from core.training.optimizer import learning_rate
 from core.training.step import train_step
 
@@ -115,14 +116,17 @@ def run_epoch(
     seed: int,
     progress: EpochProgress,
     stepped: Callable[[], object] = lambda: None,
+    batch_losses: nn.Module | None = None,
 ) -> dict[str, float | int]:
     """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step.
 
     It starts after the steps that `progress` has, which is kept up to date; `stepped` is called after each step.
+    `batch_losses` as in `train_step`.
 
     Raises:
         Stopped: before a step, if `compute.stop` asks for it on any worker; the work so far is in `progress`, the
             network and the optimizer.
+        FloatingPointError: if a loss is not finite (`FiniteChecks`): all that is returned or stopped with is checked.
     """
     model.train()
     training, workers = config.training, compute.workers
@@ -134,11 +138,13 @@ def run_epoch(
         : (end - first) * training.accumulation
     ]
     batches = loader.load(waiting[progress.steps * training.accumulation :], epoch)
-    for step in range(first + progress.steps, end):
-        compute.check_stop(f"{step} of {steps} steps")
-        of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
-        progress.add(train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=seed, workers=workers))
-        stepped()
+    of_training = {"steps": steps, "seed": seed, "workers": workers, "batch_losses": batch_losses}
+    with FiniteChecks(later=torch.device(compute.device).type == "cuda") as checks:
+        for step in range(first + progress.steps, end):
+            compute.check_stop(f"{step} of {steps} steps")
+            of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
+            progress.add(train_step(model, optimizer, of_step, config, step=step, checks=checks, **of_training))
+            stepped()
     return {
         "step": end,
         "learning_rate": learning_rate(end - 1, steps, training),
@@ -149,7 +155,7 @@ def run_epoch(
 
 def loss_values(losses: Losses) -> dict[str, torch.Tensor | float]:
     """The values averaged over an epoch: each term with and without its weight, the total, the share of edges kept."""
-    kept = {} if math.isnan(losses.edges_kept) else {"edges_kept": losses.edges_kept}
+    kept = {} if isinstance(losses.edges_kept, float) else {"edges_kept": losses.edges_kept}
     return {
         **{f"loss/{name}": value.detach().double() for name, value in losses.weighted.items()},
         **{f"loss/{name}_unweighted": value.detach().double() for name, value in losses.unweighted.items()},

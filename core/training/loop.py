@@ -48,6 +48,7 @@ from core.training.pace import EpochTime
 from core.training.report import Plan, Report
 from core.training.resume import resume, state_of
 from core.training.schedule import Schedule
+from core.training.step import BatchLosses
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ def train(
     for numbers in curves if on_epoch is not None else ():
         on_epoch(numbers)
 
+    batch_losses = workers.parallel(BatchLosses(model, config))
+
     def save() -> None:
         if workers.writes:
             classes = training_set.categories, training_set.category_ids
@@ -171,7 +174,8 @@ def train(
             position = {"epoch": epoch, "steps": schedule.steps, "seed": seed, "progress": progress}
             first_step = progress.steps
             try:
-                numbers = run_epoch(model, optimizer, loader, config, compute, **position, stepped=bar.update)
+                parts = {"stepped": bar.update, "batch_losses": batch_losses}
+                numbers = run_epoch(model, optimizer, loader, config, compute, **position, **parts)
                 trained = time.perf_counter()
                 if schedule.evaluates(epoch + 1):
                     evaluation = evaluated()

@@ -1,9 +1,12 @@
 """One training step: predict, assign, select locations for masks, compute losses, average over workers, update."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from core.compute.precision import autocast
 from core.compute.workers import ALONE, Workers
@@ -14,6 +17,7 @@ from core.model.mask_rcnn import MaskRcnn
 from core.structures import Batch
 from core.targets.assignment import assign, select_positives
 from core.targets.mask_targets import build_mask_targets
+from core.training.finite import AT_ONCE, FiniteChecks
 from core.training.optimizer import learning_rate
 
 
@@ -48,9 +52,22 @@ def compute_losses(
         )
         mask_targets = build_mask_targets(batch, config.loss)
     with autocast(config.training.precision, batch.images.device):
-        mask_logits = model.predict_masks(predictions, selection.image_index, selection.location_index)
+        chosen = (selection.image_index, selection.location_index, selection.num_per_image)
+        mask_logits = model.predict_masks(predictions, *chosen)
     outputs, targets = Outputs(predictions, selection, mask_logits), Targets(assignment, mask_targets)
     return criterion(outputs, targets, config.loss, step=step, steps=steps, workers=workers)
+
+
+class BatchLosses(nn.Module):
+    """`compute_losses` of a network as a module: all that a step computes forward, which `Workers.parallel` wraps."""
+
+    def __init__(self, model: CondInst | MaskRcnn, config: Config) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+
+    def forward(self, batch: Batch, **position: Any) -> Losses:
+        return compute_losses(self.model, batch, self.config, **position)
 
 
 def mask_rcnn_losses(
@@ -79,28 +96,34 @@ def train_step(
     steps: int,
     seed: int,
     workers: Workers = ALONE,
+    checks: FiniteChecks = AT_ONCE,
+    batch_losses: nn.Module | None = None,
 ) -> list[Losses]:
     """One optimizer step on the mean gradient over these batches and all workers; returns the losses of each batch.
 
+    Several workers need `batch_losses`, what `Workers.parallel` makes of `BatchLosses`, once for a training.
+
     Raises:
-        FloatingPointError: if a loss is not finite; names the term and the images.
+        FloatingPointError: if a loss is not finite; names the step, the term and the images. `checks` may find it only
+            in the next step, or at their end.
     """
     rate = learning_rate(step, steps, config.training)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
+    if batch_losses is None:
+        batch_losses = BatchLosses(model, config)
+    assert workers.count == 1 or isinstance(batch_losses, DistributedDataParallel)
     losses_of = []
     for i, batch in enumerate(batches):
         count = (step * len(batches) + i) * workers.count + workers.rank  # index among all batches of the training
-        losses = compute_losses(
-            model, batch, config, step=step, steps=steps, batch_seed=seed * 1_000_003 + count, workers=workers
-        )
-        if not torch.isfinite(losses.total):
-            bad = [name for name, value in losses.weighted.items() if not torch.isfinite(value)]
-            raise FloatingPointError(f"step {step}: loss {', '.join(bad)} is not finite, images {batch.image_ids}")
-        (losses.total / len(batches)).backward()
+        of_batch = {"step": step, "steps": steps, "batch_seed": seed * 1_000_003 + count, "workers": workers}
+        accumulates = workers.count > 1 and i < len(batches) - 1
+        with batch_losses.no_sync() if accumulates else nullcontext():
+            losses = batch_losses(batch, **of_batch)
+            checks.add(losses, step, batch.image_ids)
+            (losses.total / len(batches)).backward()
         losses_of.append(losses)
-    workers.average_gradients(model)
     if config.training.clip_gradient_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_gradient_norm)
     optimizer.step()

@@ -177,7 +177,7 @@ def test_training_step_is_adelaidets_golden(
     losses = compute_losses(model, batch, config_of(name), step=step, steps=90_000, batch_seed=0)
     losses.total.backward()
 
-    ((predictions, image_index, location_index),) = chosen
+    ((predictions, image_index, location_index, _),) = chosen
     ours = [image_index, predictions.level_index[location_index], *predictions.locations[location_index].T]
     theirs = [arrays["mask_inst_im_inds"], arrays["mask_inst_levels"], *arrays["mask_inst_locations"].T]
     assert sorted(zip(*(column.tolist() for column in ours), strict=True)) == sorted(

@@ -41,7 +41,7 @@ from core.training import loop as training
 from core.training.epoch import epoch_batches, run_epoch, total_steps
 from core.training.loop import TrainingResult, train
 from core.training.optimizer import build_optimizer
-from core.training.step import compute_losses, train_step
+from core.training.step import BatchLosses, compute_losses, train_step
 from tests.core.training.test_loop import tiny
 
 RELATIVE = 1e-5  # float32 sums of the same numbers in another order, over a few steps
@@ -73,6 +73,7 @@ def first_steps(config: Config, workers: Workers) -> dict[str, float]:
     dataset = load_training_set(config.data, config.supervision, 0)
     model = build(config, dataset.num_classes)
     optimizer = build_optimizer(model, config.training)
+    batch_losses = workers.parallel(BatchLosses(model, config))
     steps = total_steps(config.training, len(dataset), workers.count)
     values = {}
     step, epoch = 0, 0
@@ -80,7 +81,8 @@ def first_steps(config: Config, workers: Workers) -> dict[str, float]:
         batches = loaded(dataset, config, workers, epoch)
         for i in range(0, len(batches), config.training.accumulation):
             of_step = batches[i : i + config.training.accumulation]
-            losses_of = train_step(model, optimizer, of_step, config, step=step, steps=steps, seed=0, workers=workers)
+            rest = {"steps": steps, "seed": 0, "workers": workers, "batch_losses": batch_losses}
+            losses_of = train_step(model, optimizer, of_step, config, step=step, **rest)
             for name in losses_of[0].weighted:
                 values[f"{step} {name}"] = sum(losses.weighted[name].item() for losses in losses_of) / len(losses_of)
             step += 1
@@ -120,12 +122,22 @@ def one_batch_each(workers: Workers, device: str, root: Path, folder: Path) -> l
     return [terms(model, batch, config, who) for who in (workers, ALONE)]
 
 
+class _Pair(nn.Module):
+    """Two layers, of which each call uses one."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, values: Tensor, *, first: bool) -> Tensor:
+        return (self.first if first else self.second)(values)
+
+
 def counted_together(workers: Workers, device: str, root: Path, folder: Path) -> list[Any]:
     mean = workers.mean(torch.tensor(float(workers.rank + 1)))
     layer = nn.Linear(2, 1)
-    if workers.rank == 0:  # the other worker's batch had no part in the loss
-        layer(torch.tensor([[3.0, 5.0]])).backward()
-    workers.average_gradients(layer)
+    both = workers.parallel(_Pair(layer, nn.Linear(2, 1)))
+    both(torch.tensor([[3.0, 5.0]]), first=workers.rank == 0).sum().backward()  # of rank 1, the layer has no part in it
     with torch.no_grad():
         layer.weight.fill_(workers.rank)
     workers.copy_from_first(layer)

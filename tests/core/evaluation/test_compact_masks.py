@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.evaluation import compact_masks as module
 from core.evaluation.compact_masks import compact_masks
-from core.evaluation.postprocess import PIXEL_BUDGET, paste_masks, paste_whole_masks
+from core.evaluation.postprocess import PIXEL_BUDGETS, paste_masks, paste_whole_masks
 
 GRID = (24, 40)
 SIZES = [  # of the input image and of the file, on this grid
@@ -72,7 +72,7 @@ KINDS: dict[str, Callable[[], Float[Tensor, "N h w"]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_encodings_equal_those_of_whole_masks(kind: str, sizes: tuple) -> None:
     logits = KINDS[kind]()
-    expected = paste_whole_masks(logits, *sizes, PIXEL_BUDGET)
+    expected = paste_whole_masks(logits, *sizes, PIXEL_BUDGETS["cpu"])
     assert paste_masks(logits, *sizes) == expected
     found = compact_masks(logits, *sizes)
     assert len(found) == len(expected)
@@ -123,7 +123,7 @@ def test_any_sizes_and_masks(seed: int) -> None:
         (top, left), (height, width) = generator.integers(0, grid), generator.integers(1, 6, 2)
         mask[top : top + height, left : left + width] += generator.uniform(0, 6)
     logits = logits.float()
-    whole = paste_whole_masks(logits, resized, file, PIXEL_BUDGET)
+    whole = paste_whole_masks(logits, resized, file, PIXEL_BUDGETS["cpu"])
     assert paste_masks(logits, resized, file) == whole
     pairs = zip(compact_masks(logits, resized, file), whole, strict=True)
     assert all(mask is None or mask == expected for mask, expected in pairs)
