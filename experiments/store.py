@@ -23,6 +23,7 @@ from core.record import Record, read_record
 
 STORE = Path("store")
 FOUND = "found.json"
+SEAL, END = ',\n "sha256": "', "\n}"  # the end of a record's text
 
 
 class Store:
@@ -35,6 +36,18 @@ class Store:
     def finished(self, key: str) -> Record | None:
         """Record of a finished trial; None if there is none or it is not whole (a warning says why)."""
         return self._record(key, "record.json", "the trial runs again")
+
+    def is_finished(self, key: str) -> bool:
+        """Whether `finished` gives a record. Takes a tenth of the time where the record is as it was sealed."""
+        path = self.folder(key) / "record.json"
+        try:
+            record = _sealed(path.read_text())
+            if record is not None:
+                _check(record, key, path)
+                return True
+        except (OSError, ValueError):
+            pass
+        return self.finished(key) is not None
 
     def failed(self, key: str) -> Record | None:
         """Record of the last attempt that raised, unless the trial has finished since; None if it is not whole."""
@@ -127,6 +140,14 @@ class Store:
     def forget(self, key: str) -> None:
         """Remove everything the store has of a trial, including its checkpoint."""
         shutil.rmtree(self.folder(key), ignore_errors=True)
+
+
+def _sealed(text: str) -> Record | None:
+    """The record with this text if its seal fits, which its writer has validated; None if not."""
+    open_text, mark, seal = text.rpartition(SEAL)
+    if not mark or seal != f'{sha256((open_text + END).encode()).hexdigest()}"{END}':
+        return None
+    return Record.model_construct(**json.loads(text))
 
 
 def _check(record: Record, key: str, path: Path) -> None:
