@@ -18,6 +18,8 @@ from experiments.progress import Progress
 from experiments.provenance import provenance
 from experiments.results import write_results
 from experiments.results_files import RESULTS
+from experiments.search_file import Search
+from experiments.stopped_early import is_stopped_early
 from experiments.store import STORE, Store
 from experiments.study import Study
 from experiments.sweep import Observer, run_one_by_one
@@ -26,17 +28,21 @@ from experiments.tracking.log import END_SECONDS, INTERRUPTED_SECONDS, Tracking
 FAILED = 1  # exit status
 
 
-def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Namespace) -> int:
+def run_studies(
+    studies: Sequence[Study], params: Params, arguments: argparse.Namespace, search: Search | None = None
+) -> int:
     """Run the missing trials of the studies, log them, and write the results; returns the exit status.
 
     With `train_only` it writes no results, and failed trials do not fail the sweep: `experiments.collect` tries them
-    again.
+    again. With `search`, whose trials the studies are, poor ones may be stopped early, and are not run again.
     """
     made_from, data = provenance(), KnownData()
     store = Store(STORE)
     jobs_of = {study.name: list_jobs(study, made_from, params.resources.workers, data) for study in studies}
     jobs = [job for of_study in jobs_of.values() for job in of_study]
     to_run = longest_first(waiting(jobs, store, fresh=arguments.fresh))
+    if search is not None and not arguments.fresh:
+        to_run = [job for job in to_run if not is_stopped_early(store.failed(job.key))]
     distinct = len({job.key for job in jobs})
     shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
     print(f"{distinct} trials{shared}, {distinct - len(to_run)} already finished, {len(to_run)} to run", flush=True)
@@ -60,7 +66,12 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
             else:
                 from experiments.parallel.sweep import run_with_ray  # takes seconds: only if there are trials to run
 
-                run_with_ray(to_run, store, params.resources, observers, progress)
+                scheduler = None
+                if search is not None and search.halving is not None:
+                    from experiments.parallel.tuning import EarlyStopping
+
+                    scheduler = EarlyStopping(search.halving, search.metric)
+                run_with_ray(to_run, store, params.resources, observers, progress, scheduler)
         except Exception:  # the machine cannot run the trials, or Ray fails to start
             tracking.finish({}, seconds=INTERRUPTED_SECONDS)
             raise
@@ -90,7 +101,7 @@ def run_studies(studies: Sequence[Study], params: Params, arguments: argparse.Na
             write_records(study, jobs_of[study.name], records_of[study.name], store)
     if tracking.problem:
         command = "the same command"
-        if arguments.train_only:  # DVC does not run a stage again that has ended well
+        if arguments.train_only and search is None:  # DVC does not run a stage again that has ended well
             command = f"`python -m experiments.run {' '.join(jobs_of)} --train-only`"
         kept = "results are written" if len(written) == len(studies) else "the store has every trial that ended"
         print(f"warning: {tracking.problem}; {kept}, and {command} sends the rest to MLflow", file=sys.stderr)
@@ -101,7 +112,7 @@ def report_failures(study: Study, jobs: Sequence[Job], records: dict[str, Record
     """Print which trials failed; returns the exit status, INTERRUPTED if some have not ended."""
     if any(job.key not in records for job in jobs):
         return INTERRUPTED
-    failed = [job for job in jobs if records[job.key].status != "ok"]
+    failed = [job for job in jobs if records[job.key].status != "ok" and not is_stopped_early(records[job.key])]
     for job in failed:
         print(f"failed: {study.name}: {job.trial.name}: {records[job.key].reason}", file=sys.stderr)
     return FAILED if failed else 0

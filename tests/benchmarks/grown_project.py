@@ -1,6 +1,6 @@
 """A project whose study has thousands of trials, nearly all of them finished: `grow` makes it without a training.
 
-As a script, in such a project: `python grown_project.py COUNT` writes to its store what COUNT of its trials would leave.
+As a script, in such a project: `python grown_project.py COUNT` fills its store with what COUNT trials would leave.
 """
 
 import json
