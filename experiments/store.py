@@ -12,18 +12,20 @@ import json
 import logging
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from core.files.atomic import write_text
 from core.files.json_file import parse_json, read_utf8
 from core.files.lock import exclusive
 from core.record import Record, read_record
+from experiments.sealed_text import sealed_content, sealed_text
 
 STORE = Path("store")
 FOUND = "found.json"
-SEAL, END = ',\n "sha256": "', "\n}"  # the end of a record's text
 
 
 class Store:
@@ -41,9 +43,9 @@ class Store:
         """Whether `finished` gives a record. Takes a tenth of the time where the record is as it was sealed."""
         path = self.folder(key) / "record.json"
         try:
-            record = _sealed(path.read_text())
-            if record is not None:
-                _check(record, key, path)
+            content = sealed_content(path.read_text())
+            if content is not None:
+                _check(Record.model_construct(**content), key, path)  # its writer has validated it
                 return True
         except (OSError, ValueError):
             pass
@@ -58,7 +60,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            record = read_record(path)
+            record = _read(path)
             _check(record, key, path)
         except ValueError as error:
             logging.warning("ignoring a record that is not whole, %s: %s", consequence, error)
@@ -96,10 +98,10 @@ class Store:
         if record.status == "ok":
             names = [FOUND, *(f"pictures/{name}" for name in record.pictures)]
             record = record.changed(files={name: _digest(folder / name) for name in names})
-            write_text(folder / "record.json", record.sealed().to_json())
+            write_text(folder / "record.json", sealed_text(record))
             (folder / "failed.json").unlink(missing_ok=True)
         else:
-            write_text(folder / "failed.json", record.sealed().to_json())
+            write_text(folder / "failed.json", sealed_text(record))
 
     def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> bool:
         """Save MLflow run ids of a study's trials, by trial key; returns whether one of them is new."""
@@ -142,12 +144,13 @@ class Store:
         shutil.rmtree(self.folder(key), ignore_errors=True)
 
 
-def _sealed(text: str) -> Record | None:
-    """The record with this text if its seal fits, which its writer has validated; None if not."""
-    open_text, mark, seal = text.rpartition(SEAL)
-    if not mark or seal != f'{sha256((open_text + END).encode()).hexdigest()}"{END}':
-        return None
-    return Record.model_construct(**json.loads(text))
+def _read(path: Path) -> Record:
+    """`read_record`, in less time where the seal fits."""
+    content = sealed_content(read_utf8(path))
+    if content is not None:
+        with suppress(ValidationError):
+            return Record.model_validate(content)
+    return read_record(path)
 
 
 def _check(record: Record, key: str, path: Path) -> None:
