@@ -25,7 +25,7 @@ help:
 	@echo "make mutants change the code in small ways and list the changes that no test notices"
 	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
-	@echo "make bench   time the losses against their plain forms, a training image part by part, and what of a sweep is training"
+	@echo "make bench   time losses, a training image, a sweep, and thousands of trials; table and benchmarks.json"
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    update requirements.txt from requirements.in"
 
@@ -81,9 +81,7 @@ ui: $(READY)
 
 bench: $(READY) $(NO_GIT)
 	dvc repro --quiet data.dvc
-	python -m tests.benchmarks.bench_pairwise
-	python -m tests.benchmarks.bench_training_image
-	python -m tests.benchmarks.bench_sweep
+	python -m tests.benchmarks
 
 lint: $(READY)
 	ruff check .

@@ -82,7 +82,10 @@ def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
     [
         (
             ("ray",),
-            [f"parallel/{name}.py" for name in ("described", "placement", "relay", "start", "sweep", "trainable")],
+            [
+                f"parallel/{name}.py"
+                for name in ("described", "placement", "relay", "start", "sweep", "trainable", "tuning")
+            ],
         ),
         (("mlflow",), [f"tracking/{name}.py" for name in ("database", "runs", "server", "trial_run")]),
         (("alembic", "sqlalchemy"), ["tracking/database.py", "tracking/server.py"]),

@@ -25,8 +25,10 @@ COMMANDS = [
     "core.training.cost",
     "experiments.check",
     "experiments.collect",
+    "experiments.cost",
     "experiments.edge_purity",
     "experiments.run",
+    "experiments.search",
 ]
 
 
