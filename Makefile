@@ -27,7 +27,7 @@ help:
 	@echo "make gpu     check a GPU: its tests, components against the CPU, speed, loading, a training; results/gpu_check.json"
 	@echo "             (OPTIONS='--device cpu --small' runs all of it without one)"
 	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
-	@echo "make bench   time the losses against their plain forms, a training image part by part, and what of a sweep is training"
+	@echo "make bench   time losses, a training image, a sweep, and thousands of trials; table and benchmarks.json"
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    update requirements.txt from requirements.in"
 
@@ -86,9 +86,7 @@ ui: $(READY)
 
 bench: $(READY) $(NO_GIT)
 	dvc repro --quiet data.dvc
-	python -m tests.benchmarks.bench_pairwise
-	python -m tests.benchmarks.bench_training_image
-	python -m tests.benchmarks.bench_sweep
+	python -m tests.benchmarks
 
 lint: $(READY)
 	ruff check .

@@ -45,7 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m core.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recipe", required=True, help="name of a file in experiments/recipes, without .yaml")
+    parser.add_argument(
+        "--recipe", required=True, help="name of a file in experiments/recipes, without .yaml, or a path"
+    )
     parser.add_argument("--data-root", help="folder of the data set (default: data.root of the recipe)")
     parser.add_argument("--folder", required=True, type=Path, help="output folder for checkpoint and results")
     parser.add_argument(

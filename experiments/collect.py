@@ -24,9 +24,10 @@ def collect_study(name: str, params: Params, params_path: Path) -> int:
     Raises:
         ValueError: for wrong input.
     """
-    from experiments import run  # imports torch, which takes seconds: only if there is something to collect
+    from experiments import run  # these import torch, which takes seconds: only if there is something to collect
     from experiments.jobs import collect, list_jobs
     from experiments.provenance import provenance
+    from experiments.run_studies import write_study
     from experiments.store import STORE, Store
 
     (study,) = load_studies([name], params, str(params_path))
@@ -34,7 +35,7 @@ def collect_study(name: str, params: Params, params_path: Path) -> int:
     records = collect(jobs, store)
     if any(job.key not in records or records[job.key].status != "ok" for job in jobs):
         return run.main(["--study", name, "--params", str(params_path)])
-    run.write_study(study, jobs, records, store)
+    write_study(study, jobs, records, store)
     return 0
 
 

@@ -92,13 +92,17 @@ class Params:
     resources: Resources = field(default_factory=Resources)
 
 
-def load_params(path: Path) -> Params:
+def load_params(path: Path, set_name: str | None = None) -> Params:
     """Read params.yaml and the file of its set; experiments/sets and datasets/ are beside params.yaml.
+
+    `set_name` stands for the set that params.yaml names.
 
     Raises:
         ValueError: for an unknown key or set (suggests the nearest known one) or an invalid value.
     """
     file = validated(ParamsFile, read_yaml(path), str(path))
+    if set_name is not None:
+        file = file.model_copy(update={"set": set_name})
     folder = path.parent / SETS
     _require_file(folder, file.set, f"{path}: set '{file.set}'")
     set_path = folder / f"{file.set}.yaml"

@@ -5,79 +5,22 @@ epoch, and shows which trials are finished.
 """
 
 import csv
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
-
-from core.checkpoints.network import without_weights
-from core.config import Config, DataConfig, ModelConfig
-from core.datasets.coco import load_training_set, load_validation_set
-from core.model.build import build_model
-from core.model.mask_rcnn import MaskRcnn
-from core.structures import MASK_FEATURE_STRIDE, padded_side
-from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
-from core.training.epoch import total_steps
+from core.config import Config
+from experiments.arm_cost import NUM_MASKS, ArmCosts
+from experiments.data_facts import KnownData
 from experiments.jobs import list_jobs, waiting
 from experiments.provenance import provenance
+from experiments.remembered import Remembered
 from experiments.store import Store
-from experiments.study import Study, Trial, different_fields, value_of
+from experiments.study import Study, different_fields, value_of
 
+PLAN = Path(".plan.json")  # what this command remembers
 PUBLISHED_CSV = Path(__file__).parents[1] / "analysis" / "published.csv"
 TERAFLOPS = 20.0  # sustained, not peak; an assumption, for an A100-class GPU at float32 with tensor cores
 BACKWARD = 2  # cost relative to the forward pass; frozen stages cost less
-NUM_MASKS = 64  # masks per image, the limit of BoxInst's sampling
-COCO_CLASSES = 80  # assumed if there is no data to count them
-
-
-@dataclass(frozen=True)
-class NetworkSize:
-    """`forward_flops` counts a multiply-add as two. None for Mask R-CNN, where it depends on the detections."""
-
-    parameters: int
-    forward_flops: int | None
-
-
-def padded_size(data: DataConfig) -> tuple[int, int]:
-    """Height and width (px) of a 3:2 landscape photo at validation size, padded as in a batch: 800x1216 on COCO."""
-    sides = data.val_short_side, min(1.5 * data.val_short_side, data.long_side_max)
-    return tuple(padded_side(side) for side in sides)
-
-
-def network_size(model: ModelConfig, num_classes: int, height: int, width: int) -> NetworkSize:
-    """Parameters, and floating-point operations for one image with `NUM_MASKS` masks, without the losses.
-
-    Runs on fake tensors, which take no memory.
-    """
-    deformable = {torch.ops.torchvision.deform_conv2d: _deformable_flops}  # torch only counts its own operators
-    counter = FlopCounterMode(display=False, custom_mapping=deformable)
-    with FakeTensorMode(), torch.no_grad():
-        network = build_model(without_weights(model), num_classes).eval()
-        parameters = _num_parameters(network)
-        if isinstance(network, MaskRcnn):
-            return NetworkSize(parameters, None)
-        with counter:
-            network(torch.zeros(1, 3, height, width, dtype=torch.uint8), [(height, width)])
-        # Counted by hand, since the number of masks depends on the data: per mask, each parameter of the controller
-        # acts once, and each dynamic parameter once per cell.
-        cells = (height // MASK_FEATURE_STRIDE) * (width // MASK_FEATURE_STRIDE)
-        of_a_mask = _num_parameters(network.controller) + cells * network.mask_head.num_dynamic_params
-    return NetworkSize(parameters, counter.get_total_flops() + 2 * NUM_MASKS * of_a_mask)
-
-
-def _num_parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _deformable_flops(
-    inputs: Sequence[int], weight: Sequence[int], *others: object, out_shape: Sequence[int], **named: object
-) -> int:
-    """Those of a plain convolution of this size; interpolation between pixels is not counted."""
-    return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
 def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
@@ -89,28 +32,6 @@ def device_hours(samples: int, forward_flops: int, teraflops: float) -> float:
     if not teraflops > 0:
         raise ValueError(f"--teraflops is {teraflops:g}, expected more than 0")
     return samples * (1 + BACKWARD) * forward_flops / (teraflops * 1e12) / 3600
-
-
-def schedule(trial: Trial, workers: int = 1) -> tuple[str, int | None]:
-    """The first line that a training prints, and how many samples it sees; None if missing data leaves that open."""
-    config = trial.config
-    training = scale_to_batch(config.training, workers)
-    num_images = 0
-    if training.steps is None:
-        try:
-            num_images = len(load_training_set(config.data, config.supervision, trial.seed))
-        except ValueError:
-            return f"{training.epochs} epochs: no data to count their steps", None
-    steps = total_steps(training, num_images, workers)
-    line = describe_schedule(training, workers, steps, round(config.loss.pairwise_warmup * steps))
-    return line, steps * effective_batch(training, workers)
-
-
-def count_classes(data: DataConfig) -> int:
-    try:
-        return load_validation_set(data).num_classes
-    except ValueError:
-        return COCO_CLASSES
 
 
 def published_numbers(path: Path, study: str, arm: str) -> list[tuple[str, str]]:
@@ -141,34 +62,24 @@ def difference(config: Config, first: Config) -> str:
     return ", ".join(f"{field}={value_of(config, field)}" for field in fields)
 
 
-def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISHED_CSV, workers: int = 1) -> str:
+def describe_study(study: Study, costs: ArmCosts, teraflops: float, published_csv: Path = PUBLISHED_CSV) -> str:
     """Lines for each arm: recipe, difference from the first arm, schedule, size, device-hours, published mask AP."""
-    trials = [next(trial for trial in study.trials if trial.arm == arm) for arm in study.arms]
+    trials = study.first_trials
     first = trials[0]
-    num_classes: dict[DataConfig, int] = {}
-    sizes: dict[tuple[ModelConfig, int, int, int], NetworkSize] = {}
     meanings: dict[str, None] = {}
     total = 0.0
     lines = [f"{study.name}: {study.question}", f"expected: {study.expectation}"]
     for trial in trials:
-        data = trial.config.data
-        if data not in num_classes:
-            num_classes[data] = count_classes(data)
-        network = without_weights(trial.config.model), num_classes[data], *padded_size(data)
-        if network not in sizes:
-            sizes[network] = network_size(*network)
-        size = sizes[network]
-        line, samples = schedule(trial, workers)
-        cost = f"{size.parameters / 1e6:.2f} M parameters with {network[1]} classes, "
-        if samples is None or size.forward_flops is None:
+        arm = costs.of(trial.config)
+        cost = f"{arm.parameters / 1e6:.2f} M parameters with {arm.num_classes} classes, "
+        if arm.images_seen is None or arm.forward_flops is None:
             cost += "device-hours unknown"
         else:
-            trainings = 2 if trial.config.supervision.pseudo_masks == "teacher" else 1
-            hours = trainings * device_hours(samples, size.forward_flops, teraflops)
+            hours = device_hours(arm.images_seen, arm.forward_flops, teraflops)
             total += hours * len(study.seeds)
             cost += (
-                f"{size.forward_flops / 1e9:.4g} GFLOP forward at {network[2]}x{network[3]} px, "
-                f"{hours:.3g} device-hours{' including its teacher' if trainings == 2 else ''}"
+                f"{arm.forward_flops / 1e9:.4g} GFLOP forward at {arm.height}x{arm.width} px, "
+                f"{hours:.3g} device-hours{' including its teacher' if arm.trainings == 2 else ''}"
             )
         published = published_numbers(published_csv, study.name, trial.arm)
         meanings |= dict.fromkeys(meaning for _, meaning in published)
@@ -179,7 +90,7 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
                 if trial is not first
                 else []
             ),
-            f"    {line}",
+            f"    {arm.schedule}",
             f"    {cost}",
             f"    published mask AP: {'; '.join(number for number, _ in published) or 'none known'}",
         ]
@@ -193,15 +104,22 @@ def describe_study(study: Study, teraflops: float, published_csv: Path = PUBLISH
 
 
 def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fresh: bool, workers: int = 1) -> None:
-    """Print what the studies cost, then their trials; if the data is there, also which of these would run."""
+    """Print what the studies cost, then their trials; if the data is there, also which of these would run.
+
+    What takes seconds to find out is remembered in the current folder, in `PLAN`.
+    """
+    remembered = Remembered(PLAN)
+    made_from, data = provenance(), KnownData(remembered)
+    costs = ArmCosts(data, remembered, made_from.code, workers)
     for study in studies:
-        print(describe_study(study, teraflops, workers=workers), end="\n\n")
-    made_from = provenance()
+        print(describe_study(study, costs, teraflops), end="\n\n")
     try:
-        jobs = [job for study in studies for job in list_jobs(study, made_from, workers)]
+        jobs = [job for study in studies for job in list_jobs(study, made_from, workers, data)]
     except ValueError as error:
         print(f"cannot determine which trials are finished: {error}")
         return
+    finally:
+        remembered.save()
     to_run = {job.key for job in (jobs if fresh else waiting(jobs, store))}
     for job in jobs:
         varied = ", ".join(f"{field}={value}" for field, value in job.trial.varied.items())

@@ -9,6 +9,7 @@ from typing import TextIO
 from core.record import Record
 from core.training.pace import duration
 from experiments.jobs import Job
+from experiments.stopped_early import is_stopped_early
 
 
 def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], parallel: int) -> float | None:
@@ -66,8 +67,12 @@ class Progress:
         self.epochs_left.pop(job.key, None)
         self.num_ended += 1
         self._estimate()
-        failed = record.status != "ok"
-        outcome = f"FAILED, {record.reason}" if failed else f"mask AP {_number(record.metrics.get('mask_AP'))}"
+        if is_stopped_early(record):
+            outcome = record.reason
+        elif record.status != "ok":
+            outcome = f"FAILED, {record.reason}"
+        else:
+            outcome = f"mask AP {_number(record.metrics.get('mask_AP'))}"
         if self.live:
             self.stream.write("\r\033[K")
         self.stream.write(f"{self.names[job.key]}: {outcome} ({self.num_ended} of {len(self.names)} done)\n")

@@ -1,16 +1,17 @@
 """What a study writes for the analysis: a table of its trials, their full records, and their pictures."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.datasets.coco import load_validation_set
-from core.files.atomic import write_text
 from core.record import Record, study_csv
 from experiments.jobs import Job
 from experiments.pictures import draw_annotations
 from experiments.quality_table import write_quality
 from experiments.results_files import new_results, replace_results
+from experiments.sealed_text import sealed_text
 from experiments.store import Store
 from experiments.study import Study
 
@@ -20,10 +21,11 @@ def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record],
 
     `records` are by key. The rows of the CSV follow the order of the jobs: by arm, then by seed.
     """
-    of_study = [records[job.key].changed(study=study.name, arm=job.trial.arm).sealed() for job in jobs]
+    of_study = [records[job.key].changed(study=study.name, arm=job.trial.arm) for job in jobs]
     with new_results(root, study.name) as folder:
+        (folder / "trials").mkdir()
         for job, record in zip(jobs, of_study, strict=True):
-            write_text(folder / "trials" / f"{record.key}.json", record.to_json())
+            _write_new(folder / "trials" / f"{record.key}.json", sealed_text(record))
             for picture in record.pictures:
                 target = folder / "pictures" / job.trial.name / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,3 +33,11 @@ def write_results(study: Study, jobs: Sequence[Job], records: dict[str, Record],
         write_quality(folder, of_study)
         draw_annotations(load_validation_set(jobs[0].trial.config.data), folder / "pictures" / "ground_truth")
         return replace_results(root, study.name, folder, study_csv(of_study, study.varied))
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file in a folder that nobody reads yet, and flush it to disk; `write_text` would look at all others."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -13,15 +13,18 @@ import json
 import logging
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from core.evaluation.kept_detections import DETECTIONS
 from core.files.atomic import write_text
 from core.files.json_file import parse_json, read_utf8
 from core.files.lock import exclusive
 from core.record import Record, read_record
+from experiments.sealed_text import sealed_content, sealed_text
 
 STORE = Path("store")
 FOUND = "found.json"
@@ -38,6 +41,18 @@ class Store:
         """Record of a finished trial; None if there is none or it is not whole (a warning says why)."""
         return self._record(key, "record.json", "the trial runs again")
 
+    def is_finished(self, key: str) -> bool:
+        """Whether `finished` gives a record. Takes a tenth of the time where the record is as it was sealed."""
+        path = self.folder(key) / "record.json"
+        try:
+            content = sealed_content(path.read_text())
+            if content is not None:
+                _check(Record.model_construct(**content), key, path)  # its writer has validated it
+                return True
+        except (OSError, ValueError):
+            pass
+        return self.finished(key) is not None
+
     def failed(self, key: str) -> Record | None:
         """Record of the last attempt that raised, unless the trial has finished since; None if it is not whole."""
         return self._record(key, "failed.json", "how the trial failed is not known")
@@ -53,7 +68,7 @@ class Store:
             ValueError: if it is missing or not whole; names the file.
         """
         path = self.folder(key) / name
-        record = read_record(path)
+        record = _read(path)
         _check(record, key, path)
         return record
 
@@ -97,10 +112,10 @@ class Store:
         if record.status == "ok":
             names = [FOUND, DETECTIONS, *(f"pictures/{name}" for name in record.pictures)]
             record = record.changed(files={name: _digest(folder / name) for name in names})
-            write_text(folder / "record.json", record.sealed().to_json())
+            write_text(folder / "record.json", sealed_text(record))
             (folder / "failed.json").unlink(missing_ok=True)
         else:
-            write_text(folder / "failed.json", record.sealed().to_json())
+            write_text(folder / "failed.json", sealed_text(record))
 
     def keep_run_ids(self, study: str, run_ids: dict[str, str]) -> bool:
         """Save MLflow run ids of a study's trials, by trial key; returns whether one of them is new."""
@@ -141,6 +156,15 @@ class Store:
     def forget(self, key: str) -> None:
         """Remove everything the store has of a trial, including its checkpoint."""
         shutil.rmtree(self.folder(key), ignore_errors=True)
+
+
+def _read(path: Path) -> Record:
+    """`read_record`, in less time where the seal fits."""
+    content = sealed_content(read_utf8(path))
+    if content is not None:
+        with suppress(ValidationError):
+            return Record.model_validate(content)
+    return read_record(path)
 
 
 def _check(record: Record, key: str, path: Path) -> None:

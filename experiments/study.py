@@ -47,6 +47,14 @@ class Study:
     seeds: tuple[int, ...]
     trials: tuple[Trial, ...]  # ordered by arm, then by seed
 
+    @property
+    def first_trials(self) -> list[Trial]:
+        """The trial of each arm with the first seed."""
+        first: dict[str, Trial] = {}
+        for trial in self.trials:
+            first.setdefault(trial.arm, trial)
+        return [*first.values()]
+
 
 def load_study(
     name: str,

@@ -25,9 +25,11 @@ COMMANDS = [
     "core.training.cost",
     "experiments.check",
     "experiments.collect",
+    "experiments.cost",
     "experiments.edge_purity",
     "experiments.rescore",
     "experiments.run",
+    "experiments.search",
     "tests.gpu_check",
 ]
 

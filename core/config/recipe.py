@@ -10,22 +10,27 @@ from core.config.names import checked_name
 from core.config.plain_yaml import parse_yaml
 from core.files.shown import shown
 
+FILE_END = ".yaml"
 RECIPES = Path(__file__).parents[2] / "experiments" / "recipes"
 
 
 def load_recipe(name: str, folder: Path = RECIPES, *, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
     """Load the settings of a recipe on top of the recipe it `extends`, or of the defaults in `core/config`.
 
+    What ends in .yaml is no name but the path of a recipe, such as the winner of a search; it extends one in `folder`.
     `extended_by` are the recipes that are being read and end in this one.
 
     Raises:
         ValueError: if the name cannot be one, there is no such recipe (names the closest one), its settings are not
             valid, or it extends no recipe, or itself.
     """
-    path = folder / f"{checked_name('recipe', name)}.yaml"
-    if not path.exists():
-        known = sorted(file.stem for file in folder.glob("*.yaml"))
-        raise ValueError(f"recipe '{name}': no file {path}{nearest(name, known)}")
+    if name.endswith(FILE_END) and not extended_by:
+        path, name = Path(name), checked_name("recipe", Path(name).stem)
+    else:
+        path = folder / f"{checked_name('recipe', name)}{FILE_END}"
+        if not path.exists():
+            known = sorted(file.stem for file in folder.glob("*.yaml"))
+            raise ValueError(f"recipe '{name}': no file {path}{nearest(name, known)}")
     settings = read_yaml(path)
     base = settings.pop("extends", None)
     try:

@@ -47,7 +47,7 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 def submission_name(options: argparse.Namespace) -> str:
-    return options.name or options.recipe.replace("_", "-")
+    return options.name or Path(options.recipe).stem.replace("_", "-")
 
 
 def run(options: argparse.Namespace, workers: Workers, device: str) -> None:
@@ -104,7 +104,8 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "Under torchrun every worker takes a share of the images.",
     )
     add = parser.add_argument
-    add("--recipe", required=True, help="name of a file in experiments/recipes: network, image sizes, thresholds")
+    of_recipe = "name of a file in experiments/recipes, or path of another: network, image sizes, thresholds"
+    add("--recipe", required=True, help=of_recipe)
     add("--checkpoint", required=True, type=Path, help="checkpoint.pt of ours, or a file that AdelaiDet released")
     add("--data-root", help="folder of the data set (default: data.root of the recipe)")
     add("--split", choices=("val", "test-dev"), default="val", help="test-dev: write the evaluation server's files")

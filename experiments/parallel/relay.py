@@ -14,8 +14,9 @@ from experiments.parallel.described import KEY
 from experiments.parallel.stop import SweepStop
 from experiments.parallel.trainable import FAILED, MachineFault, TrialFailed
 from experiments.progress import Progress
+from experiments.stopped_early import stopped_early
 from experiments.store import Store
-from experiments.sweep import Observer, crashed
+from experiments.sweep import Observer, crashed, describe_job
 from experiments.trial_workers import WorkerDied
 
 LOW_ON_MEMORY = "running low on memory"  # Ray's message when it kills a process before the kernel does
@@ -39,11 +40,13 @@ class Relay(tune.Callback):
         stop: SweepStop,
         *,
         of_cluster: bool = False,
+        may_stop_early: bool = False,
     ) -> None:
         self.jobs = {job.key: job for job in jobs}
         self.store, self.observers, self.progress, self.stop = store, observers, progress, stop
-        self.of_cluster = of_cluster
+        self.of_cluster, self.may_stop_early = of_cluster, may_stop_early
         self.nodes_lost: dict[str, int] = {}  # by id of the trial
+        self.curves: dict[str, list[dict[str, float]]] = {}  # of each trial that may be stopped early, by id
         self.kills_at_first = count_kernel_kills()
         self.kills_before: dict[str, int] = {}  # at the start of each trial, by id; none if its process never started
 
@@ -64,6 +67,8 @@ class Relay(tune.Callback):
             trial.max_failures = trial.num_failures  # else Tune would try it again when it raises, as after a crash
             return
         numbers = {name: value for name, value in result.items() if name not in NOT_OURS}
+        if self.may_stop_early:
+            self.curves.setdefault(trial.trial_id, []).append(numbers)
         for observer in self.observers:
             observer.epoch(self.jobs[trial.config[KEY]], numbers)
 
@@ -71,8 +76,12 @@ class Relay(tune.Callback):
         self.stop.running.discard(trial.trial_id)
         job = self.jobs[trial.config[KEY]]
         record = self.store.finished(job.key) or self.store.failed(job.key)
+        curves = self.curves.pop(trial.trial_id, [])
         if record is None and not self.stop.asked():
-            record = crashed(job, self.store, f"it ended without a record in {self.store.root}")
+            if curves:
+                record = stopped_early(job, self.store, describe_job(job), curves)
+            else:
+                record = crashed(job, self.store, f"it ended without a record in {self.store.root}")
         for observer in self.observers if record else ():
             observer.ended(job, record)
 

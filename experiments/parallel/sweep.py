@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ray
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
 
 from core.compute.interrupt import Interrupted, stop_requests
 from experiments.jobs import Job
@@ -30,9 +31,16 @@ CRASHES_FORGIVEN = 1  # restarts, from its checkpoint, of a trial whose process 
 
 
 def run_with_ray(
-    jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer], progress: Progress
+    jobs: Sequence[Job],
+    store: Store,
+    resources: Resources,
+    observers: Sequence[Observer],
+    progress: Progress,
+    scheduler: TrialScheduler | None = None,
 ) -> None:
     """Run jobs in parallel, as many at once as `resources` allows; each writes its record to the store.
+
+    `scheduler` may stop trials early, which get a record that says so (`stopped_early`).
 
     Raises:
         ValueError: if no node has the resources of one trial, or trials would fail on a node; names the node.
@@ -65,6 +73,7 @@ def run_with_ray(
                 param_space=space,
                 tune_config=tune.TuneConfig(
                     search_alg=search,
+                    scheduler=scheduler,
                     num_samples=len(jobs),
                     reuse_actors=True,
                     trial_name_creator=name_trial,
@@ -74,7 +83,17 @@ def run_with_ray(
                     name=sweep.name,
                     storage_path=str(sweep.parent),
                     failure_config=tune.FailureConfig(max_failures=CRASHES_FORGIVEN),
-                    callbacks=[Relay(jobs, store, observers, progress, stop, of_cluster=cluster is not None)],
+                    callbacks=[
+                        Relay(
+                            jobs,
+                            store,
+                            observers,
+                            progress,
+                            stop,
+                            of_cluster=cluster is not None,
+                            may_stop_early=scheduler is not None,
+                        )
+                    ],
                     verbose=0,
                 ),
             )

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from core.losses.pairwise import pairwise_loss
 from core.neighborhood import Neighborhood
 from core.targets.edges import supervised_edges
+from tests.benchmarks.form import Line, tell
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
 
 NEIGHBORHOOD = Neighborhood(size=3, dilation=2)
@@ -82,37 +83,39 @@ def peak_bytes(run: Callable[[], object]) -> int:
     return int(held.cumsum(0).max())
 
 
-def main() -> None:
+def measure(*, quick: bool) -> list[Line]:
+    """Lines of the fast form, each with the dense one as its reference; one thread."""
     torch.set_num_threads(1)
-    print("pairwise loss, forward and backward, one CPU thread")
-    print(f"{'':42}{'fast':>12}{'dense':>12}{'ratio':>8}")
-    for problem in PROBLEMS:
-        logits, box_masks, similar_edges, image_index, target_index = draw(problem)
+    problems = [Problem("4 locations of 2 instances, 16x16", 4, 2, 1, 16, 16, 0.2, 0.31)] if quick else PROBLEMS
+    return [line for problem in problems for line in of_problem(problem)]
 
-        def fast(logits=logits, boxes=box_masks, similar=similar_edges, images=image_index, targets=target_index):
-            total, count = pairwise_loss(logits, supervised_edges(boxes, similar, images, NEIGHBORHOOD), targets)
-            loss = total / count
-            return loss, torch.autograd.grad(loss, logits)[0]
 
-        def dense(logits=logits, boxes=box_masks, similar=similar_edges, images=image_index, targets=target_index):
-            loss = dense_pairwise_loss(logits, boxes[targets], similar[images[targets]], NEIGHBORHOOD)
-            return loss, torch.autograd.grad(loss, logits)[0]
+def of_problem(problem: Problem) -> list[Line]:
+    logits, box_masks, similar_edges, image_index, target_index = draw(problem)
 
-        fast_time, (fast_loss, fast_gradient) = timed(fast, repeats=10)
-        dense_time, (dense_loss, dense_gradient) = timed(dense, repeats=2)
-        fast_bytes, dense_bytes = peak_bytes(fast), peak_bytes(dense)
-        gradient_bytes = fast_gradient.nbytes
-        print(f"{problem.name}")
-        print(
-            f"{'  time, ms':42}{fast_time * 1e3:12.1f}{dense_time * 1e3:12.1f}{dense_time / fast_time:7.0f}x\n"
-            f"{'  extra memory, MiB':42}{fast_bytes / MEBIBYTE:12.1f}{dense_bytes / MEBIBYTE:12.1f}"
-            f"{dense_bytes / fast_bytes:7.0f}x\n"
-            f"{'  of which gradient of the logits, MiB':42}{gradient_bytes / MEBIBYTE:12.1f}"
-            f"{gradient_bytes / MEBIBYTE:12.1f}\n"
-            f"{'  difference of loss, of gradient':42}{abs(fast_loss - dense_loss).item():12.0e}"
-            f"{(fast_gradient - dense_gradient).abs().max().item():12.0e}"
-        )
+    def fast() -> tuple[Tensor, Tensor]:
+        edges = supervised_edges(box_masks, similar_edges, image_index, NEIGHBORHOOD)
+        total, count = pairwise_loss(logits, edges, target_index)
+        loss = total / count
+        return loss, torch.autograd.grad(loss, logits)[0]
+
+    def dense() -> tuple[Tensor, Tensor]:
+        similar = similar_edges[image_index[target_index]]
+        loss = dense_pairwise_loss(logits, box_masks[target_index], similar, NEIGHBORHOOD)
+        return loss, torch.autograd.grad(loss, logits)[0]
+
+    fast_time, (fast_loss, fast_gradient) = timed(fast, repeats=10)
+    dense_time, (dense_loss, dense_gradient) = timed(dense, repeats=2)
+    fast_bytes, dense_bytes = peak_bytes(fast), peak_bytes(dense)
+    name, form = f"pairwise loss, {problem.name}", "dense form"
+    return [
+        Line(f"{name}: time", fast_time * 1e3, "ms", dense_time * 1e3, form),
+        Line(f"{name}: extra memory", fast_bytes / MEBIBYTE, "MiB", dense_bytes / MEBIBYTE, form),
+        Line(f"{name}: of which gradient of the logits", fast_gradient.nbytes / MEBIBYTE, "MiB"),
+        Line(f"{name}: difference of the loss", abs(fast_loss - dense_loss).item(), ""),
+        Line(f"{name}: difference of the gradient", (fast_gradient - dense_gradient).abs().max().item(), ""),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    tell(measure(quick=False))

@@ -16,7 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.form import Line, tell
+
 ROOT = Path(__file__).parent.parent.parent
+BAR = 0.9  # for trials of a minute
 STUDY = """
 question: How much of a sweep is training?
 source: none
@@ -58,29 +61,39 @@ def gaps(lines: list[tuple[float, str]], slots: int) -> list[float]:
     return [start - end for start, end in zip(starts[slots:], ends[:-slots], strict=True)]
 
 
+def measure(*, quick: bool, trials: int = 8, slots: int = 2, steps: int = 2000, root: Path = ROOT) -> list[Line]:
+    """Efficiency of a sweep of equal trials of so many steps, one core each, and what the rest is."""
+    if quick:
+        trials, slots, steps = 2, 1, 4
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        build(folder, root, trials=trials, slots=slots, steps=steps)
+        wall, lines = run(folder)
+        records = [json.loads(path.read_text()) for path in sorted(folder.glob("store/*/record.json"))]
+    seconds = sum(record["seconds"] for record in records)
+    starts = [when for when, line in lines if " starting " in line]
+    ends = [when for when, line in lines if re.search(r"\(\d+ of \d+ done\)", line)]
+    between = gaps(lines, slots)
+    peaks = [record["peak_memory_mb"] for record in records]
+    what = f"sweep of {trials} trials of {seconds / trials:.1f} s on {slots} slots"
+    return [
+        Line(f"{what}: efficiency, trial seconds / (slots x wall)", seconds / slots / wall, "", BAR, "at least"),
+        Line("- from the first start to the last end", seconds / slots / (ends[-1] - starts[0]), ""),
+        Line("- wall time of the command", wall, "s"),
+        Line("- until the first trial starts", starts[0], "s"),
+        Line("- longest time between two trials of a slot", max(between), "s"),
+        Line("- peak memory of a trial, the least", min(peaks), "MiB"),
+        Line("- peak memory of a trial, the most", max(peaks), "MiB"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--slots", type=int, default=2, help="trials at once; one core each")
     parser.add_argument("--steps", type=int, default=2000, help="of each training, a minute or more")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout to measure (default: this one)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        build(folder, options.root, trials=options.trials, slots=options.slots, steps=options.steps)
-        wall, lines = run(folder)
-        records = [json.loads(path.read_text()) for path in sorted(folder.glob("store/*/record.json"))]
-    seconds = sum(record["seconds"] for record in records)
-    starts = [when for when, line in lines if " starting " in line]
-    ends = [when for when, line in lines if re.search(r"\(\d+ of \d+ done\)", line)]
-    between = gaps(lines, options.slots)
-    peaks = sorted(record["peak_memory_mb"] for record in records)
-    print(f"{len(records)} trials of {seconds / len(records):.1f} s on {options.slots} slots, {wall:.1f} s in all")
-    print(f"first trial starts after {starts[0]:.1f} s; from then to the last end {ends[-1] - starts[0]:.1f} s")
-    print(f"from the end of a trial to the start of the next: {', '.join(f'{gap:.1f}' for gap in between)} s")
-    print(f"peak memory of the trials: {peaks[0]:.0f} to {peaks[-1]:.0f} MiB")
-    print(f"efficiency: {seconds / options.slots / (ends[-1] - starts[0]):.1%} from the first start to the last end")
-    print(f"efficiency: {seconds / options.slots / wall:.1%} of the whole command")
+    tell(measure(quick=False, **vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

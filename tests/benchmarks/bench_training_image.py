@@ -20,7 +20,11 @@ from core.model.build import build_model
 from core.training import step as training_step
 from core.training.epoch import epoch_batches, total_steps
 from core.training.optimizer import build_optimizer
+from experiments.network_size import network_size, padded_size
+from experiments.plan import BACKWARD
+from tests.benchmarks.form import Line, tell
 
+STEPS = 60  # timed optimizer steps
 RECIPE = Path(__file__).parents[2] / "experiments" / "recipes" / "shapes.yaml"
 
 
@@ -52,15 +56,24 @@ def timed_parts(model: torch.nn.Module, seconds: dict[str, float]) -> Iterator[N
         yield
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default="datasets/shapes", help="the generated data set (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=60, help="timed optimizer steps (default: %(default)s)")
-    arguments = parser.parse_args()
+def matrix_flops(size: int = 1024, repeats: int = 5) -> float:
+    """Floating-point operations a second of a product of two matrices, at its best."""
+    factor = torch.rand(size, size)
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        factor @ factor
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def measure(*, quick: bool, root: str | None = None) -> list[Line]:
+    """An image all in, with the time of its arithmetic at the rate of matrix products as its floor, and its parts."""
+    steps, warm_up = (1, 1) if quick else (STEPS, 10)
     torch.set_num_threads(1)
     keep_freed_memory()
     settings = read_yaml(RECIPE)
-    settings["data"]["root"] = arguments.root
+    settings["data"]["root"] = root or ("datasets/smoke" if quick else "datasets/shapes")
     config = build_config(settings, str(RECIPE))
     dataset = load_training_set(config.data, config.supervision, seed=0)
     torch.manual_seed(0)
@@ -68,7 +81,7 @@ def main() -> None:
     model.train()
     optimizer = build_optimizer(model, config.training)
     loader = BatchLoader(dataset, processes=0)
-    steps = total_steps(config.training, len(dataset), num_workers=1)
+    length = total_steps(config.training, len(dataset), num_workers=1)
     batch_size = config.training.batch_size
 
     def run(first: int, count: int, seconds: dict[str, float]) -> float:
@@ -79,20 +92,29 @@ def main() -> None:
             before = time.perf_counter()
             batch = next(batches)
             seconds["data"] += time.perf_counter() - before
-            training_step.train_step(model, optimizer, [batch], config, step=step, steps=steps, seed=0)
+            training_step.train_step(model, optimizer, [batch], config, step=step, steps=length, seed=0)
         return (time.perf_counter() - started) / (count * batch_size)
 
-    run(0, 10, defaultdict(float))  # warm-up: allocator, kernels, file cache
-    whole = run(10, arguments.steps, defaultdict(float))
+    run(0, warm_up, defaultdict(float))  # allocator, kernels, file cache
+    whole = run(warm_up, steps, defaultdict(float))
     seconds: dict[str, float] = defaultdict(float)
     with timed_parts(model, seconds):
-        run(10, arguments.steps, seconds)
+        run(warm_up, steps, seconds)
 
+    size = network_size(config.model, dataset.num_classes, *padded_size(config.data))
+    floor = (1 + BACKWARD) * size.forward_flops / matrix_flops()
     precision = network_precision(config.training.precision, "cpu")
-    print(f"recipe shapes, batch {batch_size}, {precision}, one thread, {arguments.steps} steps")
-    print(f"{'one training image, all in':28s} {1000 * whole:7.2f} ms")
-    for name, value in seconds.items():
-        print(f"{name:28s} {1000 * value / (arguments.steps * batch_size):7.2f} ms")
+    name = f"training image of recipe shapes, batch {batch_size}, {precision}, one thread"
+    against = "its arithmetic as matrix products"
+    return [Line(name, 1e3 * whole, "ms", 1e3 * floor, against)] + [
+        Line(f"- {part.strip()}", 1e3 * value / (steps * batch_size), "ms") for part, value in seconds.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", help="the generated data set (default: datasets/shapes)")
+    tell(measure(quick=False, root=parser.parse_args().root))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import run as run_module
+from experiments import run_studies as sweep_module
 from experiments.collect import main
 from experiments.store import Store
 from tests.experiments.conftest import write_params
@@ -18,7 +19,7 @@ from tests.experiments.test_run import Silence
 def here(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list) -> Path:
     """A working directory with params.yaml and the data of its set; trainings take no time, nothing goes to MLflow."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module, "Tracking", Silence)
+    monkeypatch.setattr(sweep_module, "Tracking", Silence)
     write_params(Path(), recipe="tiny", studies="[warmup]")
     Path("datasets").mkdir()
     Path("datasets/mine").symlink_to(shapes)

@@ -39,7 +39,7 @@ from pathlib import Path
 from core.compute.command import run_command
 from experiments.params import Params, Resources
 from experiments.recipe import base_settings
-from experiments.run import run_studies
+from experiments.run_studies import run_studies
 from experiments.study import load_study
 settings = {{"training": {{"steps": None, "epochs": {EPOCHS}}}}}
 memory = sys.argv[sys.argv.index("--memory") + 1] if "--memory" in sys.argv else None

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from analysis.results import read_results
-from experiments import run as run_module
+from experiments import run_studies as sweep_module
 from experiments.check import main as check
-from experiments.jobs import check_data, list_jobs
+from experiments.check_data import check_data
+from experiments.jobs import list_jobs
 from experiments.parallel.described import describe_jobs
 from experiments.plan import print_plan
 from experiments.provenance import Provenance
-from experiments.run import run_studies
+from experiments.run_studies import run_studies
 from experiments.store import Store
 from experiments.study import Study, load_study
 from experiments.tracking.content import parameters
@@ -82,7 +83,7 @@ def test_its_results_state_the_file(
     of_readme: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_training: list[str], made_from: Provenance
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module, "Tracking", Silence)
+    monkeypatch.setattr(sweep_module, "Tracking", Silence)
     assert run_studies([of_readme], params(), argparse.Namespace(**FLAGS)) == 0
     results = read_results(tmp_path / "results" / "masks_from_elsewhere.csv").set_index("arm")
     assert results["supervision.pseudo_masks"].to_dict() == {

@@ -1,32 +1,29 @@
 """What a study would take: counted by hand, and told without data, weights or training."""
 
 import math
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from core.config import BackboneConfig, DataConfig, ModelConfig
 from core.config.file import build_config
 from core.config.recipe import load_recipe
-from core.model.build import build_model
-from experiments.plan import (
-    NUM_MASKS,
-    PUBLISHED_CSV,
-    describe_study,
-    device_hours,
-    network_size,
-    padded_size,
-    print_plan,
-    published_numbers,
-    schedule,
-)
+from experiments import data_facts, plan
+from experiments import network_size as sizes
+from experiments.arm_cost import ArmCosts, schedule
+from experiments.data_facts import KnownData, read_facts
+from experiments.network_size import network_size
+from experiments.plan import PLAN, PUBLISHED_CSV, describe_study, device_hours, print_plan, published_numbers
+from experiments.provenance import provenance
+from experiments.remembered import Remembered
 from experiments.run import main
 from experiments.store import Store
 from experiments.study import Study, load_study
-from tests.experiments.conftest import BASE, write_params
+from tests.experiments.conftest import write_params
 
 HEAD = "table,row,method,backbone,schedule,split,metric,value,status,status_meaning,source,note\n"
 ROWS = """pair,a,x,R-50,1x,COCO test-dev,mask_AP,32.5,M,recalled,s,
@@ -45,6 +42,12 @@ def published(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def costs() -> ArmCosts:
+    """Of arms, found out anew."""
+    return ArmCosts(KnownData(), Remembered(), code="")
+
+
+@pytest.fixture
 def elsewhere(study: Study) -> Study:
     """The study on data that is not there."""
 
@@ -53,43 +56,6 @@ def elsewhere(study: Study) -> Study:
         return replace(trial, config=trial.config.model_copy(update={"data": data}))
 
     return replace(study, trials=tuple(map(moved, study.trials)))
-
-
-def test_photos_are_taken_for_2_by_3_unless_the_longer_side_is_limited() -> None:
-    assert padded_size(build_config(load_recipe("coco_r50_1x"), "x").data) == (800, 1216)  # 800 x 1200
-    assert padded_size(build_config(load_recipe("shapes"), "x").data) == (160, 160)
-    assert padded_size(DataConfig(val_short_side=65, long_side_max=1000)) == (96, 128)  # 65 x 97.5
-
-
-def test_a_network_without_memory_counts_as_one_with_it() -> None:
-    model = build_config(BASE, "tiny").model
-    network = build_model(model, 4).eval()
-    images = torch.zeros(1, 3, 96, 128, dtype=torch.uint8)
-    index = torch.zeros(NUM_MASKS, dtype=torch.int64)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.predict_masks(network(images, [(96, 128)]), index, index)
-    size = network_size(model, 4, 96, 128)
-    assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
-    # torch counts no biases, and the mask head multiplies its first layer's in with the weights
-    assert size.forward_flops == pytest.approx(counter.get_total_flops(), rel=0.02)
-
-
-def test_a_deformable_convolution_costs_what_writes_its_shifts_beside_the_convolution() -> None:
-    plain, deformable = (ModelConfig(backbone=BackboneConfig(deformable_interval=interval)) for interval in (None, 1))
-    added = network_size(deformable, 80, 64, 64).forward_flops - network_size(plain, 80, 64, 64).forward_flops
-    # 27 maps from 3x3 windows, in 4, 6 and 3 blocks of 128, 256 and 512 channels on grids of 8x8, 4x4 and 2x2
-    assert added == 2 * 27 * 9 * (4 * 128 * 64 + 6 * 256 * 16 + 3 * 512 * 4)
-
-
-def test_weights_need_not_be_there() -> None:
-    backbone = BackboneConfig(name="resnet18", weights="weights/none.pkl")
-    assert network_size(ModelConfig(backbone=backbone), 80, 64, 64).parameters > 11_000_000
-
-
-def test_of_mask_rcnn_only_the_parameters_are_known() -> None:
-    size = network_size(ModelConfig(architecture="mask_rcnn", backbone=BackboneConfig(name="resnet18")), 2, 64, 64)
-    assert size.parameters > 11_000_000
-    assert size.forward_flops is None
 
 
 def test_hours_are_samples_times_three_forward_passes() -> None:
@@ -115,8 +81,8 @@ def test_every_row_of_the_tables_on_coco_and_voc_has_a_published_number(name: st
         assert published_numbers(PUBLISHED_CSV, name, arm), arm
 
 
-def test_an_arm_is_told_with_its_difference_size_hours_and_number(study: Study, published: Path) -> None:
-    told = describe_study(replace(study, seeds=(0, 1)), 20.0, published)
+def test_an_arm_is_told_with_its_difference_size_hours_and_number(study: Study, published: Path, costs) -> None:
+    told = describe_study(replace(study, seeds=(0, 1)), costs, 20.0, published)
     first, second = told.split("\na: ")[1].split("\nb: ")
     assert first.startswith("recipe tiny\n    4 images x 1 accumulated x 1 workers = 4 images per step: 4 steps, ")
     assert "16 samples seen\n" in first  # 2 epochs of 8 images
@@ -131,22 +97,25 @@ def test_an_arm_is_told_with_its_difference_size_hours_and_number(study: Study, 
     assert told.endswith("M: recalled\nV: verified")
 
 
-def test_a_teacher_is_trained_too(study: Study) -> None:
+def test_a_teacher_is_trained_too(study: Study, costs: ArmCosts) -> None:
     config = study.trials[1].config
     supervision = config.supervision.model_copy(update={"pseudo_masks": "teacher"})
     taught = replace(study.trials[1], config=config.model_copy(update={"supervision": supervision}))
-    told = describe_study(replace(study, trials=(study.trials[0], taught)), 20.0)
+    told = describe_study(replace(study, trials=(study.trials[0], taught)), costs, 20.0)
     hours = [float(line.split()[-2 if line.endswith("hours") else -5]) for line in told.splitlines() if "GFLOP" in line]
     assert hours[1] == pytest.approx(2 * hours[0], rel=0.01)
     assert "device-hours including its teacher\n" in told
 
 
-def test_epochs_of_data_that_is_not_there_have_no_length(elsewhere: Study) -> None:
-    assert schedule(elsewhere.trials[0]) == ("2 epochs: no data to count their steps", None)
-    assert "with 80 classes, device-hours unknown" in describe_study(elsewhere, 20.0)
+def test_epochs_of_data_that_is_not_there_have_no_length(elsewhere: Study, costs: ArmCosts) -> None:
+    assert schedule(elsewhere.trials[0].config, None) == ("2 epochs: no data to count their steps", None)
+    assert "with 80 classes, device-hours unknown" in describe_study(elsewhere, costs, 20.0)
 
 
-def test_the_trials_to_run_are_listed_and_nothing_is_written(study: Study, tmp_path: Path, capsys, made_from) -> None:
+def test_the_trials_to_run_are_listed_and_nothing_is_written_to_the_store(
+    study: Study, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     print_plan([study], Store(tmp_path / "store"), teraflops=20.0, fresh=False)
     trials = [line.split() for line in capsys.readouterr().out.splitlines() if "pair/" in line]
     assert [(words[0], words[1], words[3], words[4]) for words in trials] == [
@@ -156,7 +125,8 @@ def test_the_trials_to_run_are_listed_and_nothing_is_written(study: Study, tmp_p
     assert not list((tmp_path / "store").glob("*"))
 
 
-def test_without_data_the_plan_is_told_all_the_same(elsewhere: Study, tmp_path: Path, capsys) -> None:
+def test_without_data_the_plan_is_told_all_the_same(elsewhere: Study, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     print_plan([elsewhere], Store(tmp_path / "store"), teraflops=20.0, fresh=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("cannot determine which trials are finished: data.root 'nowhere': no such folder")
@@ -173,4 +143,57 @@ def test_the_command_needs_neither_data_nor_ray(tmp_path: Path, monkeypatch: pyt
     hours = [float(line.split()[-2]) for line in told.splitlines() if "GFLOP" in line]
     flops = network_size(build_config(load_recipe("voc_r50"), "x").model, 80, 800, 1216).forward_flops
     assert math.isclose(hours[0], 288_000 * 3 * flops / 40e12 / 3600, rel_tol=0.005)
-    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml", "experiments"}
+    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml", "experiments", str(PLAN)}
+
+
+@pytest.mark.parametrize("changed", ["nothing", "image", "time", "code", "memory"])
+def test_a_plan_is_told_again_from_memory_unless_something_changed(
+    study: Study, shapes: Path, tmp_path: Path, capsys, monkeypatch, changed: str
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(shapes, root)
+
+    def moved(trial):
+        data = trial.config.data.model_copy(update={"root": str(root)})
+        return replace(trial, config=trial.config.model_copy(update={"data": data}))
+
+    monkeypatch.chdir(tmp_path)
+    study, store = replace(study, trials=tuple(map(moved, study.trials))), Store(tmp_path / "store")
+    print_plan([study], store, teraflops=20.0, fresh=False)
+    told = capsys.readouterr().out
+    image = next((root / "train").iterdir())
+    read, sized = [], []
+    monkeypatch.setattr(data_facts, "read_facts", lambda data: read.append(data.root) or read_facts(data))
+    monkeypatch.setattr(sizes, "network_size", lambda *network: sized.append(network) or network_size(*network))
+    if changed == "image":
+        image.write_bytes((root / "train" / sorted(path.name for path in (root / "train").iterdir())[-1]).read_bytes())
+    elif changed == "time":
+        os.utime(image, ns=(0, 0))
+    elif changed == "code":
+        monkeypatch.setattr(plan, "provenance", lambda: replace(provenance(), code="other"))
+    elif changed == "memory":
+        PLAN.write_text("{damaged")
+    print_plan([study], store, teraflops=20.0, fresh=False)
+    assert (capsys.readouterr().out == told) is (changed not in ("image", "code"))
+    assert len(read) == (changed in ("image", "time", "memory"))
+    assert len(sized) == (changed in ("code", "memory"))
+
+
+def test_a_plan_that_is_remembered_loads_neither_torch_nor_ray_nor_mlflow(
+    study: Study, tmp_path: Path, monkeypatch, shapes: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(Path(), recipe="tiny", studies="[warmup]")
+    Path("datasets").mkdir()
+    Path("datasets/mine").symlink_to(shapes)
+    code = (
+        "import sys; from experiments.run import main; main(['--all', '--dry-run']); "
+        "print([name for name in ('torch', 'ray', 'mlflow') if name in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(plan.__file__).parents[1])}
+    for loaded in ("['torch']", "[]"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        assert "to run" in done[-2]
+        assert done[-1] == loaded

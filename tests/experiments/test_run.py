@@ -13,14 +13,15 @@ import pytest
 
 from core.compute.compute import Compute
 from core.config import Config
-from experiments import run as run_module
+from experiments import run_studies as sweep_module
 from experiments import trial as trial_module
 from experiments.jobs import list_jobs
 from experiments.parallel import start
 from experiments.params import Params, Resources
 from experiments.plan import print_plan
 from experiments.provenance import provenance
-from experiments.run import INTERRUPTED, main, run_studies
+from experiments.run import main
+from experiments.run_studies import INTERRUPTED, run_studies
 from experiments.store import Store
 from experiments.study import Study
 from tests.experiments.conftest import write_params
@@ -47,7 +48,7 @@ class Silence:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, without MLflow."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module, "Tracking", Silence)
+    monkeypatch.setattr(sweep_module, "Tracking", Silence)
     return tmp_path
 
 
@@ -93,10 +94,10 @@ def test_fresh_keeps_all_where_the_sweep_cannot_start(study: Study, here: Path, 
     def unreachable(*arguments: object) -> None:
         raise ValueError("MLflow does not answer")
 
-    monkeypatch.setattr(run_module, "Tracking", unreachable)
+    monkeypatch.setattr(sweep_module, "Tracking", unreachable)
     with pytest.raises(ValueError, match="does not answer"):
         run(study, fresh=True)
-    monkeypatch.setattr(run_module, "Tracking", Silence)
+    monkeypatch.setattr(sweep_module, "Tracking", Silence)
     run(study)
     assert fake_training == ["0", "2"]
 
@@ -108,7 +109,7 @@ def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, cap
         write_params(Path(), rest="seeds: [1]")
         return 0
 
-    monkeypatch.setattr(run_module, "run_studies", edit)
+    monkeypatch.setattr(sweep_module, "run_studies", edit)
     assert main(["--all"]) == 1
     assert "edited during the run: params.yaml: the results are from before the edit" in capsys.readouterr().err
     assert main(["--all"]) == 0  # written again, equal
@@ -155,7 +156,7 @@ def test_an_interrupt_writes_no_results(study: Study, here: Path, monkeypatch, c
     def interrupted(*arguments, **named) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "run_one_by_one", interrupted)
+    monkeypatch.setattr(sweep_module, "run_one_by_one", interrupted)
     assert run(study) == INTERRUPTED
     assert "2 of 2 trials have not ended; run the same command" in capsys.readouterr().err
     assert not (here / "results").exists()
@@ -225,7 +226,7 @@ def test_a_stopped_sweep_keeps_what_has_ended_and_says_one_sentence(
 
 def test_an_interrupt_leaves_no_failure_of_a_sweep_before(study: Study, here: Path, monkeypatch, fake_training) -> None:
     assert run(failing(study)) == 1
-    monkeypatch.setattr(run_module, "run_one_by_one", lambda *arguments, **named: None)
+    monkeypatch.setattr(sweep_module, "run_one_by_one", lambda *arguments, **named: None)
     assert run(failing(study)) == INTERRUPTED
 
 
@@ -283,7 +284,7 @@ def test_every_record_names_its_run(study: Study, here: Path, fake_training: lis
 
 
 def test_ray_trains_two_trials_side_by_side(study: Study, here: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(run_module.__file__).parent.parent))  # the test has left that folder
+    monkeypatch.setenv("PYTHONPATH", str(Path(sweep_module.__file__).parent.parent))  # the test has left that folder
     assert run(failing_late(study, here / "broken_weights.pt"), in_process=False) == 1
     out = capsys.readouterr().out
     assert "b-seed0 2/2 mask AP" in out

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.evaluation.kept_detections import DETECTIONS, write_detections
 from core.files.atomic import write_text
 from experiments.jobs import list_jobs
 from experiments.parallel.nodes.inbox import Inbox
@@ -36,6 +37,7 @@ def finish(node: Store, inbox: Inbox, record_of) -> str:
     job = next(iter(inbox.jobs.values()))
     record = record_of(job).changed(curves=[{"epoch": 1, "epochs": 1}], metrics={"mask_AP": 1.0})
     write_text(node.folder(job.key) / "found.json", "{}")
+    write_detections([], [], node.folder(job.key) / DETECTIONS)
     write_text(node.folder(job.key) / "checkpoint.pt", "weights")
     node.write(record)
     return job.key
@@ -49,7 +51,7 @@ def test_a_finished_trial_arrives_equal_to_the_byte_and_an_earlier_failure_is_fo
     inbox.take(key, pack(node.folder(key)))
     assert store.finished(key) == node.finished(key)
     assert store.failed(key) is None
-    for name in ("record.json", "found.json", "checkpoint.pt"):
+    for name in ("record.json", "found.json", DETECTIONS, "checkpoint.pt"):
         assert (store.folder(key) / name).read_bytes() == (node.folder(key) / name).read_bytes()
 
 
