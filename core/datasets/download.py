@@ -17,6 +17,7 @@ from core.datasets.sources.archive import is_unpacked, unpack
 from core.datasets.sources.disk_space import require_space
 from core.datasets.sources.fetch import PARTIAL, fetch
 from core.datasets.sources.people import LIST_OF_IMAGES, is_made, write_people
+from core.datasets.sources.scenes import SCENES
 from core.datasets.sources.voc import write_voc_files
 from core.files.imagenet_weights import FILES, SERVER
 from core.files.tensors import read_tensors
@@ -140,6 +141,11 @@ def download_people(root: Path, shelf: Shelf, list_of_images: Path = LIST_OF_IMA
         shelf.done_with(*archives)
 
 
+def download_scenes(root: Path, shelf: Shelf) -> None:
+    """Generated scenes: train/, val/, instances_*.json (12 MB); drawn here, nothing is downloaded."""
+    SCENES.write(root, progress=shelf.progress)
+
+
 def download_weights(root: Path, shelf: Shelf) -> None:
     """ImageNet weights for the recipes on COCO and VOC: R-50.pkl, R-101.pkl (0.3 GB); use --root weights.
 
@@ -166,6 +172,7 @@ DATASETS: dict[str, Callable[[Path, Shelf], None]] = {
     "coco_test": download_coco_test,
     "voc": download_voc,
     "people": download_people,
+    "scenes": download_scenes,
     "weights": download_weights,
 }
 

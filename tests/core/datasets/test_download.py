@@ -16,6 +16,7 @@ from PIL import Image
 from core.datasets import download
 from core.datasets.download import CATALOG, Shelf, download_people, main
 from core.datasets.sources.people import ANNOTATIONS
+from core.datasets.sources.scenes import SCENES
 from core.evaluation.data import TEST_DEV
 from tests.core.datasets.file_server import FileServer, serving
 from tests.core.datasets.sources.test_archive import write_tar
@@ -253,6 +254,17 @@ def test_a_folder_with_half_its_images_is_told(
 
 def pickled(**arrays: np.ndarray) -> bytes:
     return pickle.dumps(arrays, protocol=2)
+
+
+def test_scenes_are_drawn_without_a_request(
+    command: Command, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "SCENES", replace(SCENES, num_images={"train": 2, "val": 1}))
+    for _ in range(2):
+        assert command("scenes") == 0
+    photos = {"train/000001.jpg", "train/000002.jpg", "val/000001.jpg"}
+    assert files(tmp_path / "root") == photos | {"instances_train.json", "instances_val.json"}
+    assert server.requests == []
 
 
 def test_weights_lie_where_the_recipes_look(command: Command, server: FileServer, tmp_path: Path) -> None:

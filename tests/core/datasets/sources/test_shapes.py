@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-from core.datasets.sources.shape_drawing import Instance
-from core.datasets.sources.shapes import NUM_IMAGES, annotate, generate
+from core.datasets.sources.shapes import NUM_IMAGES, generate
 
 ROOT = Path(__file__).parents[4]
 
@@ -53,28 +51,3 @@ def test_the_generator_reproduces_the_pinned_pixels(pinned, regenerated, split):
             for source in (io.BytesIO(pinned(f"shapes/{name}")), regenerated / name)
         )
         assert np.abs(found - expected).max() <= 2, name
-
-
-def test_an_annotation_is_the_tight_box_and_the_mask():
-    mask = np.zeros((6, 8), dtype=bool)
-    mask[2:5, 3] = mask[4, 3:7] = True  # an L: 3 + 4 - 1 pixels
-    annotation = annotate(Instance("star", mask), annotation_id=5, image_id=9)
-    assert annotation["bbox"] == [3, 2, 4, 3]
-    assert annotation["area"] == 6
-    assert annotation["category_id"] == 3
-    assert np.array_equal(coco_mask.decode(annotation["segmentation"]), mask)
-
-
-def test_a_folder_that_is_no_data_set_is_not_replaced(tmp_path):
-    (tmp_path / "thesis.txt").write_text("do not lose me")
-    with pytest.raises(ValueError, match="is not a generated data set"):
-        generate(tmp_path, {"train": 1})
-    assert (tmp_path / "thesis.txt").exists()
-
-
-def test_a_data_set_is_replaced_as_a_whole(tmp_path):
-    root = tmp_path / "shapes"
-    generate(root, {"train": 3}, size=96)
-    generate(root, {"train": 1}, size=96)
-    assert [path.name for path in (root / "train").iterdir()] == ["000001.jpg"]
-    assert [path.name for path in tmp_path.iterdir()] == ["shapes"]  # nothing half-written is left beside it
