@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SEEDS = 20
 EPOCHS, OBJECTS, PICTURES = 12, 450, 8  # of a trial of the recipe `shapes`
-PICTURE_BYTES = 20_000
+PICTURE_BYTES, DETECTIONS_BYTES = 20_000, 540_000
 STUDY = "question: How does a project grow?\nsource: none\nexpectation: none\nvary: {loss.color_threshold: %s}\n"
 
 
@@ -50,6 +50,7 @@ def project_environment(folder: Path) -> dict[str, str]:
 
 def fill_store(count: int) -> None:
     """Write the first `count` trials of the project in the current folder to its store, with made-up numbers."""
+    from core.evaluation.kept_detections import DETECTIONS
     from experiments.jobs import list_jobs
     from experiments.params import load_params
     from experiments.provenance import provenance
@@ -63,6 +64,8 @@ def fill_store(count: int) -> None:
     picture = store.root / "picture.png"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(bytes(PICTURE_BYTES))
+    detections = store.root / DETECTIONS
+    detections.write_bytes(bytes(DETECTIONS_BYTES))
     found = json.dumps({str(place): place % 100 / 100 for place in range(OBJECTS)}, indent=1)
     for number, job in enumerate(list_jobs(study, made_from)[:count]):
         folder = store.folder(job.key)
@@ -71,10 +74,11 @@ def fill_store(count: int) -> None:
         for name in names:
             os.link(picture, folder / "pictures" / name)
         (folder / "found.json").write_text(found)
-        write_detections([], [], folder / DETECTIONS)
+        os.link(detections, folder / DETECTIONS)
         described = describe_trial(job.trial, key=job.key, data_digest=job.data_digest, provenance=made_from)
         store.write(described.changed(**results(number), pictures=names))
     picture.unlink()
+    detections.unlink()
 
 
 def results(number: int) -> Mapping[str, object]:
