@@ -54,7 +54,7 @@ def table(lines: Sequence[Line]) -> str:
     rows = ["| what | measured | compared with | ratio |", "|---|---:|---:|---:|"]
     for line in lines:
         compared = "" if line.reference is None else f"{line.against}: {line.reference:,.4g} {line.unit}"
-        ratio = "" if line.ratio is None else f"{line.ratio:.3g}"
+        ratio = "" if line.ratio is None else f"{line.ratio:.2f}" if line.ratio > 0.5 else f"1/{1 / line.ratio:.3g}"
         rows.append(f"| {line.name} | {line.value:,.4g} {line.unit} | {compared} | {ratio} |")
     return "\n".join(rows)
 

@@ -27,7 +27,7 @@ def test_a_benchmark_runs_quickly_and_tells_what_it_measured(name: str, tmp_path
 
 def test_a_line_has_its_reference_and_their_ratio() -> None:
     rows = table([Line("loss", 2.0, "ms", 8.0, "dense form"), Line("peak", 1234.5, "MiB")]).splitlines()
-    assert rows[2:] == ["| loss | 2 ms | dense form: 8 ms | 0.25 |", "| peak | 1,234 MiB |  |  |"]
+    assert rows[2:] == ["| loss | 2 ms | dense form: 8 ms | 1/4 |", "| peak | 1,234 MiB |  |  |"]
 
 
 def test_a_benchmark_that_fails_is_named_and_the_others_are_told(tmp_path: Path, monkeypatch, capfd) -> None:
@@ -40,10 +40,10 @@ def test_a_benchmark_that_fails_is_named_and_the_others_are_told(tmp_path: Path,
 def test_what_is_no_benchmark_is_refused(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["pairwize"])
-    assert "no benchmark pairwize, expected some of growth, pairwise" in capsys.readouterr().err
+    assert "no benchmark pairwize, expected some of growth, inference, mask_head, pairwise" in capsys.readouterr().err
 
 
 def test_every_benchmark_has_the_common_form() -> None:
-    assert {"growth", "pairwise", "sweep", "training_image"} <= set(NAMES)
+    assert {"growth", "inference", "mask_head", "pairwise", "sweep", "training_image"} <= set(NAMES)
     for name in NAMES:
         assert callable(import_module(f"tests.benchmarks.bench_{name}").measure)
