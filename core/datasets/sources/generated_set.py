@@ -118,9 +118,9 @@ def generate_by_command(generated: GeneratedSet, module: str, arguments: Sequenc
     parser.add_argument("--val", type=int, default=generated.num_images["val"], help="number of validation images")
     parser.add_argument("--size", type=int, default=IMAGE_SIZE, help="width and height of the images, px")
     parser.add_argument("--seed", type=int, default=0, help="random seed; equal seeds give equal data sets")
-    return run_command(partial(_write, generated, parser.parse_args(arguments)))
+    return run_command(partial(run, generated, parser.parse_args(arguments)))
 
 
-def _write(generated: GeneratedSet, options: argparse.Namespace) -> None:
+def run(generated: GeneratedSet, options: argparse.Namespace) -> None:
     num_images = {"train": options.train, "val": options.val}
     generated.write(options.root, num_images, seed=options.seed, size=options.size, progress=True)

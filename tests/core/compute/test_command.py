@@ -84,6 +84,7 @@ COMMANDS = {
     "core.annotate.__main__": ["--checkpoint", "nowhere.pt", "--images", ".", "--out", "out", "--device", "cpu"],
     "core.checkpoints.backbone": ["nowhere.pt", "weights.pt"],
     "core.datasets.download": ["coco", "--root", "root", "--mirror", "no address"],
+    "core.datasets.sources.scenes": ["--root", "scenes", "--size", "1"],
     "core.datasets.sources.shapes": ["--root", "shapes", "--size", "1"],
     "core.evaluation.__main__": ["--recipe", "none", "--checkpoint", "nowhere.pt", "--device", "cpu"],
     "core.evaluation.mask_iou": ["nowhere.json", "--against", "nowhere.json"],
@@ -103,7 +104,8 @@ def test_every_command_ends_alike(
     def interrupted(*given: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run", interrupted)
+    is_generator = name.startswith("core.datasets.sources.")
+    monkeypatch.setattr("core.datasets.sources.generated_set.run" if is_generator else f"{name}.run", interrupted)
     assert command.main(COMMANDS[name]) == 130
 
 
