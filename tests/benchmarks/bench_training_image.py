@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.compute.device import keep_freed_memory
 from core.compute.precision import network_precision
@@ -20,8 +21,6 @@ from core.model.build import build_model
 from core.training import step as training_step
 from core.training.epoch import epoch_batches, total_steps
 from core.training.optimizer import build_optimizer
-from experiments.network_size import network_size, padded_size
-from experiments.plan import BACKWARD
 from tests.benchmarks.form import Line, tell
 
 STEPS = 60  # timed optimizer steps
@@ -101,8 +100,9 @@ def measure(*, quick: bool, root: str | None = None) -> list[Line]:
     with timed_parts(model, seconds):
         run(warm_up, steps, seconds)
 
-    size = network_size(config.model, dataset.num_classes, *padded_size(config.data))
-    floor = (1 + BACKWARD) * size.forward_flops / matrix_flops()
+    with FlopCounterMode(display=False) as counted:  # of convolutions and products, in both directions, where computed
+        run(warm_up, 1, defaultdict(float))
+    floor = counted.get_total_flops() / batch_size / matrix_flops()
     precision = network_precision(config.training.precision, "cpu")
     name = f"training image of recipe shapes, batch {batch_size}, {precision}, one thread"
     against = "its arithmetic as matrix products"
