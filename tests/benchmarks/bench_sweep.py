@@ -61,7 +61,7 @@ def gaps(lines: list[tuple[float, str]], slots: int) -> list[float]:
     return [start - end for start, end in zip(starts[slots:], ends[:-slots], strict=True)]
 
 
-def measure(*, quick: bool, trials: int = 8, slots: int = 2, steps: int = 2000, root: Path = ROOT) -> list[Line]:
+def measure(*, quick: bool, trials: int = 8, slots: int = 2, steps: int = 3600, root: Path = ROOT) -> list[Line]:
     """Efficiency of a sweep of equal trials of so many steps, one core each, and what the rest is."""
     if quick:
         trials, slots, steps = 2, 1, 4
@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--slots", type=int, default=2, help="trials at once; one core each")
-    parser.add_argument("--steps", type=int, default=2000, help="of each training, a minute or more")
+    parser.add_argument("--steps", type=int, default=3600, help="of each training, a minute or more")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout to measure (default: this one)")
     tell(measure(quick=False, **vars(parser.parse_args())))
 
