@@ -16,6 +16,8 @@ import pytest
 import ray
 
 ROOT = Path(__file__).parents[4]
+# What a node that lacks the project does not see: all of it but the packages, which may be installed inside of it.
+PROJECT = [path for path in ROOT.iterdir() if path.is_dir() and not Path(sys.prefix).is_relative_to(path)]
 START_SECONDS = 120.0
 NAMESPACES = ["unshare", "--map-root-user", "--mount", "--uts"]
 

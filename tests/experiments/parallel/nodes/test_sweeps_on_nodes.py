@@ -9,7 +9,7 @@ import jaxtyping
 import pytest
 
 from core.record import read_record
-from tests.experiments.parallel.nodes.conftest import ROOT, Machines, needs_namespaces
+from tests.experiments.parallel.nodes.conftest import PROJECT, Machines, needs_namespaces
 from tests.experiments.test_faults import Sweep
 
 EPOCHS = 20  # of each arm
@@ -56,7 +56,7 @@ def test_nodes_that_share_nothing_and_one_that_is_killed_give_the_table_of_one_m
     alone, spread = sweeps
     assert alone.run("--in-process") == 0
     for name in ("near", "far"):
-        machines.add(name, blind_to=[spread.folder, ROOT])
+        machines.add(name, blind_to=[spread.folder, *PROJECT])
     status = spread.run(until=share_reported(0.7), do=lambda process: machines.kill("far"))
     assert status == 0, spread.said
     assert "nodes for trials: 2; 0 share the store, 2 send their trials; with a copy of the data: 2" in spread.said
@@ -71,7 +71,7 @@ def test_a_head_that_is_killed_ends_the_sweep_in_a_sentence_and_the_same_command
     sweeps: tuple[Sweep, Sweep], machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone, hurt = sweeps
-    machines.add("near", blind_to=[hurt.folder, ROOT])
+    machines.add("near", blind_to=[hurt.folder, *PROJECT])
     killed: list[float] = []
 
     def kill_the_head(process: int) -> None:
@@ -99,7 +99,7 @@ def test_each_node_that_cannot_run_trials_is_named_with_the_reason(
 ) -> None:
     _, sweep = sweeps
     (sweep.folder / "store").mkdir()
-    machines.add("good", blind_to=[ROOT])
+    machines.add("good", blind_to=PROJECT)
     machines.add("poor", blind_to=[Path(jaxtyping.__file__).parent])
     machines.add("shut", inside=[f"mount --bind -o ro {sweep.folder}/store {sweep.folder}/store"])
     assert sweep.run() == 2
