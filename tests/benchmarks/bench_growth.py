@@ -54,7 +54,7 @@ def forget_last(folder: Path) -> None:
     shutil.rmtree(checkpoint.parent)
 
 
-def of_project(trials: int) -> list[Line]:
+def of_project(trials: int, *, is_bounded: bool) -> list[Line]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         grow(folder, trials)
@@ -63,7 +63,7 @@ def of_project(trials: int) -> list[Line]:
         run(folder, SWEEP)  # sends what is left to MLflow, however long that takes
         forget_last(folder)
         sweep = run(folder, SWEEP)
-    most = MOST_DRY if trials == max(TRIALS) else None, MOST_SWEEP if trials == max(TRIALS) else None
+    most = (MOST_DRY, MOST_SWEEP) if is_bounded else (None, None)
     bound = "at most"
     return [
         Line(f"dry run, {trials} trials, the first", first.seconds, "s of CPU", most[0], bound),
@@ -75,4 +75,5 @@ def of_project(trials: int) -> list[Line]:
 
 
 def measure(*, quick: bool) -> list[Line]:
-    return [line for trials in (QUICK_TRIALS if quick else TRIALS) for line in of_project(trials)]
+    counts = QUICK_TRIALS if quick else TRIALS
+    return [line for trials in counts for line in of_project(trials, is_bounded=trials == max(counts))]
