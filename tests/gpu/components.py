@@ -6,15 +6,14 @@ that differ.
 """
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tests.gpu import detector_parts, mask_parts, network_parts
 from tests.gpu.case import Case, Results
+from tests.gpu.tensor_cores import tensor_cores
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _compared(name: str, device: str, small: bool) -> dict[str, Any]:
     run, tolerance = COMPONENTS[name]
     case = Case("cpu", small)
     try:
-        with full_float32():
+        with tensor_cores(allowed=False):
             expected, found = run(case), run(replace(case, device=device))
         differences = {key: difference(found[key].detach().cpu(), expected[key].detach()) for key in expected}
     except Exception as error:
@@ -92,15 +91,3 @@ def difference(found: Tensor, expected: Tensor) -> dict[str, float]:
     norm = float(expected.double().norm())
     relative = float(gap.norm()) / norm if norm else float(gap.norm())
     return {"absolute": float(gap.abs().max()), "relative": relative, "differing": 0.0}
-
-
-@contextmanager
-def full_float32():
-    """No tensor cores: TF32 keeps 10 bits of the mantissa."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

@@ -5,7 +5,6 @@ The network has random weights, so that detections are as many as they may be; n
 
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ from core.training.finite import FiniteChecks
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
 from tests.gpu.synchronizations import synchronizations
+from tests.gpu.tensor_cores import tensor_cores
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 WARM_UP = 3  # steps that are not timed: kernels are chosen, memory is allocated
@@ -158,18 +158,6 @@ def _share_in_convolutions(run: Callable[[], None], on_gpu: bool) -> float | Non
         total = sum(event.self_cpu_time_total for event in events)
         inside = sum(event.cpu_time_total for event in events if event.key in CONVOLUTIONS)
     return inside / total if total else None
-
-
-@contextmanager
-def tensor_cores(allowed: bool):
-    """Let convolutions and products of float32 use TF32 within the block, or not."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    try:
-        with torch.backends.cudnn.flags(allow_tf32=allowed):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def made_up(extent: Extent, batch_size: int) -> Batch:
