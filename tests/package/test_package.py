@@ -15,7 +15,7 @@ from PIL import Image
 from boxinst.__main__ import COMMANDS
 from package.renaming import COMMANDS as RENAMED_COMMANDS
 from package.renaming import renamed, write_package
-from tests.boxinst.test_predictor import noise, write_checkpoint
+from tests.boxinst.conftest import noise, write_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SUITE = ("ray", "mlflow", "dvc", "pandas", "experiments", "analysis")
