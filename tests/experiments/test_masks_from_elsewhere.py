@@ -200,7 +200,8 @@ def test_an_optional_arm_without_its_file_is_a_row_that_says_why(
     assert not results["trial_key"].duplicated().any()
     records = read_trials(path.with_suffix(""))
     assert len(records) == 4
-    assert [line for path, record in records.items() for line in contradictions(path, record)] == []
+    (left_out,) = [(path, record) for path, record in records.items() if record.arm == "foreign_masks"]
+    assert contradictions(*left_out) == []
     assert rebuild_csv(path.read_text(), [*records.values()]) == path.read_text()
 
 
