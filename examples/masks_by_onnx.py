@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -24,8 +23,8 @@ MARGIN = 0.2  # of the box's width and height, on each side
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])  # ImageNet's
 
 
-def mask_in(photo: Image.Image, box: Sequence[float], network: Any) -> tuple[Bool[np.ndarray, "H W"], ...]:
-    """The mask of the object in a box (x, y, width, height, pixels of the photo), and the filled box."""
+def mask_in(photo: Image.Image, box: Sequence[float], network: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The mask of the object in a box (x, y, width, height, pixels of the photo), and the filled box, as images."""
     x, y, width, height = box
     left, top = max(int(x - MARGIN * width), 0), max(int(y - MARGIN * height), 0)
     right, bottom = (int(np.ceil(end + MARGIN * side)) for end, side in ((x + width, width), (y + height, height)))
