@@ -1,7 +1,6 @@
 """Check params.yaml, its set, recipe and studies: `python -m experiments.check`. Quick: loads neither torch nor Ray."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from core.compute.command import run_command
 from core.config import Config
 from experiments.params import load_params
 from experiments.recipe import load_studies
+from experiments.study import missing_masks
 
 
 def check_folder(config: Config) -> None:
@@ -19,11 +19,10 @@ def check_folder(config: Config) -> None:
             f"data.root '{root}': no such folder; expected {config.data.train_annotations}, "
             f"{config.data.val_annotations} and their images there (`dvc repro data.dvc` creates datasets/shapes)"
         )
-    masks = config.supervision.mask_file
-    if masks is not None and not os.path.isfile(root / masks):  # false also for names that the file system refuses
+    if reason := missing_masks(config):
         raise ValueError(
-            f"supervision.pseudo_masks: no file '{root / masks}'; expected {config.data.train_annotations} with a mask "
-            "for each box, such as annotations.json of `python -m core.annotate --boxes`"
+            f"supervision.pseudo_masks: {reason}; expected {config.data.train_annotations} with a mask for each box, "
+            "such as annotations.json of `python -m core.annotate --boxes`"
         )
 
 
@@ -41,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
         for study in load_studies(params.studies, params, str(arguments.params)):
             for trial in study.trials:
                 check_folder(trial.config)
+            for trial, reason in study.left_out:
+                print(f"{study.name}: {trial.name}: {reason}")
 
     return run_command(work)
 

@@ -125,3 +125,5 @@ def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fres
         varied = ", ".join(f"{field}={value}" for field, value in job.trial.varied.items())
         state = "to run  " if job.key in to_run else "finished"
         print(f"{state}  {job.key}  {job.trial.study}/{job.trial.name}  {varied}")
+    for trial, reason in (trial_and_reason for study in studies for trial_and_reason in study.left_out):
+        print(f"{trial.study}/{trial.name}: {reason}")

@@ -46,6 +46,8 @@ def run_studies(
     distinct = len({job.key for job in jobs})
     shared = f" ({len(jobs)} in the studies, which share some)" if distinct < len(jobs) else ""
     print(f"{distinct} trials{shared}, {distinct - len(to_run)} already finished, {len(to_run)} to run", flush=True)
+    for trial, reason in (trial_and_reason for study in studies for trial_and_reason in study.left_out):
+        print(f"{trial.study}: {trial.name}: {reason}")
     check_data(to_run, allow_holes=arguments.allow_holes or params.allow_holes)
     tracking = Tracking([(study, jobs_of[study.name]) for study in studies], store, Path.cwd())
     again = {job.key for job in to_run}  # other MLflow runs may take the place of theirs

@@ -1,6 +1,7 @@
 """From a study file to the trials that answer its question; all are validated before anything runs."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,11 @@ class Study:
     source: str
     expectation: str
     reference_arm: str | None
-    arms: tuple[str, ...]
+    arms: tuple[str, ...]  # those with trials
     varied: tuple[str, ...]  # dotted names of the fields that the arms change
     seeds: tuple[int, ...]
     trials: tuple[Trial, ...]  # ordered by arm, then by seed
+    left_out: tuple[tuple[Trial, str], ...] = ()  # trials of optional arms that cannot run, each with the reason
 
     @property
     def first_trials(self) -> list[Trial]:
@@ -66,11 +68,12 @@ def load_study(
 ) -> Study:
     """Expand the study file `name` over the settings `base` and the seeds.
 
-    If its arms are whole recipes, `recipe_settings` gives the settings of each in place of `base`.
+    If its arms are whole recipes, `recipe_settings` gives the settings of each in place of `base`. Optional arms whose
+    file of masks is not in the data folder are left out.
 
     Raises:
         ValueError: for a name that cannot be one, a missing file, an unknown key, field, view or arm (suggests the
-            nearest one), a value out of range, or two arms with equal settings.
+            nearest one), a value out of range, or two arms with equal settings; if no arm is left.
     """
     path = folder / f"{checked_study(name)}.yaml"
     if not path.exists():
@@ -97,22 +100,49 @@ def load_study(
         varied = tuple(dict.fromkeys(_field_of(name) for change in differences.values() for name in leaves(change)))
     # only now: the settings are real, so no error suggests an arm with a misspelled field of `vary` in its name
     try:
-        _check_arms(file, tuple(configs))
+        _check_arms(file, configs)
         _check_view(file, varied)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    trials = tuple(
+    missing = {arm: missing_masks(configs[arm]) for arm in file.optional}
+    reasons = {arm: f"left out: {reason}" for arm, reason in missing.items() if reason}
+    if len(reasons) == len(configs):
+        raise ValueError(f"{path}: every arm is optional and left out: {missing[file.optional[0]]}")
+    trials = [
         Trial(name, arm, seed, config, {field: value_of(config, field) for field in varied})
         for arm, config in configs.items()
         for seed in seeds
-    )
+    ]
     return Study(
-        name, file.question, file.source, file.expectation, file.reference_arm, tuple(configs), varied, seeds, trials
+        name,
+        file.question,
+        file.source,
+        file.expectation,
+        file.reference_arm,
+        tuple(arm for arm in configs if arm not in reasons),
+        varied,
+        seeds,
+        tuple(trial for trial in trials if trial.arm not in reasons),
+        tuple((trial, reasons[trial.arm]) for trial in trials if trial.arm in reasons),
     )
 
 
-def _check_arms(file: StudyFile, arms: tuple[str, ...]) -> None:
-    """Refuse a reference arm, a label, or an operand of an expected order that is no arm."""
+def missing_masks(config: Config) -> str | None:
+    """That the file of masks which the config names is missing, in words; None if it is there, or none is named."""
+    if config.supervision.mask_file is None:
+        return None
+    path = Path(config.data.root) / config.supervision.mask_file
+    return None if os.path.isfile(path) else f"no file '{path}'"  # is none for names that the file system refuses, too
+
+
+def _check_arms(file: StudyFile, configs: dict[str, Config]) -> None:
+    """Refuse a reference arm, optional arm, label, or operand of an expected order that is no arm."""
+    arms = tuple(configs)
+    for arm in file.optional:
+        if arm not in arms:
+            raise ValueError(f"optional: no arm {shown(arm)}{nearest(arm, list(arms))}")
+        if configs[arm].supervision.mask_file is None:
+            raise ValueError(f"optional: arm '{arm}' names no file of masks that could be missing")
     if file.reference_arm is not None and file.reference_arm not in arms:
         raise ValueError(f"reference_arm: no arm {shown(file.reference_arm)}{nearest(file.reference_arm, list(arms))}")
     named = dict.fromkeys([*arms, *(part for arm in arms for part in arm.split(","))])

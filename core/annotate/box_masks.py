@@ -13,10 +13,11 @@ from core.annotate.detected import digest
 from core.checkpoints.network import load_checkpoint_network
 from core.config import Config
 from core.datasets.annotation_file import ImageRecord
+from core.datasets.filled_box import encode_mask
 from core.model.mask_rcnn import MaskRcnn
 from core.pseudo_masks.close_views import masks_in_boxes
 from core.pseudo_masks.given_boxes import cut_to_box
-from core.pseudo_masks.grabcut import encode_mask, grabcut_mask
+from core.pseudo_masks.grabcut import grabcut_mask
 
 SHOWN = 5  # class names in a message
 NO_FOREGROUND = "no foreground found by GrabCut"

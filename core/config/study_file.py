@@ -61,6 +61,8 @@ class StudyFile(StudyText, Frozen):
     source: str
     expectation: str
     settings: dict[str, Any] = Field(default_factory=dict)  # changes to the recipe that all arms share
+    # arms left out, with a row that says why, where the data folder lacks the file of masks that they name
+    optional: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _something_varies(self) -> "StudyFile":

@@ -19,6 +19,7 @@ from core.config.recipe import load_recipe
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.contact_sheet import choose_tiles, write_sheet
 from core.datasets.expected_cost import ExpectedCost, expected_cost
+from core.datasets.foreign_masks import check_foreign_masks
 from core.datasets.layout import NAMES, Layout, find_layout
 from core.datasets.problems import (
     notes,
@@ -47,8 +48,9 @@ def check(
 ) -> int:
     """Print the content and the problems of a data set, or the training to do; returns 1 if there are problems, else 0.
 
-    The image sizes of `recipe` say which boxes are small. `sheet` is the picture to write, `measure` says what a
-    training costs (`plan_training`), and `threads` are those of the training.
+    The image sizes of `recipe` say which boxes are small; a file of masks that it names is checked, too. `sheet` is
+    the picture to write, `measure` says what a training costs (`plan_training`), and `threads` are those of the
+    training.
     """
     config = build_config(load_recipe(recipe), f"recipe {recipe}")
     files, problems = checked_files(root, layout, config, recipe)
@@ -56,7 +58,9 @@ def check(
     if len(files) == 2:
         train, val = files
         problems += pair_problems(train, val)
-        for note in [] if problems else notes(train, val, config.data, recipe):
+        wrong, of_masks = check_foreign_masks(root, train, config.supervision)
+        problems += wrong
+        for note in [] if problems else [*of_masks, *notes(train, val, config.data, recipe)]:
             print(f"note: {note}")
     for problem in problems[:MAX_PROBLEMS_PRINTED]:
         print(f"problem: {problem}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.compute.command import run_command
+from core.datasets.sources import nuclei
 from core.datasets.sources.archive import is_unpacked, unpack
 from core.datasets.sources.disk_space import require_space
 from core.datasets.sources.fetch import PARTIAL, fetch
@@ -27,13 +28,16 @@ ARCHIVES_FOLDER = ".archives"  # under root; removed when everything is unpacked
 
 @dataclass(frozen=True)
 class Archive:
-    """An official archive at `server`/`path` with its size (bytes) and MD5, and the files of it that are unpacked."""
+    """An official archive at `server`/`path` with its size (bytes) and MD5, and the files of it that are unpacked.
+
+    Size and MD5 are None if they are not known: then the size is compared with the server's.
+    """
 
     server: str
     path: str
-    size: int
-    md5: str
-    inside: str  # folder of the archive to unpack
+    size: int | None
+    md5: str | None
+    inside: str = ""  # folder of the archive to unpack
     prefixes: tuple[str, ...] = ("",)  # of the paths below it
 
     @property
@@ -70,6 +74,7 @@ CATALOG = {
         1_419_539_633, "82b4d87ceb2ed10f6038a1cba92111cb", "benchmark_RELEASE/dataset",
         prefixes=("inst/", "train.txt", "val.txt"),
     ),
+    "nuclei": Archive(nuclei.SERVER, nuclei.PATH, size=None, md5=None),  # no checksum is published
 }  # fmt: skip
 
 
@@ -96,7 +101,7 @@ class Shelf:
 
     def num_bytes_to_fetch(self, archive: Archive) -> int:
         paths = [self.folder / archive.name, self.folder / (archive.name + PARTIAL)]
-        return max(archive.size - sum(path.stat().st_size for path in paths if path.exists()), 0)
+        return max((archive.size or 0) - sum(path.stat().st_size for path in paths if path.exists()), 0)
 
 
 def download_coco(root: Path, shelf: Shelf) -> None:
@@ -141,6 +146,14 @@ def download_people(root: Path, shelf: Shelf, list_of_images: Path = LIST_OF_IMA
         shelf.done_with(*archives)
 
 
+def download_nuclei(root: Path, shelf: Shelf) -> None:
+    """Microscopy images of nuclei from BBBC038 (CC0): images/, instances_train.json, instances_val.json (0.1 GB)."""
+    if not nuclei.is_made(root):
+        archive = CATALOG["nuclei"]
+        nuclei.write_nuclei(root, shelf.get(archive), progress=shelf.progress)
+        shelf.done_with(archive)
+
+
 def download_scenes(root: Path, shelf: Shelf) -> None:
     """Generated scenes: train/, val/, instances_*.json (12 MB); drawn here, nothing is downloaded."""
     SCENES.write(root, progress=shelf.progress)
@@ -172,6 +185,7 @@ DATASETS: dict[str, Callable[[Path, Shelf], None]] = {
     "coco_test": download_coco_test,
     "voc": download_voc,
     "people": download_people,
+    "nuclei": download_nuclei,
     "scenes": download_scenes,
     "weights": download_weights,
 }
@@ -182,7 +196,7 @@ def _unpack_missing(root: Path, folders: dict[str, Archive], shelf: Shelf) -> No
     missing = {folder: archive for folder, archive in folders.items() if not is_unpacked(root / folder, archive.name)}
     rests = [shelf.num_bytes_to_fetch(archive) for archive in missing.values()]
     # Photos do not compress: unpacked files take as much space as the archive.
-    unpacked = sum(archive.size for archive in missing.values())
+    unpacked = sum(archive.size or 0 for archive in missing.values())
     _require_room(root, shelf, made=unpacked, fetched=sum(rests) if shelf.keep else max(rests, default=0))
     for folder, archive in missing.items():
         path = shelf.get(archive)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from core.config import Config
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
+from core.datasets.filled_box import encode_mask
 from core.pseudo_masks.given_boxes import cut_to_box, masks_for_boxes, resized
-from core.pseudo_masks.grabcut import encode_mask
 
 CONTEXT = 2.0  # side of the window, in longer sides of the box
 MOST_ENLARGED = 4.0  # times the view of the whole photo: a network knows objects of some range of sizes

@@ -14,9 +14,9 @@ from core.compute.precision import autocast
 from core.config import Config, DataConfig
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.annotations_in_view import view_annotations
+from core.datasets.filled_box import encode_mask, filled_box
 from core.datasets.transforms import apply_view, fixed_view
 from core.evaluation.postprocess import paste_masks, paste_region_masks, rescale_boxes
-from core.pseudo_masks.grabcut import encode_mask, filled_box
 from core.structures import Annotations, Batch, Predictions, Regions, Sample
 from core.targets.assignment import assign, select_positives
 

@@ -21,6 +21,7 @@ from core.config.identity import differences
 from core.datasets.annotation_checks import located
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.coco import CocoDataset
+from core.datasets.filled_box import box_pixels, encode_mask, filled_box
 from core.datasets.masks import has_area
 from core.datasets.photo import open_rgb
 from core.files.atomic import replaced
@@ -36,20 +37,6 @@ log = logging.getLogger(__name__)
 def instances_without_mask(record: ImageRecord) -> list[int]:
     """Indices of the instances of an image that get a pseudo mask."""
     return [index for index, segmentation in enumerate(record.segmentations) if not has_area(segmentation)]
-
-
-def box_pixels(box: Float[np.ndarray, " 4"], height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the image file in a box (xyxy, file pixels) after rounding; at least one each."""
-    left, top, right, bottom = (int(side + 0.5) for side in box)
-    left, top = min(left, width - 1), min(top, height - 1)
-    return slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
-
-
-def filled_box(box: Float[np.ndarray, " 4"], height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """The fallback mask: all pixels of the box."""
-    mask = np.zeros((height, width), dtype=bool)
-    mask[box_pixels(box, height, width)] = True
-    return mask
 
 
 def grabcut_mask(
@@ -101,11 +88,6 @@ def grabcut_masks(dataset: CocoDataset, *, progress: bool = False) -> dict[int, 
     if num_filled:
         log.warning("GrabCut failed on %d of %d instances: their mask is the filled box", num_filled, len(masks))
     return masks
-
-
-def encode_mask(mask: Bool[np.ndarray, "H W"]) -> dict:
-    """COCO run-length encoding, `counts` bytes."""
-    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
 
 
 def write_pseudo_masks(

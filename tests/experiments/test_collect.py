@@ -41,6 +41,16 @@ def test_what_a_sweep_has_trained_is_collected_without_training(here: Path, fake
     assert sorted(Store(here / "store").run_ids("warmup")) == sorted(row["trial_key"] for row in found)
 
 
+def test_an_arm_without_its_file_fails_neither_the_sweep_nor_the_study(here: Path, fake_training: list) -> None:
+    write_params(Path(), recipe="tiny", studies="[baselines]")
+    assert run_module.main(["--all", "--train-only", "--in-process"]) == 0
+    trained = len(fake_training)
+    assert main(["baselines"]) == 0
+    assert len(fake_training) == trained  # the missing arm is no reason to run anything again
+    reasons = {row["arm"]: row["reason"] for row in rows(here / "results" / "baselines.csv") if row["reason"]}
+    assert reasons == {"foreign_masks": "left out: no file 'datasets/mine/masks_elsewhere.json'"}
+
+
 def test_what_the_store_lacks_is_run_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(run_module, "main", lambda words: asked.append(words) or 0)

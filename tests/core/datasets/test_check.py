@@ -184,3 +184,40 @@ def test_a_validation_set_without_images_or_instances_is_told(shapes, check):
     status, printed = check(shapes)
     assert status == 1
     assert "0 images, expected at least one" in printed
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe that names a file of masks."""
+    path = tmp_path / "masks.yaml"
+    path.write_text("extends: own\nsupervision: {pseudo_masks: {file: masks.json}}\nloss: {dice: 1}\n")
+    return str(path)
+
+
+def test_the_file_of_masks_that_a_recipe_names_is_checked(shapes, check, recipe):
+    masks = shapes / "masks.json"
+    status, printed = check(shapes, "--recipe", recipe)
+    assert status == 1
+    assert f"problem: supervision.pseudo_masks: {masks}: cannot be read" in printed
+    shutil.copy(shapes / "instances_train.json", masks)
+    status, printed = check(shapes, "--recipe", recipe)
+    assert status == 0
+    count = len(json.loads(masks.read_text())["annotations"])
+    assert f"note: {masks}: masks for {count} of {count} boxes\n" in printed
+    change(masks, lambda content: content["annotations"][0].update(id=5000))
+    status, printed = check(shapes, "--recipe", recipe)
+    assert status == 1
+    assert f"problem: {masks}: annotation 5000 (image 1): no annotation has this id in " in printed
+
+
+def test_boxes_without_a_mask_in_the_file_are_counted(shapes, check, recipe):
+    masks = shapes / "masks.json"
+    shutil.copy(shapes / "instances_train.json", masks)
+    change(masks, lambda content: content["annotations"][0].pop("segmentation"))
+    count = len(json.loads(masks.read_text())["annotations"])
+    printed = check(shapes, "--recipe", recipe)[1]
+    assert f"masks for {count - 1} of {count} boxes; the others are trained on as boxes" in printed
+    change(masks, lambda content: [entry.pop("segmentation", None) for entry in content["annotations"]])
+    status, printed = check(shapes, "--recipe", recipe)
+    assert status == 1
+    assert f"problem: {masks}: no mask for any of the {count} boxes that need one, expected some" in printed

@@ -15,11 +15,13 @@ from PIL import Image
 
 from core.datasets import download
 from core.datasets.download import CATALOG, Shelf, download_people, main
+from core.datasets.sources.nuclei import split_of
 from core.datasets.sources.people import ANNOTATIONS
 from core.datasets.sources.scenes import SCENES
 from core.evaluation.data import TEST_DEV
 from tests.core.datasets.file_server import FileServer, serving
 from tests.core.datasets.sources.test_archive import write_tar
+from tests.core.datasets.sources.test_nuclei import IDS, members
 from tests.core.datasets.sources.test_people import ALL, official
 from tests.core.datasets.sources.test_voc import CLASSES, OBJECTS, write_mat, write_png
 
@@ -79,10 +81,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     contents = {
         "coco_train": zipped(train), "coco_val": zipped(photos), "coco_annotations": zipped(annotations),
         "coco_test": zipped({"test2017/000000000001.jpg": jpeg(9, 9)}), "coco_test_list": zipped(lists),
-        "voc": voc, "sbd": sbd,
+        "voc": voc, "sbd": sbd, "nuclei": zipped(members(IDS)),
     }  # fmt: skip
     small = {
         key: replace(CATALOG[key], size=len(content), md5=hashlib.md5(content).hexdigest())
+        if CATALOG[key].md5
+        else CATALOG[key]
         for key, content in contents.items()
     }
     monkeypatch.setattr(download, "CATALOG", small)
@@ -173,6 +177,17 @@ def test_people_are_made_once(server: FileServer, tmp_path: Path) -> None:
     }  # fmt: skip
     assert len(server.requests) == 2
     assert files(tmp_path / "archives") == set()
+
+
+def test_nuclei_are_made_once_and_record_the_archive(command: Command, server: FileServer, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert command("nuclei") == 0
+    images = {f"images/{image_id}.png" for image_id in IDS if split_of(image_id) is not None}
+    assert files(tmp_path / "root") == images | {"instances_train.json", "instances_val.json"}
+    assert not (tmp_path / "root/.archives").exists()
+    ((path, _),) = server.requests
+    info = json.loads((tmp_path / "root/instances_val.json").read_text())["info"]
+    assert info["archive_sha256"] == hashlib.sha256(server.files[path]).hexdigest()
 
 
 def test_somebodys_own_photos_are_not_overwritten(

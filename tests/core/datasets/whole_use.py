@@ -6,9 +6,9 @@ from core.config import DataConfig, SupervisionConfig
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.datasets.coco import build_training_set, build_validation_set
+from core.datasets.filled_box import encode_mask, filled_box
 from core.datasets.problems import training_problems, validation_problems
 from core.evaluation.coco_metrics import CocoScores, coco_metrics, found_annotations
-from core.pseudo_masks.grabcut import encode_mask, filled_box
 
 SIZES = {"short_sides": (24, 32), "long_side_max": 64, "val_short_side": 32, "scale_range": (0.5, 2.0)}
 

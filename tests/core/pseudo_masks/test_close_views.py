@@ -8,10 +8,10 @@ from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
 from core.datasets.annotation_file import ImageRecord
+from core.datasets.filled_box import encode_mask
 from core.pseudo_masks import close_views as module
 from core.pseudo_masks.close_views import masks_in_boxes, window_around
 from core.pseudo_masks.given_boxes import EMPTY_MASK
-from core.pseudo_masks.grabcut import encode_mask
 from core.structures import Batch
 from tests.core.pseudo_masks.test_given_boxes import config
 

@@ -10,8 +10,8 @@ from core.config.file import build_config
 from core.datasets.annotation_file import ImageRecord
 from core.datasets.batch import collate
 from core.datasets.crowds import Crowd
+from core.datasets.filled_box import encode_mask
 from core.pseudo_masks.given_boxes import EMPTY_MASK, NO_LOCATION, cut_to_box, masks_for_boxes, resized
-from core.pseudo_masks.grabcut import encode_mask
 from core.structures import Batch
 from tests.core.pseudo_masks.test_teacher import HEIGHT, WIDTH, HalfPlanes, rectangle
 

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from core.config import Config
 from core.config.file import build_config
 from core.datasets.coco import CocoDataset, build_training_set, read_training_file
-from core.pseudo_masks.grabcut import encode_mask, filled_box
+from core.datasets.filled_box import encode_mask, filled_box
 from core.pseudo_masks.mask_file import add_masks, read_mask_file, with_masks
 from tests.core.pseudo_masks.test_grabcut import DISK_BOX, HEIGHT, WIDTH, decoded, disk, folder, xyxy
 
