@@ -171,11 +171,13 @@ class SupervisedEdges:
     start: Int64[Tensor, " T+1"]
     possible: int  # edges at the pixels of all box masks, kept or not, also off the grid or in ignored regions
     same: Bool[Tensor, " S"] | None = None  # None: all of them
+    kept: Int64[Tensor, ""] | None = None  # counted once for each end in the box, of all T; None: that is `counted`
 
     @property
     def share_kept(self) -> Float64[Tensor, ""] | float:
         """Share of the box pixels' edges that are supervised, on the device; the number NaN without box pixels."""
-        return self.counted.sum().double() / self.possible if self.possible else float("nan")
+        kept = self.counted.sum() if self.kept is None else self.kept
+        return kept.double() / self.possible if self.possible else float("nan")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, odd
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Share, odd
+
+EdgeMembership = Literal["each_end", "one_end", "both_ends"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,14 @@ class LossConfig(Frozen):
 
     semantic: NonNegative = 1.0  # with a semantic head, on images in which every instance has a mask
     color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
+    # ours: of each image, keep the most similar edges in its boxes, this share of them, in place of those over tau
+    kept_edges: Share | None = None
     color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
     neighborhood_size: Annotated[int, Field(ge=3, le=63), AfterValidator(odd)] = 3
     neighborhood_dilation: Count = 2  # mask-grid cells
+    # edges of both pairwise terms: each_end counts an edge once for each end in the box (AdelaiDet), one_end once (the
+    # paper: at least one end in the box), both_ends (ours) only where both are in it
+    edge_membership: EdgeMembership = "each_end"
     pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
     # whether mask terms are averaged over the locations of all workers or of each worker (AdelaiDet)
     mask_normalizer: Literal["all_workers", "each_worker"] = "all_workers"
