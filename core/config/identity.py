@@ -11,7 +11,12 @@ WEIGHTS = "model.backbone.weights"
 MASK_FILE = "supervision.pseudo_masks.file"
 # Settings that came later, and the value at which a training is the one from before them: there they do not count, so
 # that it keeps its identity, and its checkpoint goes on.
-CAME_LATER = {"loss.kept_edges": None, "loss.edge_membership": "each_end"}
+CAME_LATER = {
+    "loss.kept_edges": None,
+    "loss.edge_membership": "each_end",
+    "loss.ema_masks": 0.0,
+    "supervision.ema_teacher": None,
+}
 
 
 def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest: str) -> dict[str, Any]:

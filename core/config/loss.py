@@ -19,10 +19,13 @@ class MaskTerm:
     color: int  # in figures: index in the color cycle, the one of its arm in the study `loss_terms` if it has one
     pairwise: bool = False  # averaged over edges between neighboring pixels instead of over masks
     warmed_up: bool = False  # its weight rises over the share `pairwise_warmup` of the schedule
+    of_teacher: bool = False  # its target are masks that `supervision.ema_teacher` makes of the boxes
 
     @property
-    def target(self) -> Literal["masks", "box_masks", "labeled_edges", "similar_edges"]:
+    def target(self) -> Literal["masks", "box_masks", "labeled_edges", "similar_edges", "ema_masks"]:
         """The field of `MaskTargets` that is its target."""
+        if self.of_teacher:
+            return "ema_masks"
         if self.pairwise:
             return "labeled_edges" if self.learns_from == "masks" else "similar_edges"
         return "masks" if self.learns_from == "masks" else "box_masks"
@@ -46,6 +49,8 @@ class LossConfig(Frozen):
     pairwise: Annotated[NonNegative, MaskTerm("boxes", "pairwise", 2, pairwise=True, warmed_up=True)] = 1.0
     # Dice against the box as if it were the mask: the naive baseline
     box_mask: Annotated[NonNegative, MaskTerm("boxes", "Dice, box as mask", 0)] = 0.0
+    # ours, after BoxTeacher: Dice against the masks of `supervision.ema_teacher`, weighted by how far to trust them
+    ema_masks: Annotated[NonNegative, MaskTerm("boxes", "Dice, EMA teacher's mask", 6, of_teacher=True)] = 0.0
 
     semantic: NonNegative = 1.0  # with a semantic head, on images in which every instance has a mask
     color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
