@@ -27,17 +27,9 @@ class EmaTeacher:
         self.config = config
         self.settings = config.supervision.ema_teacher
         self.model = deepcopy(student).eval().requires_grad_(False)
-        # Batch norms have the statistics of each worker's own images. All others are equal on all workers.
-        of_worker = {
-            f"{name}.{statistic}"
-            for name, module in student.named_modules()
-            if isinstance(module, nn.BatchNorm2d)
-            for statistic in ("running_mean", "running_var")
-        }
+        self.norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
         ours, theirs = self.model.state_dict(), student.state_dict()  # of the same storage as the networks
-        followed = {name: (ours[name], theirs[name]) for name in ours if ours[name].is_floating_point()}
-        self.equal = [pair for name, pair in followed.items() if name not in of_worker]
-        self.of_worker = [pair for name, pair in followed.items() if name in of_worker]
+        self.followed = [(ours[name], theirs[name]) for name in ours if ours[name].is_floating_point()]
 
     @classmethod
     def of(cls, student: nn.Module, config: Config) -> "EmaTeacher | None":
@@ -49,16 +41,14 @@ class EmaTeacher:
         """Follow the network after its optimizer step (from 0): average = d * average + (1 - d) * network.
 
         d rises as (1 + step) / (10 + step) to `decay`, so that the random start is forgotten, and a short training has
-        a short average. Statistics of batch norms are first averaged over the workers: all have the same teacher.
+        a short average. The statistics of batch norms are those of the first of the workers, as in a checkpoint; all
+        else is equal on all of them, and so is the teacher.
         """
         toward = 1 - min(self.settings.decay, (1 + step) / (10 + step))
-        for average, current in self.equal:
+        for average, current in self.followed:
             average.lerp_(current, toward)
-        if self.of_worker:
-            averages, statistics = zip(*self.of_worker, strict=True)
-            means = workers.mean(torch.cat(statistics)).split([len(of_norm) for of_norm in statistics])
-            for average, mean in zip(averages, means, strict=True):
-                average.lerp_(mean, toward)
+        for norm in self.norms:
+            workers.copy_from_first(norm)
 
     @torch.no_grad()
     def labels(self, batch: Batch, targets: MaskTargets, *, step: int, steps: int) -> WeightedMasks:
