@@ -171,18 +171,29 @@ class SupervisedEdges:
     start: Int64[Tensor, " T+1"]
     possible: int  # edges at the pixels of all box masks, kept or not, also off the grid or in ignored regions
     same: Bool[Tensor, " S"] | None = None  # None: all of them
+    kept: Int64[Tensor, ""] | None = None  # counted once for each end in the box, of all T; None: that is `counted`
 
     @property
     def share_kept(self) -> Float64[Tensor, ""] | float:
         """Share of the box pixels' edges that are supervised, on the device; the number NaN without box pixels."""
-        return self.counted.sum().double() / self.possible if self.possible else float("nan")
+        kept = self.counted.sum() if self.kept is None else self.kept
+        return kept.double() / self.possible if self.possible else float("nan")
+
+
+@dataclass(frozen=True)
+class WeightedMasks:
+    """Masks that a teacher makes for T annotated instances, and how far each is to be trusted."""
+
+    masks: Bool[Tensor, "T h w"]
+    weights: Float[Tensor, " T"]  # 0..1; 0 where there is no mask
 
 
 @dataclass(frozen=True)
 class MaskTargets:
     """Mask targets of the T annotated instances of a batch, ordered by image; `Selection.target_index` indexes them.
 
-    Every field except `has_mask` is the target of some loss terms; edges are None if no term uses them.
+    Every field except `has_mask` is the target of some loss terms; edges and a teacher's masks are None if no term uses
+    them.
     """
 
     has_mask: Bool[Tensor, " T"]
@@ -192,6 +203,7 @@ class MaskTargets:
     similar_edges: SupervisedEdges | None  # those that reach the color threshold
     semantic_labels: list[Int64[Tensor, "i j"] | None]  # per image, see `Annotations`
     semantic_ignored: Bool[Tensor, "B i j"] | None = None  # cells in ignored regions; None if no image has one
+    ema_masks: WeightedMasks | None = None  # of the moving average of the network, if it is the teacher
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.checkpoints.checkpoint import CHECKPOINT, TEACHER, load_checkpoint, save_checkpoint
+from core.checkpoints.state import EMA_TEACHER
 from core.compute.device import check_device
 from core.compute.interrupt import Interrupted, never_stop, stop_requests
 from core.files.atomic import replaced
@@ -160,8 +161,9 @@ def lend_teacher(job: Job, store: Store) -> None:
 
 
 def _drop_optimizer(job: Job, path: Path) -> None:
-    """Keep only the weights: a finished training does not need the other two thirds of its checkpoint."""
+    """Keep only the weights: a finished training does not need the other two thirds of its checkpoint, or more."""
     identity = {"config": job.trial.config, "seed": job.trial.seed, "data_digest": job.data_digest}
     state = load_checkpoint(path, device="cpu", **identity)
+    state.pop(EMA_TEACHER, None)
     if state.pop("optimizer", None) is not None:  # else the trial had finished before, and lost its record
         save_checkpoint(path, state, **identity)

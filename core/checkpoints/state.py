@@ -11,22 +11,23 @@ from torch import Tensor, nn
 from core.files.tensors import is_dense
 
 SHOWN = 10  # names of each kind that an error message lists
+EMA_TEACHER = "ema_teacher"  # the part with the tensors of the moving average, if a training has one
 
 
-def network_tensors(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """The tensors of the network, by name.
+def network_tensors(state: Mapping[str, Any], path: Path, part: str = "model") -> dict[str, Tensor]:
+    """The tensors of the network, by name; of the moving average as `part`.
 
     Raises:
         ValueError: if there are none, or if one is not a dense tensor of finite numbers; names the file and the tensor.
     """
-    tensors = state.get("model")
+    tensors = state.get(part)
     if not isinstance(tensors, dict) or not tensors:
-        raise ValueError(f"{path}: state.model is {tensors!r:.60}, expected the tensors of a network by name")
+        raise ValueError(f"{path}: state.{part} is {tensors!r:.60}, expected the tensors of a network by name")
     for name, tensor in tensors.items():
         if not isinstance(name, str):
-            raise ValueError(f"{path}: state.model has the name {name!r:.60}, expected text")
+            raise ValueError(f"{path}: state.{part} has the name {name!r:.60}, expected text")
         if problem := _problem(tensor):
-            raise ValueError(f"{path}: state.model: '{name}' {problem}")
+            raise ValueError(f"{path}: state.{part}: '{name}' {problem}")
     return tensors
 
 

@@ -61,6 +61,15 @@ class Config(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _ema_teacher_has_a_term(self) -> "Config":
+        if bool(self.loss.ema_masks) != bool(self.supervision.ema_teacher):
+            raise ValueError(
+                f"loss.ema_masks is {self.loss.ema_masks:g} and supervision.ema_teacher is "
+                f"{'set' if self.supervision.ema_teacher else 'null'}, expected a weight and a teacher, or neither"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _mask_rcnn_has_what_it_needs(self) -> "Config":
         if self.model.architecture != "mask_rcnn":
             return self
@@ -68,6 +77,11 @@ class Config(Frozen):
             raise ValueError(
                 "supervision.pseudo_masks is teacher, but model.architecture is mask_rcnn: a teacher's masks are those "
                 "of its locations, which only CondInst has; expected grabcut, a file or null"
+            )
+        if self.supervision.ema_teacher:
+            raise ValueError(
+                "supervision.ema_teacher is set, but model.architecture is mask_rcnn: a teacher's masks are those of "
+                "its locations, which only CondInst has; expected null"
             )
         if self.model.semantic_head:
             raise ValueError("model.semantic_head is true, but model.architecture is mask_rcnn, which has none")

@@ -55,6 +55,17 @@ PseudoMasks = Annotated[
 ]
 
 
+class EmaTeacher(Frozen):
+    """The moving average of the network's weights as a teacher, which labels the boxes of each batch."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999  # of a step, once it has risen (core/pseudo_masks/ema_teacher)
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.3  # share of the schedule from which on it labels
+
+    def first_step(self, steps: int) -> int:
+        """The first of `steps` steps (from 0) that learns from its masks."""
+        return round(self.start * steps)
+
+
 class SupervisionConfig(Frozen):
     """Which training images are used, and which annotations keep their mask; all keep their box.
 
@@ -70,6 +81,8 @@ class SupervisionConfig(Frozen):
     # masks for the instances that have none: grabcut segments by color (OpenCV); teacher uses a network that is first
     # trained with the same config on the existing masks and boxes; {file: masks.json} has them (core/pseudo_masks)
     pseudo_masks: PseudoMasks | None = None
+    # masks that the moving average of the network makes of the boxes while it trains, for the loss term `ema_masks`
+    ema_teacher: EmaTeacher | None = None
 
     @property
     def mask_file(self) -> str | None:
@@ -92,4 +105,9 @@ class SupervisionConfig(Frozen):
             raise ValueError("boxes_first needs images with masks for its second phase, but mask_ratio is 0")
         if self.pseudo_masks and self.boxes_first:
             raise ValueError("pseudo_masks gives instances of all images a mask; expected boxes_first 0 beside it")
+        if self.makes_masks and self.ema_teacher:
+            raise ValueError(
+                f"pseudo_masks is {self.pseudo_masks}, which leaves ema_teacher no instance without a mask; expected "
+                "one of them"
+            )
         return self

@@ -9,6 +9,14 @@ from core.files.imagenet_weights import is_file_name
 
 WEIGHTS = "model.backbone.weights"
 MASK_FILE = "supervision.pseudo_masks.file"
+# Settings that came later, and the value at which a training is the one from before them: there they do not count, so
+# that it keeps its identity, and its checkpoint goes on.
+CAME_LATER = {
+    "loss.kept_edges": None,
+    "loss.edge_membership": "each_end",
+    "loss.ema_masks": 0.0,
+    "supervision.ema_teacher": None,
+}
 
 
 def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest: str) -> dict[str, Any]:
@@ -17,11 +25,14 @@ def training_identity(config: Config | Mapping[str, Any], seed: int, data_digest
     `config` may be the nested settings of a record, which another version of the code may have written.
     The name of the recipe and the paths of files do not affect results and are excluded: `data.root`, and those of
     `model.backbone.weights` and `supervision.pseudo_masks`, which are replaced by "a file". The content of these files
-    counts through `data_digest`.
+    counts through `data_digest`. Settings that CAME_LATER are excluded where they change nothing.
     """
     settings = leaves(config.model_dump(mode="json") if isinstance(config, Config) else config)
     for place in ("name", "data.root"):
         settings.pop(place, None)
+    for place, value in CAME_LATER.items():
+        if place in settings and settings[place] == value:
+            del settings[place]
     weights = settings.get(WEIGHTS)
     if isinstance(weights, str) and is_file_name(weights):
         settings[WEIGHTS] = "a file"

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, odd
+from core.config.values import Count, Fraction, Frozen, NonNegative, Positive, Share, odd
+
+EdgeMembership = Literal["each_end", "one_end", "both_ends"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,13 @@ class MaskTerm:
     color: int  # in figures: index in the color cycle, the one of its arm in the study `loss_terms` if it has one
     pairwise: bool = False  # averaged over edges between neighboring pixels instead of over masks
     warmed_up: bool = False  # its weight rises over the share `pairwise_warmup` of the schedule
+    of_teacher: bool = False  # its target are masks that `supervision.ema_teacher` makes of the boxes
 
     @property
-    def target(self) -> Literal["masks", "box_masks", "labeled_edges", "similar_edges"]:
+    def target(self) -> Literal["masks", "box_masks", "labeled_edges", "similar_edges", "ema_masks"]:
         """The field of `MaskTargets` that is its target."""
+        if self.of_teacher:
+            return "ema_masks"
         if self.pairwise:
             return "labeled_edges" if self.learns_from == "masks" else "similar_edges"
         return "masks" if self.learns_from == "masks" else "box_masks"
@@ -44,12 +49,19 @@ class LossConfig(Frozen):
     pairwise: Annotated[NonNegative, MaskTerm("boxes", "pairwise", 2, pairwise=True, warmed_up=True)] = 1.0
     # Dice against the box as if it were the mask: the naive baseline
     box_mask: Annotated[NonNegative, MaskTerm("boxes", "Dice, box as mask", 0)] = 0.0
+    # ours, after BoxTeacher: Dice against the masks of `supervision.ema_teacher`, weighted by how far to trust them
+    ema_masks: Annotated[NonNegative, MaskTerm("boxes", "Dice, EMA teacher's mask", 6, of_teacher=True)] = 0.0
 
     semantic: NonNegative = 1.0  # with a semantic head, on images in which every instance has a mask
     color_threshold: Fraction = 0.3  # tau; AdelaiDet 0.3, the paper's table is best at 0.1
+    # ours: of each image, keep the most similar edges in its boxes, this share of them, in place of those over tau
+    kept_edges: Share | None = None
     color_temperature: Positive = 2.0  # theta: similarity = exp(-|lab distance| / theta)
     neighborhood_size: Annotated[int, Field(ge=3, le=63), AfterValidator(odd)] = 3
     neighborhood_dilation: Count = 2  # mask-grid cells
+    # edges of both pairwise terms: each_end counts an edge once for each end in the box (AdelaiDet), one_end once (the
+    # paper: at least one end in the box), both_ends (ours) only where both are in it
+    edge_membership: EdgeMembership = "each_end"
     pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
     # whether mask terms are averaged over the locations of all workers or of each worker (AdelaiDet)
     mask_normalizer: Literal["all_workers", "each_worker"] = "all_workers"

@@ -37,6 +37,7 @@ def inside(path: str) -> str:
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Whole = Annotated[int, Field(ge=0, le=10**9)]  # a larger number is a slip, and overflows somewhere below

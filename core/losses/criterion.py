@@ -11,7 +11,7 @@ from core.config import LossConfig
 from core.config.loss import MaskTerm
 from core.geometry import centerness_from_ltrb, paste_on_grid
 from core.losses.detection import centerness_loss, focal_loss, giou_loss
-from core.losses.dice import dice_loss
+from core.losses.dice import dice_loss, weighted_dice_loss
 from core.losses.pairwise import pairwise_loss
 from core.losses.projection import projection_loss
 from core.losses.semantic import semantic_loss
@@ -26,6 +26,7 @@ LOSS_OF = {
     "projection": projection_loss,
     "pairwise": pairwise_loss,
     "box_mask": dice_loss,
+    "ema_masks": weighted_dice_loss,
 }
 
 # Mask R-CNN computes a term itself, the cross entropy of regions with their true masks, in place of one of ours.

@@ -3,6 +3,8 @@
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from core.structures import WeightedMasks
+
 EPSILON = 1e-5  # AdelaiDet; in the denominator only
 
 
@@ -25,3 +27,14 @@ def dice_loss(
     `targets` are T true masks or filled boxes; `target_index` is the target of each location.
     """
     return dice_distance(mask_logits.sigmoid(), targets[target_index]).sum(), len(mask_logits)
+
+
+def weighted_dice_loss(
+    mask_logits: Float[Tensor, "N h w"], targets: WeightedMasks, target_index: Int64[Tensor, " N"]
+) -> tuple[Float[Tensor, ""], int]:
+    """Sum the Dice distance of the mask of each location times the weight of its target, and count the locations.
+
+    The count is not weighted: where a teacher is unsure of all its masks, the term is small.
+    """
+    distance = dice_distance(mask_logits.sigmoid(), targets.masks[target_index])
+    return (distance * targets.weights[target_index]).sum(), len(mask_logits)

@@ -8,6 +8,7 @@ from torch.nn import functional
 from core.compute.transfer import to_device
 from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE
+from core.targets.edge_share import thresholds_of_share
 
 XYZ_FROM_RGB = (  # sRGB primaries, IEC 61966-2-1
     (0.412453, 0.357580, 0.180423),
@@ -90,15 +91,22 @@ def similar_edges(
     threshold: float,
     stride: int = MASK_STRIDE,
     ignored: Bool[Tensor, "B h w"] | None = None,
+    *,
+    kept_share: float | None = None,
+    in_boxes: Bool[Tensor, "B h w"] | None = None,
 ) -> Bool[Tensor, "B E h w"]:
     """Mark the edges whose color similarity reaches `threshold`, inclusive.
+
+    With `kept_share`, each image has a threshold of its own in place of it, which that share of the edges `in_boxes`
+    reaches (`thresholds_of_share`).
 
     Edges to untrusted neighbors are never marked, not even at threshold 0 (where AdelaiDet would include them). Nor are
     edges with an end in an `ignored` cell: what is there belongs to no instance for sure, whatever its color.
     """
     frame = (image_sizes, ignored_bottom_rows)
     similarity, trusted = _similarity_and_trust(images, *frame, neighborhood, temperature, stride)
-    similar = (similarity >= threshold) & trusted
-    if ignored is None:
-        return similar
-    return similar & ~(ignored[:, None] | neighborhood.neighbors(ignored))
+    usable = trusted if ignored is None else trusted & ~(ignored[:, None] | neighborhood.neighbors(ignored))
+    if kept_share is None:
+        return (similarity >= threshold) & usable
+    thresholds = thresholds_of_share(similarity, usable, in_boxes, kept_share)
+    return (similarity >= thresholds[:, None, None, None]) & usable

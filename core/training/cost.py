@@ -32,6 +32,7 @@ from core.datasets.coco import CocoDataset, read_training_file, read_validation_
 from core.datasets.expected_cost import ExpectedCost
 from core.datasets.loader import BatchLoader
 from core.evaluation.evaluate import evaluate
+from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.training.data_sets import build_data_sets
 from core.training.effective_batch import effective_batch, scale_to_batch
 from core.training.epoch import EpochProgress, epoch_batches, steps_per_epoch, total_steps
@@ -62,7 +63,7 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
     steps = total_steps(training, num_images, 1)
     epochs = -(-steps // steps_per_epoch(num_images, effective_batch(training, 1)))
     model = initial_model(config, training_set.categories, 0, compute)
-    optimizer = build_optimizer(model, training)
+    optimizer, teacher = build_optimizer(model, training), EmaTeacher.of(model, config)
     seconds_to_start = time.perf_counter() - started
 
     of_epoch = epoch_batches(num_images, training, compute.workers, seed=0, epoch=0)
@@ -77,7 +78,8 @@ def training_cost(config: Config, compute: Compute, *, seconds: float) -> Expect
             asked = time.perf_counter()
             of_step = [next(batches).to(compute.device) for _ in range(training.accumulation)]
             loaded = time.perf_counter()
-            train_step(model, optimizer, of_step, config, step=min(step, steps - 1), steps=steps, seed=0)
+            at = {"step": min(step, steps - 1), "steps": steps}
+            train_step(model, optimizer, of_step, config, **at, seed=0, teacher=teacher)
             waits.append(loaded - asked)
             works.append(time.perf_counter() - loaded)
             if len(works) >= first + FEWEST and sum(waits[first:]) + sum(works[first:]) > seconds:

@@ -16,6 +16,7 @@ from core.datasets.loader import BatchLoader
 from core.losses.criterion import Losses
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
+from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.training.effective_batch import effective_batch
 from core.training.finite import FiniteChecks
 from core.training.optimizer import learning_rate
@@ -117,11 +118,12 @@ def run_epoch(
     progress: EpochProgress,
     stepped: Callable[[], object] = lambda: None,
     batch_losses: nn.Module | None = None,
+    teacher: EmaTeacher | None = None,
 ) -> dict[str, float | int]:
     """Train one epoch (from 0) and return its numbers: mean losses of this worker, schedule values of the last step.
 
     It starts after the steps that `progress` has, which is kept up to date; `stepped` is called after each step.
-    `batch_losses` as in `train_step`.
+    `batch_losses` and `teacher` as in `train_step`.
 
     Raises:
         Stopped: before a step, if `compute.stop` asks for it on any worker; the work so far is in `progress`, the
@@ -138,7 +140,7 @@ def run_epoch(
         : (end - first) * training.accumulation
     ]
     batches = loader.load(waiting[progress.steps * training.accumulation :], epoch)
-    of_training = {"steps": steps, "seed": seed, "workers": workers, "batch_losses": batch_losses}
+    of_training = {"steps": steps, "seed": seed, "workers": workers, "batch_losses": batch_losses, "teacher": teacher}
     with FiniteChecks(later=torch.device(compute.device).type == "cuda") as checks:
         for step in range(first + progress.steps, end):
             compute.check_stop(f"{step} of {steps} steps")

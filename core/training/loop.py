@@ -35,6 +35,7 @@ from core.evaluation.evaluate import Evaluation, evaluate
 from core.files.imagenet_weights import with_weights
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
+from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.pseudo_masks.grabcut import PSEUDO_MASKS, grabcut_masks, with_pseudo_masks, write_pseudo_masks
 from core.pseudo_masks.mask_file import read_mask_file, with_masks
 from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
@@ -134,9 +135,9 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
 
     model = initial_model(config, training_set.categories, seed, compute, origin)
-    optimizer = build_optimizer(model, config.training)
+    optimizer, teacher = build_optimizer(model, config.training), EmaTeacher.of(model, config)
     checkpoint = folder / CHECKPOINT
-    belonging = {"images_per_step": schedule.images_per_step, "identity": identity}
+    belonging = {"images_per_step": schedule.images_per_step, "identity": identity, "teacher": teacher}
     belonging["continues"] = partial(continues, stated, **of_data)
     curves, progress = resume(checkpoint, model, optimizer, compute, epochs=schedule.epochs, **belonging)
     steps_done = schedule.steps_until(len(curves)) + progress.steps
@@ -153,7 +154,7 @@ def train(
     def save() -> None:
         if workers.writes:
             classes = training_set.categories, training_set.category_ids
-            state = state_of(model, optimizer, curves, *classes, schedule.images_per_step, progress)
+            state = state_of(model, optimizer, curves, *classes, schedule.images_per_step, progress, teacher)
             save_checkpoint(checkpoint, state, **identity)
 
     def evaluated() -> Evaluation:
@@ -174,7 +175,7 @@ def train(
             position = {"epoch": epoch, "steps": schedule.steps, "seed": seed, "progress": progress}
             first_step = progress.steps
             try:
-                parts = {"stepped": bar.update, "batch_losses": batch_losses}
+                parts = {"stepped": bar.update, "batch_losses": batch_losses, "teacher": teacher}
                 numbers = run_epoch(model, optimizer, loader, config, compute, **position, **parts)
                 trained = time.perf_counter()
                 if schedule.evaluates(epoch + 1):

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from core.checkpoints.checkpoint import load_checkpoint
-from core.checkpoints.state import load_tensors, network_tensors
+from core.checkpoints.state import EMA_TEACHER, load_tensors, network_tensors
 from core.compute.compute import Compute
 from core.config import TrainingConfig
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
+from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.training.epoch import EpochProgress
 from core.training.saved_state import Curves, checked_curves, checked_progress, load_optimizer
 
@@ -24,12 +25,14 @@ def state_of(
     category_ids: list[int],
     images_per_step: int,
     progress: EpochProgress,
+    teacher: EmaTeacher | None = None,
 ) -> dict[str, Any]:
     """The state saved in a checkpoint: everything that `resume` needs, and the classes for later use.
 
     `progress` is that of the epoch after the finished ones.
     """
-    return {
+    of_teacher = {} if teacher is None else {EMA_TEACHER: teacher.model.state_dict()}
+    return of_teacher | {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "curves": curves,
@@ -50,11 +53,12 @@ def resume(
     images_per_step: int,
     identity: dict[str, Any],
     continues: Callable[[TrainingConfig, dict[str, Any]], bool] = lambda training, state: False,
+    teacher: EmaTeacher | None = None,
 ) -> tuple[Curves, EpochProgress]:
     """Restore network and optimizer from a checkpoint; returns the finished epochs and the progress of the next one.
 
-    Without a checkpoint nothing changes, and both are empty. The checkpoint must match `identity` and
-    `images_per_step`; `continues` as in `load_checkpoint`.
+    A `teacher` is restored, too. Without a checkpoint nothing changes, and both are empty. The checkpoint must match
+    `identity` and `images_per_step`; `continues` as in `load_checkpoint`.
 
     Raises:
         ValueError: if the checkpoint is damaged, belongs to another training or another number of images per step, or
@@ -65,7 +69,8 @@ def resume(
         return [], EpochProgress()
     state = load_checkpoint(checkpoint, device=compute.device, continues=continues, **identity)
     try:
-        return _restored(state, checkpoint, model, optimizer, epochs=epochs, images_per_step=images_per_step)
+        schedule = {"epochs": epochs, "images_per_step": images_per_step}
+        return _restored(state, checkpoint, model, optimizer, teacher, **schedule)
     except ValueError as error:
         raise ValueError(f"{error}; delete it to start over") from error
 
@@ -75,6 +80,7 @@ def _restored(
     checkpoint: Path,
     model: CondInst | MaskRcnn,
     optimizer: torch.optim.Optimizer,
+    teacher: EmaTeacher | None,
     *,
     epochs: int,
     images_per_step: int,
@@ -92,4 +98,6 @@ def _restored(
             load_optimizer(optimizer, state.get("optimizer"))
     except ValueError as error:
         raise ValueError(f"{checkpoint}: {error}") from None
+    if teacher is not None and len(curves) < epochs:
+        load_tensors(teacher.model, network_tensors(state, checkpoint, EMA_TEACHER), checkpoint)
     return [numbers | {"epochs": epochs} for numbers in curves], progress  # other epochs: of a training it continues

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from core.config import Config
 from core.losses.criterion import Losses, Outputs, Targets, criterion, region_criterion
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
+from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.structures import Batch
 from core.targets.assignment import assign, select_positives
 from core.targets.mask_targets import build_mask_targets
@@ -30,10 +32,11 @@ def compute_losses(
     steps: int,
     batch_seed: int,
     workers: Workers = ALONE,
+    teacher: EmaTeacher | None = None,
 ) -> Losses:
     """Losses of a batch: predict, assign, select the locations that get a mask, apply the criterion.
 
-    Random draws depend only on `batch_seed`.
+    Random draws depend only on `batch_seed`. A config with `supervision.ema_teacher` needs its `teacher`.
     """
     if isinstance(model, MaskRcnn):
         return mask_rcnn_losses(model, batch, config, step=step, steps=steps, batch_seed=batch_seed, workers=workers)
@@ -51,6 +54,8 @@ def compute_losses(
             generator=torch.Generator().manual_seed(batch_seed),
         )
         mask_targets = build_mask_targets(batch, config.loss)
+        if teacher is not None:
+            mask_targets = replace(mask_targets, ema_masks=teacher.labels(batch, mask_targets, step=step, steps=steps))
     with autocast(config.training.precision, batch.images.device):
         chosen = (selection.image_index, selection.location_index, selection.num_per_image)
         mask_logits = model.predict_masks(predictions, *chosen)
@@ -98,9 +103,11 @@ def train_step(
     workers: Workers = ALONE,
     checks: FiniteChecks = AT_ONCE,
     batch_losses: nn.Module | None = None,
+    teacher: EmaTeacher | None = None,
 ) -> list[Losses]:
     """One optimizer step on the mean gradient over these batches and all workers; returns the losses of each batch.
 
+    A `teacher` labels the boxes first, and follows the network in the end.
     Several workers need `batch_losses`, what `Workers.parallel` makes of `BatchLosses`, once for a training.
 
     Raises:
@@ -118,6 +125,7 @@ def train_step(
     for i, batch in enumerate(batches):
         count = (step * len(batches) + i) * workers.count + workers.rank  # index among all batches of the training
         of_batch = {"step": step, "steps": steps, "batch_seed": seed * 1_000_003 + count, "workers": workers}
+        of_batch["teacher"] = teacher
         accumulates = workers.count > 1 and i < len(batches) - 1
         with batch_losses.no_sync() if accumulates else nullcontext():
             losses = batch_losses(batch, **of_batch)
@@ -127,4 +135,6 @@ def train_step(
     if config.training.clip_gradient_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), config.training.clip_gradient_norm)
     optimizer.step()
+    if teacher is not None:
+        teacher.update(step, workers)
     return losses_of

@@ -128,7 +128,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             on_epoch(curves[-1])
             if config.loss.dice == 3:
                 raise FloatingPointError("step 7: loss dice is not finite")
-        state = {"model": {}, "optimizer": {}, "curves": curves}
+        state = {"model": {}, "optimizer": {}, "ema_teacher": {}, "curves": curves}
         identity = {"config": config, "seed": seed, "data_digest": digest}
         folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(folder / "checkpoint.pt", state, **identity)

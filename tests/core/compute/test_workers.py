@@ -33,6 +33,7 @@ from core.datasets.sources.shapes import generate
 from core.evaluation.evaluate import evaluate
 from core.model.build import build_model
 from core.model.condinst import CondInst
+from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
 from core.structures import Batch
@@ -198,8 +199,11 @@ def resume_together(workers: Workers, device: str, root: Path, folder: Path) -> 
         killed.mkdir()
         shutil.copy(folder / PSEUDO_MASKS, killed)
     workers.gather(None)  # until it is there
-    compute = Compute(device, workers)
+    result = killed_and_resumed(student(root), Compute(device, workers), killed)
+    return {"curves": without_seconds(result), "metrics": result.evaluation.metrics}
 
+
+def killed_and_resumed(config: Config, compute: Compute, folder: Path) -> TrainingResult:
     def kill(*arguments: Any, epoch: int, **others: Any) -> dict[str, Any]:
         if epoch == 1:
             raise KeyboardInterrupt
@@ -208,9 +212,26 @@ def resume_together(workers: Workers, device: str, root: Path, folder: Path) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "run_epoch", kill)
         with pytest.raises(KeyboardInterrupt):
-            train(student(root), 0, compute, folder=killed)
-    result = train(student(root), 0, compute, folder=killed)
-    return {"curves": without_seconds(result), "metrics": result.evaluation.metrics}
+            train(config, 0, compute, folder=folder)
+    return train(config, 0, compute, folder=folder)
+
+
+def follow_together(workers: Workers, device: str, root: Path, folder: Path) -> list[Any]:
+    """A training that learns from a moving average in its second epoch, whole and killed before it; the averages."""
+    config = tiny(
+        root,
+        supervision={"ema_teacher": {"start": 0.5}},
+        loss={"dice": 0, "ema_masks": 1.0},
+        training={"epochs": 2, "batch_size": 1, "evaluate_every": None},
+    )
+    teachers, original = [], EmaTeacher.of
+    compute = Compute(device, workers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmaTeacher, "of", lambda *arguments: teachers.append(original(*arguments)) or teachers[-1])
+        whole = train(config, 0, compute, folder=folder.with_name("followed"))
+        resumed = killed_and_resumed(config, compute, folder.with_name("followed_again"))
+    sums = [{n: float(t.double().sum()) for n, t in teacher.model.state_dict().items()} for teacher in teachers]
+    return [without_seconds(whole), without_seconds(resumed), sums[0], sums[-1]]
 
 
 def without_seconds(result: TrainingResult) -> list[dict[str, Any]]:
@@ -225,6 +246,7 @@ SCENARIOS = (
     digest_in_shares,
     train_together,
     resume_together,
+    follow_together,
 )
 
 
@@ -421,3 +443,10 @@ def test_more_workers_on_a_machine_than_gpus_are_refused(monkeypatch: pytest.Mon
     message = r"8 workers on this machine, but torch finds 4 GPU\(s\)"
     with pytest.raises(ValueError, match=message), torchrun_workers("cuda"):
         pass
+
+
+def test_all_workers_have_the_same_moving_average_and_resume_with_it_to_the_bit(together: Together) -> None:
+    (whole, resumed, average, average_resumed), (_, _, of_second, _) = together.of(follow_together)
+    assert resumed == whole
+    assert average_resumed == average == of_second
+    assert whole[0]["loss/ema_masks"] == 0 < whole[1]["loss/ema_masks"]

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from core.config import Config
+from core.config.dotted import leaves, nested
 from core.config.file import build_config
-from core.config.identity import differences, pseudo_mask_identity, training_identity
+from core.config.identity import CAME_LATER, differences, pseudo_mask_identity, training_identity
 
 
 def config(**sections: Any) -> Config:
@@ -89,3 +90,16 @@ def test_those_of_a_teacher_belong_to_its_whole_training() -> None:
     assert differences(pseudo_masks("teacher", loss={"dice": 0.5}), made) == ["config.loss.dice is 0.5 instead of 1.0"]
     assert differences(pseudo_masks("teacher", images_per_step=8), made) == ["images_per_step is 8 instead of 16"]
     assert differences(pseudo_masks("teacher", start="a"), made) == ["start is 'a' instead of missing"]
+
+
+def test_settings_that_came_later_count_only_where_they_change_something() -> None:
+    before = training_identity(config(), 0, "d")
+    assert training_identity(build_config(nested(CAME_LATER), "test"), 0, "d") == before
+    assert not set(CAME_LATER) & set(leaves(before["config"]))
+    for place in CAME_LATER:
+        assert place in leaves(config().model_dump(mode="json")), "the setting is gone"
+    other = training_identity(config(loss={"kept_edges": 0.5, "edge_membership": "one_end"}), 0, "d")
+    assert differences(other, before) == [
+        "config.loss.kept_edges is 0.5 instead of missing",
+        "config.loss.edge_membership is 'one_end' instead of missing",
+    ]

@@ -12,7 +12,16 @@ from core.losses.criterion import LOSS_OF, Losses, Outputs, Targets, criterion, 
 from core.losses.dice import dice_distance
 from core.losses.projection import projection_distance
 from core.neighborhood import Neighborhood
-from core.structures import BACKGROUND, Annotations, Assignment, Batch, MaskTargets, Predictions, Selection
+from core.structures import (
+    BACKGROUND,
+    Annotations,
+    Assignment,
+    Batch,
+    MaskTargets,
+    Predictions,
+    Selection,
+    WeightedMasks,
+)
 from core.targets.color_similarity import similar_edges
 from core.targets.edges import labeled_edges, supervised_edges
 from core.targets.mask_targets import build_mask_targets
@@ -67,6 +76,7 @@ def targets_of(has_mask: list[bool], similar: torch.Tensor | None = None, *, box
         labeled_edges=labeled_edges(masks, box_masks, NEIGHBORHOOD),
         similar_edges=supervised_edges(box_masks, similar, torch.arange(count) % 2, NEIGHBORHOOD),
         semantic_labels=[None, None],
+        ema_masks=WeightedMasks(box_masks & drawn, torch.linspace(0.25, 1, count)),
     )
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from core.losses.dice import dice_distance, dice_loss
+from core.losses.dice import dice_distance, dice_loss, weighted_dice_loss
+from core.structures import WeightedMasks
 
 
 def test_dice_of_a_hand_worked_mask() -> None:
@@ -31,6 +32,18 @@ def test_an_empty_target_costs_one_without_gradient() -> None:
     loss.sum().backward()
     assert loss.tolist() == [1, 1]
     assert not probabilities.grad.any()
+
+
+def test_masks_of_a_teacher_count_as_far_as_they_are_trusted() -> None:
+    # Costs 1/3 and 1/5 as above; the count is that of the locations. Weight 0 costs nothing and gives no gradient.
+    masks = torch.tensor([[[True, False], [True, False]], [[True, True], [True, True]], [[False] * 2] * 2])
+    logits = torch.zeros(3, 2, 2, requires_grad=True)
+    trusted = WeightedMasks(masks, torch.tensor([0.6, 0.5, 0.0]))
+    total, count = weighted_dice_loss(logits, trusted, torch.tensor([1, 0, 2]))
+    total.backward()
+    assert total.item() == pytest.approx(0.5 / 5 + 0.6 / 3, abs=1e-5)
+    assert count == 3
+    assert logits.grad.flatten(1).any(1).tolist() == [True, True, False]
 
 
 def test_no_instances_give_no_losses_but_a_gradient() -> None:

@@ -92,6 +92,9 @@ STEP = {"schedule": "step", "warmup_steps": 2, "epochs": 9}
         # boxes first: 4 of 9 epochs, 9 of 18
         (STEP | {"drops": []}, NO_PAIRWISE, {"boxes_first": 0.5, "mask_ratio": 0.5}, state_of(4), True),
         (STEP | {"drops": []}, NO_PAIRWISE, {"boxes_first": 0.5, "mask_ratio": 0.5}, state_of(4, steps=1), False),
+        # the moving average labels from step 9 of 27 on, from 18 of 54
+        (STEP | {"drops": []}, NO_PAIRWISE | {"ema_masks": 1.0}, {"ema_teacher": {"start": 1 / 3}}, state_of(3), True),
+        (STEP | {"drops": []}, NO_PAIRWISE | {"ema_masks": 1.0}, {"ema_teacher": {"start": 1 / 3}}, state_of(4), False),
     ],
 )
 def test_the_steps_that_are_done_must_be_equal(
