@@ -11,7 +11,7 @@ from core.evaluation.boundary import BOUNDARY_METRICS
 from core.evaluation.coco_metrics import matched_boxes
 from core.evaluation.mask_quality import box_coverage, count_fragments, mask_quality
 from core.record import MASK_QUALITY, PSEUDO_MASK_QUALITY, QUALITY
-from tests.core.evaluation.test_coco_metrics import annotation, encode, file_of, results_of
+from tests.core.evaluation.rectangles import annotation, encode, file_of, results_of
 from tests.core.evaluation.test_same_as_pycocotools import scene
 
 
