@@ -56,7 +56,8 @@ def edge_purity(
 
     Tests the argument for equation 6 of BoxInst (arXiv:2012.02310): edges above the color threshold can replace the
     true labels, because their two pixels almost always share a label. Each image is read once, in the data set's view.
-    `thresholds` must increase; an edge is kept if its similarity is at least the threshold. Crowds are not counted.
+    `thresholds` must increase; an edge is kept if its similarity is at least the threshold. Crowds are not counted, nor
+    are edges with an end in an ignored region, of which the pairwise loss learns nothing.
 
     Raises:
         ValueError: if the thresholds do not increase, or no instance has a mask.
@@ -90,6 +91,8 @@ def image_histogram(
     frame = (batch.image_sizes, batch.ignored_bottom_rows)
     similarity = color_similarity(batch.images, *frame, neighborhood, temperature)[0]  # E h w
     counts = neighborhood.neighbors(trusted_cells(*frame, h, w, batch.images.device)[0])
+    if annotations.ignored is not None:
+        counts &= ~(annotations.ignored | neighborhood.neighbors(annotations.ignored))
     levels = len(limits) + 1
     level = torch.where(counts, torch.bucketize(similarity, limits, right=True), levels).flatten(1)  # E h*w
 

@@ -31,18 +31,21 @@ METRICS = (  # columns of a study's CSV; AP in percent
     "box_AP",
     "mask_to_box_area",
 )
-QUALITY = (  # of masks, columns of a study's quality.csv; boundary AP in percent, the others are not
-    "boundary_AP",
-    "boundary_AP50",
-    "boundary_AP75",
+MASK_QUALITY = (  # of detections whose box is right; no percent, like the next
     "mask_iou",
     "mask_iou_median",
     "matched_boxes",
     "filled_box_share",
     "true_filled_box_share",
     "mask_fragments",
-    "pseudo_mask_iou",
-    "pseudo_mask_iou_median",
+)
+PSEUDO_MASK_QUALITY = ("pseudo_mask_iou", "pseudo_mask_iou_median")
+QUALITY = (  # of masks, columns of a study's quality.csv; boundary AP in percent
+    "boundary_AP",
+    "boundary_AP50",
+    "boundary_AP75",
+    *MASK_QUALITY,
+    *PSEUDO_MASK_QUALITY,
 )
 DIGITS = 4  # decimals of a metric in the CSV; the record keeps every digit
 TRIAL_COLUMNS = ("study", "arm", "seed", "trial_key")  # first columns of a row, before the fields that vary

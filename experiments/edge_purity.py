@@ -111,7 +111,7 @@ def measure(measurement: Measurement, config: Config, results: Path, *, progress
             digest covers it, as in trials).
     """
     validation_file = read_validation_file(config.data)
-    dataset = build_validation_set(validation_file, config.data)
+    dataset = build_validation_set(validation_file, config.data, crowds=config.data.crowds)
     temperature = config.loss.color_temperature
     counts = edge_purity(dataset, measurement.thresholds, measurement.neighborhoods, temperature, progress=progress)
     # The same digest as in the records of trials, so that the report can see that both used the same data.

@@ -56,13 +56,14 @@ def run(options: argparse.Namespace) -> int:
 
 def annotated(options: argparse.Namespace) -> tuple[Annotated | Filled, str]:
     """Do what the options say; returns what was done, also in words."""
+    progress = sys.stderr.isatty()
     shared = {"images": options.images, "out": options.out, "pictures": options.pictures}
     if options.boxes is None:
-        compute = Compute(options.device, progress=True)
+        compute = Compute(options.device, progress=progress)
         found = annotate(options.checkpoint, compute=compute, **shared, min_score=options.min_score)
         return found, f"{len(found.annotations)} instances in {len(found.images)} photos"
     source = GrabCutMasks() if options.grabcut else network_masks(options)
-    filled = fill_boxes(source, options.boxes, **shared, replace_masks=options.replace_masks, progress=True)
+    filled = fill_boxes(source, options.boxes, **shared, replace_masks=options.replace_masks, progress=progress)
     return filled, in_words(filled)
 
 

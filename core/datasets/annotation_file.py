@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +53,10 @@ class ImageRecord:
         return replace(self, crowds=()) if self.crowds else self
 
     def segmentation_problems(self) -> list[str]:
-        """Segmentations of the instances and crowds that cannot be rasterized."""
-        of_instances = zip(self.annotation_ids, self.segmentations, strict=True)
-        of_crowds = ((crowd.annotation_id, crowd.segmentation) for crowd in self.crowds)
+        """Segmentations of the instances that cannot be rasterized."""
         return [
             located(annotation_id, self.image_id, problem)
-            for annotation_id, segmentation in chain(of_instances, of_crowds)
+            for annotation_id, segmentation in zip(self.annotation_ids, self.segmentations, strict=True)
             if segmentation is not None and (problem := segmentation_problem(segmentation, self.height, self.width))
         ]
 

@@ -91,7 +91,7 @@ def checked_files(root: Path, layout: Layout, config: Config, recipe: str) -> tu
             continue
         files.append(file)
         print("\n".join([*summary(file, config.data.crowds), seen_line(file.images, config.data, recipe)]))
-        found = problems_of(file, progress=True) + silent_problems(file)
+        found = problems_of(file, progress=sys.stderr.isatty()) + silent_problems(file)
         problems += [f"{file.path}: {problem}" for problem in found]
     return files, problems
 

@@ -15,6 +15,7 @@ from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.annotations_in_view import view_annotations
+from core.datasets.crowd_masks import crowd_mask_note, with_sound_crowds
 from core.datasets.crowds import CROWDS_ARE
 from core.datasets.image_cache import ImageCache
 from core.datasets.photo import open_rgb
@@ -39,10 +40,10 @@ class CocoDataset(Dataset):
     """The images of one COCO-format file, each transformed by the view that `view_of` returns.
 
     Labels 0..K-1 follow the order of the file's category ids. Boxes without area (COCO has a few; a warning counts
-    them) are left out. So are crowds, unless `crowds` is "ignore": then samples hold their regions. `choose` receives
-    the images and the class names and returns the images to use, without the segmentations that must stay hidden
-    (default: all images, all segmentations). An instance without segmentation, or with an empty one, is box-only. Only
-    what is used of the file is kept.
+    them) are left out. So are crowds, unless `crowds` is "ignore": then samples hold their regions (a warning names
+    those whose mask is malformed, and whose box is ignored). `choose` receives the images and the class names and
+    returns the images to use, without the segmentations that must stay hidden (default: all images, all segmentations).
+    An instance without segmentation, or with an empty one, is box-only. Only what is used of the file is kept.
 
     The length, one epoch, is the number of images before `choose`: if fewer are used, some repeat in other views.
 
@@ -95,7 +96,10 @@ class CocoDataset(Dataset):
         self.epoch_length = len(records)
         if crowds == "background":
             records = [record.without_crowds() for record in records]
-        self.records = choose(records, file.categories)
+        records = choose(records, file.categories)
+        if note := crowd_mask_note(records, crowds):
+            log.warning("%s: %s", file.path, note)
+        self.records = [with_sound_crowds(record) for record in records]
         self.categories, self.category_ids = file.categories, file.category_ids
         file.raise_problems(file.mask_problems(self.records))
         self.images = ImageCache({record.image_id: self._used_size(record) for record in self.records})
@@ -194,13 +198,19 @@ def build_training_set(
     return dataset
 
 
-def build_validation_set(file: AnnotationFile, data: DataConfig) -> CocoDataset:
-    """All images of the file, resized for validation, without augmentation, with all masks."""
+def build_validation_set(
+    file: AnnotationFile, data: DataConfig, *, crowds: Literal["background", "ignore"] = "background"
+) -> CocoDataset:
+    """All images of the file, resized for validation, without augmentation, with all masks.
+
+    An evaluation finds crowds in the file: samples need their regions (`crowds` is "ignore") for other measurements.
+    """
     return CocoDataset(
         file,
         view_of=partial(fixed_view, short_side=data.val_short_side, long_side_max=data.long_side_max),
         largest_of=partial(largest_shape, short_sides=(data.val_short_side,), long_side_max=data.long_side_max),
         ignored_bottom_rows=data.ignored_bottom_rows,
+        crowds=crowds,
     )
 
 

@@ -73,7 +73,8 @@ def contact_sheet(tiles: Sequence[Tile], data: DataConfig) -> Image.Image:
     for row, (row_pictures, height) in enumerate(zip(rows, heights, strict=True)):
         for column, picture in enumerate(row_pictures):
             tile, left = tiles[row * columns + column], MARGIN + column * width
-            text = f"{tile.record.file_name} ({tile.file.path.stem}), {len(tile.record.labels)} boxes"
+            count = len(tile.record.labels)
+            text = f"{tile.record.file_name} ({tile.file.path.stem}), {count} {'box' if count == 1 else 'boxes'}"
             for line, (words, color) in enumerate(((text, INK), (tile.flaw, SUSPECT_COLOR))):
                 while words and draw.textlength(words, font) > width - MARGIN:
                     words = words[:-1]

@@ -1,14 +1,16 @@
 """What a training will cost on this machine: asked of `core.training.cost`, in a process of its own."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by the system, for memory
 OUT_OF_MEMORY = "memory"  # in the message of a process that got none
+BUSY = 1.5  # processes that want to run, for each CPU: more than the measurement alone makes
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,12 @@ class ExpectedCost:
     device: str
     threads: int
     steps: int
+    busy: bool = False  # whether others had the CPUs while it was measured
 
     def __str__(self) -> str:
+        return self._alone() + (", measured while the CPUs were busy: less where they are not" if self.busy else "")
+
+    def _alone(self) -> str:
         time, memory = f"about {in_words(self.minutes)}", f"{self.memory_mb / 1024:.1f} GB"
         if self.device != "cpu":
             return f"{time} on {self.device}, {memory} of its memory"
@@ -49,11 +55,16 @@ def expected_cost(options: list[str], threads: int | None) -> ExpectedCost | Non
     command = [sys.executable, "-m", "core.training.cost", *options, *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        return ExpectedCost(**json.loads(done.stdout.splitlines()[-1]))
+        return replace(ExpectedCost(**json.loads(done.stdout.splitlines()[-1])), busy=cpus_are_busy())
     said = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
     if done.returncode in KILLED or OUT_OF_MEMORY in said:
         return None
     raise ValueError(said.removeprefix("error: "))
+
+
+def cpus_are_busy() -> bool:
+    """Whether more processes wanted to run in the last minute than there are CPUs for."""
+    return os.getloadavg()[0] > BUSY * (os.cpu_count() or 1)
 
 
 def available_memory_mb() -> float:

@@ -126,10 +126,9 @@ def _corners(annotation: dict[str, Any]) -> Float[np.ndarray, " 4"]:
 
 def _wrong_masks(masks: AnnotationFile) -> list[str]:
     """Masks that are malformed; if there is none, those without a pixel although their box has some, or outside it."""
-    records = [record.without_crowds() for record in masks.images]
-    if malformed := [problem for record in records for problem in record.segmentation_problems()]:
+    if malformed := [problem for record in masks.images for problem in record.segmentation_problems()]:
         return malformed
-    return [problem for record in records for problem in (*record.empty_masks(), *_outside(record))]
+    return [problem for record in masks.images for problem in (*record.empty_masks(), *_outside(record))]
 
 
 def _outside(record: ImageRecord) -> list[str]:

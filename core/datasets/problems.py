@@ -3,7 +3,8 @@
 A problem: a training would refuse the data, or silently learn or measure something wrong (corners in place of width
 and height, photos annotated or listed twice, validation photos that were trained on). A note: the training is right,
 but its result may not be what was hoped for (boxes without masks, small or clipped boxes, classes with few boxes,
-photos without any). A few repeated boxes or photos, as large public sets have them, are a note.
+photos without any, malformed masks of crowds to train on). A few repeated boxes or photos, as large public sets have
+them, are a note.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from core.datasets.annotation_checks import evaluation_problems
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.box_checks import Finding
 from core.datasets.class_notes import class_notes
+from core.datasets.crowd_masks import crowd_mask_note
 from core.datasets.image_checks import is_missing
 from core.datasets.photo import open_rgb
 from core.datasets.photo_checks import content_note, empty_note, repeated_names, shared_content
@@ -26,7 +28,7 @@ from core.datasets.view_sizes import SIZES, view_sides
 
 
 def split_problems(file: AnnotationFile, progress: bool = False) -> list[str]:
-    """Problems of a split: of its annotation file, all masks, and all images, which are decoded."""
+    """Problems of a split: of its annotation file, all masks of instances, and all images, which are decoded."""
     problems = file.problems + file.mask_problems(file.images)
     for record in tqdm(file.images, desc=file.path.name, unit="image", disable=not progress, leave=False):
         path = file.image_folder / record.file_name
@@ -81,6 +83,8 @@ def notes(train: AnnotationFile, val: AnnotationFile, data: DataConfig, recipe: 
     found = []
     if small := too_small(train.images, data):
         found.append(f"{train.path}: with the recipe {recipe}, {small}")
+    if note := crowd_mask_note(train.images, data.crowds):
+        found.append(f"{train.path}: {note}")
     copies = shared_content(train, val)
     if copies and not copies[1]:
         found.append(copies[0])

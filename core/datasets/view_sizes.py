@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from core.config import DataConfig
 from core.datasets.annotation_file import ImageRecord
-from core.datasets.transforms import resized_shape
+from core.datasets.transforms import largest_shape
 from core.structures import MASK_FEATURE_STRIDE, MASK_STRIDE
 
 SIZES = (8, 16, 32)  # px
@@ -18,14 +18,27 @@ WHY_MISSED = (
 )
 
 
+def largest_view(record: ImageRecord, data: DataConfig, *, zoomed: bool) -> tuple[int, int]:
+    """Height and width (px) of an image in the largest view of a training, with or without random zoom."""
+    return largest_shape(
+        record.height,
+        record.width,
+        short_sides=data.short_sides,
+        long_side_max=data.long_side_max,
+        scale_range=data.scale_range if zoomed else None,
+    )
+
+
+def box_sizes(record: ImageRecord, view: tuple[int, int]) -> Float[np.ndarray, "G 2"]:
+    """Width and height of each box in px of a view, the whole image at this (height, width)."""
+    scale = np.array([view[1] / record.width, view[0] / record.height])
+    return (record.boxes[:, 2:] - record.boxes[:, :2]) * scale
+
+
 def view_sides(records: Sequence[ImageRecord], data: DataConfig) -> Float[np.ndarray, " N"]:
     """Side of a square of each box's area, in px of the largest view without zoom; ordered as the records."""
-    sides = [np.zeros(0)]
-    for record in records:
-        seen = resized_shape(record.height, record.width, max(data.short_sides), data.long_side_max)
-        scale = np.sqrt(seen[0] * seen[1] / (record.height * record.width))
-        sides.append(np.sqrt((record.boxes[:, 2:] - record.boxes[:, :2]).prod(1)) * scale)
-    return np.concatenate(sides)
+    sides = [np.sqrt(box_sizes(record, largest_view(record, data, zoomed=False)).prod(1)) for record in records]
+    return np.concatenate([np.zeros(0), *sides])
 
 
 def share_under(sides: Float[np.ndarray, " N"], pixels: float) -> float:

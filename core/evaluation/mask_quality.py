@@ -16,16 +16,9 @@ from pycocotools import mask as coco_mask
 
 from core.datasets.masks import encode, has_area
 from core.evaluation.coco_metrics import matched_boxes
+from core.record import MASK_QUALITY
 
 FILLED = 0.95  # of the pixels of a box: a mask that covers as much is the filled box; an ellipse covers 0.785
-MASK_QUALITY = (
-    "mask_iou",
-    "mask_iou_median",
-    "matched_boxes",
-    "filled_box_share",
-    "true_filled_box_share",
-    "mask_fragments",
-)
 
 
 def mask_quality(
@@ -63,14 +56,9 @@ def mask_quality(
             true = encode(annotation["segmentation"], height, width)
             ious.append(coco_mask.iou([found], [true], [0])[0, 0])
             true_filled.append(box_coverage(coco_mask.decode(true), annotation["bbox"]) >= FILLED)
-    return {
-        "mask_iou": _mean(ious),
-        "mask_iou_median": float(np.median(ious)) if ious else math.nan,
-        "matched_boxes": len(pairs),
-        "filled_box_share": _mean(filled),
-        "true_filled_box_share": _mean(true_filled),
-        "mask_fragments": _mean(fragments),
-    }
+    median = float(np.median(ious)) if ious else math.nan
+    values = _mean(ious), median, len(pairs), _mean(filled), _mean(true_filled), _mean(fragments)
+    return dict(zip(MASK_QUALITY, values, strict=True))
 
 
 def box_coverage(mask: UInt8[np.ndarray, "H W"], box: Sequence[float | int]) -> float:

@@ -19,8 +19,7 @@ from core.datasets.masks import encode, has_area
 from core.datasets.segmentation_checks import segmentation_problem
 from core.files.json_file import read_json
 from core.pseudo_masks.grabcut import instances_without_mask
-
-PSEUDO_MASK_QUALITY = ("pseudo_mask_iou", "pseudo_mask_iou_median")
+from core.record import PSEUDO_MASK_QUALITY
 
 
 def read_masks(path: Path) -> dict[int, Any]:
@@ -54,7 +53,5 @@ def pseudo_mask_quality(masks: Mapping[int, Any], training_set: CocoDataset, fil
             pseudo, hidden = masks.get(annotation_id), true.get(annotation_id)
             if has_area(pseudo) and has_area(hidden) and not segmentation_problem(hidden, *size):
                 ious.append(coco_mask.iou([encode(pseudo, *size)], [encode(hidden, *size)], [0])[0, 0])
-    return {
-        "pseudo_mask_iou": float(np.mean(ious)) if ious else math.nan,
-        "pseudo_mask_iou_median": float(np.median(ious)) if ious else math.nan,
-    }
+    values = (float(np.mean(ious)), float(np.median(ious))) if ious else (math.nan, math.nan)
+    return dict(zip(PSEUDO_MASK_QUALITY, values, strict=True))

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,7 +29,13 @@ def rectangle(x1: float, y1: float, x2: float, y2: float) -> list[list[float]]:
 
 
 def data_set(
-    folder: Path, images: list[np.ndarray], annotations: list[dict], *, short_side: int, ignored_bottom_rows: int = 0
+    folder: Path,
+    images: list[np.ndarray],
+    annotations: list[dict],
+    *,
+    short_side: int,
+    ignored_bottom_rows: int = 0,
+    crowds: Literal["background", "ignore"] = "background",
 ) -> CocoDataset:
     """A data set of these images (ids from 0); annotations name image_id, bbox (xywh) and perhaps a segmentation."""
     for index, pixels in enumerate(images):
@@ -43,7 +50,7 @@ def data_set(
     }
     view = partial(fixed_view, short_side=short_side, long_side_max=1000)
     file = AnnotationFile.from_content(content, path=folder / "instances.json", image_folder=folder)
-    return CocoDataset(file, view_of=view, ignored_bottom_rows=ignored_bottom_rows)
+    return CocoDataset(file, view_of=view, ignored_bottom_rows=ignored_bottom_rows, crowds=crowds)
 
 
 def smooth_noise(seed: int, height: int, width: int) -> np.ndarray:
@@ -54,9 +61,12 @@ def smooth_noise(seed: int, height: int, width: int) -> np.ndarray:
     return (fine + 3 * torch.rand(fine.shape, generator=generator)).byte().permute(1, 2, 0).numpy()
 
 
-@pytest.fixture
-def noisy(tmp_path: Path) -> CocoDataset:
-    """Three images of two sizes: masks, a box without one, a crowd, a box that vanishes on the grid, ignored rows."""
+@pytest.fixture(params=["background", "ignore"])
+def noisy(tmp_path: Path, request: pytest.FixtureRequest) -> CocoDataset:
+    """Three images of two sizes: masks, a box without one, crowds, a box that vanishes on the grid, ignored rows.
+
+    Crowds are background, or ignored.
+    """
     square = [12.0, 9.0, 30.0, 25.0]
     annotations = [
         {"image_id": 0, "bbox": square, "segmentation": rectangle(14, 10, 35, 31)},
@@ -66,18 +76,22 @@ def noisy(tmp_path: Path) -> CocoDataset:
         {"image_id": 2, "bbox": [3, 10, 30, 54], "segmentation": rectangle(5, 12, 33, 60)},
         {"image_id": 2, "bbox": [11, 7, 1, 30], "segmentation": rectangle(11, 7, 12, 37)},
         {"image_id": 2, "bbox": square, "segmentation": {"size": [64, 40], "counts": [64 * 40]}, "iscrowd": 1},
+        {"image_id": 0, "bbox": [20, 4, 9, 17], "segmentation": rectangle(20, 4, 29, 21), "ignore": 1},
     ]
     sizes = [(40, 48), (40, 48), (64, 40)]
     images = [smooth_noise(seed, *size) for seed, size in enumerate(sizes)]
-    return data_set(tmp_path, images, annotations, short_side=40, ignored_bottom_rows=6)
+    return data_set(tmp_path, images, annotations, short_side=40, ignored_bottom_rows=6, crowds=request.param)
 
 
-def two_halves(folder: Path, mask: list[list[float]]) -> EdgeCounts:
-    """Counts of a 16x16 image, 4x4 cells, black left and white right, whose box is the whole image."""
+def two_halves(folder: Path, mask: list[list[float]], *crowds: dict) -> EdgeCounts:
+    """Counts of a 16x16 image, 4x4 cells, black left and white right, whose box is the whole image.
+
+    Crowds are ignored.
+    """
     pixels = np.zeros((16, 16, 3), dtype=np.uint8)
     pixels[:, 8:] = 255
     annotation = {"image_id": 0, "bbox": [0, 0, 16, 16], "segmentation": mask}
-    dataset = data_set(folder, [pixels], [annotation], short_side=16)
+    dataset = data_set(folder, [pixels], [annotation, *crowds], short_side=16, crowds="ignore")
     return edge_purity(dataset, (0.0, 0.1), [CLOSE], 2.0)[CLOSE]
 
 
@@ -98,6 +112,18 @@ def test_a_mask_that_ends_within_a_color_has_impure_edges(tmp_path: Path) -> Non
     assert counts.kept_different == (20, 20)
 
 
+def test_edges_with_an_end_in_an_ignored_region_do_not_count(tmp_path: Path) -> None:
+    # Without the fourth column, 4x3 cells are left: 8 pairs side by side, 9 one above the other, 2 * 6 diagonal.
+    # Between the second and third column, where color and label change, they are as before.
+    crowd = {"image_id": 0, "bbox": [12, 0, 4, 16], "iscrowd": 1}
+    counts = two_halves(tmp_path, rectangle(0, 0, 8, 16), crowd)
+    assert (counts.edges, counts.pure, counts.num_instances) == (58, 38, 1)
+    assert (counts.kept, counts.kept_pure) == ((58, 38), (38, 38))
+    # A single cell in a corner takes its three neighbors' edges to it with it: 3 pairs.
+    corner = {"image_id": 0, "bbox": [0, 0, 4, 4], "ignore": 1}
+    assert two_halves(tmp_path, rectangle(0, 0, 8, 16), corner).edges == 84 - 6
+
+
 @pytest.mark.parametrize("neighborhood", [CLOSE, PAPER, WIDE])
 def test_counts_equal_a_plain_loop_over_cells_and_neighbors(noisy: CocoDataset, neighborhood: Neighborhood) -> None:
     edges = pure = 0
@@ -109,6 +135,8 @@ def test_counts_equal_a_plain_loop_over_cells_and_neighbors(noisy: CocoDataset, 
         similarity = color_similarity(batch.images, *frame, neighborhood, 2.0)[0]
         trusted = trusted_cells(*frame, h, w, batch.images.device)[0].tolist()
         in_boxes = box_masks(annotations.boxes, h, w).tolist()
+        nothing = torch.zeros((h, w), dtype=torch.bool)
+        ignored = (nothing if annotations.ignored is None else annotations.ignored).tolist()
         for has_mask, mask, in_box in zip(annotations.has_mask, annotations.masks.tolist(), in_boxes, strict=True):
             if not has_mask:
                 continue
@@ -117,6 +145,8 @@ def test_counts_equal_a_plain_loop_over_cells_and_neighbors(noisy: CocoDataset, 
             ):
                 ny, nx = y + dy, x + dx
                 if not in_box[y][x] or not (0 <= ny < h and 0 <= nx < w) or not trusted[ny][nx]:
+                    continue
+                if ignored[y][x] or ignored[ny][nx]:
                     continue
                 same = mask[y][x] == mask[ny][nx]
                 edges, pure = edges + 1, pure + same

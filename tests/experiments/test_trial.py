@@ -10,8 +10,7 @@ from PIL import Image
 
 from core.evaluation.boundary import BOUNDARY_METRICS
 from core.evaluation.kept_detections import read_detections
-from core.evaluation.mask_quality import MASK_QUALITY
-from core.record import Record, trial_key
+from core.record import MASK_QUALITY, Record, trial_key
 from experiments.pictures import NUM_PICTURES
 from experiments.provenance import Provenance
 from experiments.store import Store

@@ -14,7 +14,7 @@ from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
 from core.pseudo_masks.given_boxes import resized
 from tests.boxinst.conftest import MASK_RCNN, noise, write_checkpoint
-from tests.core.annotate.test_filled import fill, pixels, write
+from tests.core.annotate.given_boxes import fill, pixels, write
 from tests.core.pseudo_masks.test_teacher import HEIGHT, WIDTH
 
 

@@ -1,69 +1,15 @@
-"""Annotating photos with a trained network: a COCO file that our own loader reads, and a picture of each photo."""
+"""Annotating photos with a trained network: a COCO file that our own loader reads, and what is read and left out."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from core.annotate import detected
-from core.annotate.__main__ import main
-from core.annotate.detected import Annotated, annotate
-from core.annotate.output import OutputFolder
-from core.annotate.progress_file import PROGRESS
 from core.checkpoints.checkpoint import load_trained, save_checkpoint
-from core.compute.compute import Compute
 from core.config.file import build_config
 from core.datasets.coco import load_validation_set
-from core.model.build import build_model
-
-SETTINGS = {
-    "data": {"val_images": "photos", "val_annotations": "out/annotations.json", "val_short_side": 64},
-    "model": {
-        "backbone": {"name": "resnet18"},
-        "levels": [3, 4, 5],
-        "pyramid_channels": 16,
-        "head_convs": 1,
-        "head_groups": 4,
-        "mask_branch_channels": 16,
-    },
-    "assignment": {"size_boundaries": [32, 64]},
-    "inference": {"score_threshold": 0.0, "max_detections": 5},
-}
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    """An untrained network of two classes: with a threshold of 0 it detects something everywhere."""
-    config = build_config(SETTINGS, "test")
-    torch.manual_seed(0)
-    model = build_model(config.model, 2)
-    state = {"model": model.state_dict(), "categories": ["cat", "dog"], "curves": []}
-    save_checkpoint(tmp_path / "checkpoint.pt", state, config=config, seed=0, data_digest="d")
-    (tmp_path / "photos").mkdir()
-    Image.new("RGB", (120, 80), "red").save(tmp_path / "photos" / "b.png")
-    Image.new("L", (70, 90), 128).save(tmp_path / "photos" / "a.jpg")
-    (tmp_path / "photos" / "notes.txt").write_text("no image")
-    return tmp_path / "checkpoint.pt"
-
-
-def run(checkpoint: Path, min_score: float, out: str = "out", **settings: str) -> Annotated:
-    folder = checkpoint.parent
-    return annotate(checkpoint, folder / "photos", folder / out, Compute(), min_score=min_score, **settings)
-
-
-def run_command(checkpoint: Path, *options: str) -> int:
-    folder = checkpoint.parent
-    words = ["--checkpoint", checkpoint, "--images", folder / "photos", "--out", folder / "out", "--device", "cpu"]
-    return main([*map(str, words), *options])
-
-
-def written(folder: Path) -> set[str]:
-    """The files of an output folder but the one in which a run notes what it has done."""
-    return {path.name for path in folder.iterdir()} - {PROGRESS}
+from tests.core.annotate.photos import SETTINGS, run, run_command, written
 
 
 def test_photos_become_a_coco_file_with_pictures(checkpoint: Path) -> None:
@@ -165,60 +111,6 @@ def test_without_a_single_sound_photo_the_input_is_wrong(checkpoint: Path, capsy
     assert "photos: found no image in this folder that can be read: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("cause", [KeyboardInterrupt, OSError("disk full")])
-def test_whatever_ends_a_run_what_was_found_is_written(checkpoint: Path, monkeypatch, cause) -> None:
-    def save(output: OutputFolder, picture: Image.Image, file_name: str) -> None:
-        if file_name != "a.jpg":
-            raise cause
-
-    monkeypatch.setattr(OutputFolder, "save_picture", save)
-    with pytest.raises((KeyboardInterrupt, OSError)):
-        run(checkpoint, 0.0)
-    content = json.loads((checkpoint.parent / "out" / "annotations.json").read_text())
-    assert [image["file_name"] for image in content["images"]] == ["a.jpg"]
-    assert {entry["image_id"] for entry in content["annotations"]} == {1}
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png"])
-def test_pictures_among_the_photos_are_no_photos_the_next_time(checkpoint: Path, kind: str) -> None:
-    photos = checkpoint.parent / "photos"
-    first = run(checkpoint, 0.0, out="photos", pictures=kind)
-    assert {path.name for path in photos.glob("*.*.*")} == {PROGRESS, f"a.jpg.{kind}", f"b.png.{kind}"}
-    assert run(checkpoint, 0.0, out="photos", pictures=kind) == first
-    (photos / f"b.png.{kind}").rename(photos / f"renamed.{kind}")
-    assert run(checkpoint, 0.0).images == first.images
-
-
-def test_pictures_are_of_the_kind_asked_for(checkpoint: Path) -> None:
-    for kind, pictures in {
-        "auto": {"a.jpg.jpg", "b.png.png"},
-        "jpg": {"a.jpg.jpg", "b.png.jpg"},
-        "png": {"a.jpg.png", "b.png.png"},
-        "none": set(),
-    }.items():
-        run(checkpoint, 0.0, out=kind, pictures=kind)
-        assert written(checkpoint.parent / kind) == pictures | {"annotations.json"}
-    for kind, name in {"jpg": "JPEG", "png": "PNG"}.items():
-        assert Image.open(checkpoint.parent / kind / f"b.png.{kind}").format == name
-
-
-def test_a_photo_longer_than_jpeg_allows_has_a_smaller_picture(checkpoint: Path) -> None:
-    Image.new("RGB", (131000, 2)).save(checkpoint.parent / "photos" / "c.png")
-    run(checkpoint, 1.0, pictures="jpg")
-    assert Image.open(checkpoint.parent / "out" / "c.png.jpg").size == (65500, 1)
-
-
-@pytest.mark.parametrize("name", ["b.png.png", "annotations.json"])
-def test_what_no_earlier_run_wrote_is_never_replaced(checkpoint: Path, name: str) -> None:
-    file = checkpoint.parent / "photos" / name
-    Image.new("RGB", (30, 20), "blue").save(file, format="PNG")
-    content = file.read_bytes()
-    with pytest.raises(ValueError, match=rf"photos/{name}: was not written by core\.annotate and would be replaced"):
-        run(checkpoint, 0.0, out="photos", pictures="png")
-    assert file.read_bytes() == content
-    assert len(run(checkpoint, 0.0).images) == 3  # in another folder, and the file there is a photo
-
-
 def test_categories_have_the_ids_of_the_training_data(checkpoint: Path) -> None:
     config = build_config(SETTINGS, "test")
     state = load_trained(checkpoint, "cpu")[1]
@@ -237,53 +129,3 @@ def test_categories_have_the_ids_of_the_training_data(checkpoint: Path) -> None:
 def written_categories(checkpoint: Path) -> list[dict]:
     run(checkpoint, 0.0)
     return json.loads((checkpoint.parent / "out" / "annotations.json").read_text())["categories"]
-
-
-def test_an_interrupted_run_goes_on_where_it_stopped_also_when_photos_are_added(checkpoint: Path, monkeypatch) -> None:
-    photos = checkpoint.parent / "photos"
-    Image.new("RGB", (64, 64), "blue").save(photos / "d.png")
-    expected = run(checkpoint, 0.0, out="whole")
-    assert expected.annotations
-    (photos / "a.jpg").rename(checkpoint.parent / "a.jpg")
-    detect = InterruptAt(monkeypatch, call=2)
-    with pytest.raises(KeyboardInterrupt):
-        run(checkpoint, 0.0)
-    (checkpoint.parent / "a.jpg").rename(photos / "a.jpg")  # so that b.png has another id now
-    assert run(checkpoint, 0.0) == expected
-    assert detect.calls == 4  # b.png, the interrupted d.png, a.jpg, d.png
-    run(checkpoint, 0.0)  # finished: another run starts over
-    assert detect.calls == 7
-
-
-def test_only_one_run_at_a_time_works_in_a_folder(checkpoint: Path) -> None:
-    code = f"""
-import sys; from pathlib import Path; from core.files.lock import folder_lock
-with folder_lock(Path({str(checkpoint.parent / "out")!r}), "annotation"): print(flush=True); sys.stdin.read()"""
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        other.stdout.readline()
-        with pytest.raises(ValueError, match=f"another annotation uses this folder .process {other.pid} on"):
-            run(checkpoint, 0.0)
-        other.communicate()
-    assert run(checkpoint, 0.0).images
-
-
-def test_a_run_of_another_task_starts_over_and_says_so(checkpoint: Path, monkeypatch, capsys) -> None:
-    InterruptAt(monkeypatch, call=2)
-    assert run_command(checkpoint, "--min-score", "0.1") == 130
-    assert "out: the same command goes on from here\n" in capsys.readouterr().err
-    assert run_command(checkpoint, "--min-score", "0.2") == 0
-    assert "an interrupted run was not taken up: min_score is 0.1 instead of 0.2\n" in capsys.readouterr().err
-
-
-class InterruptAt:
-    """Interrupts the detection at one of its calls, and counts them all."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, call: int) -> None:
-        self.calls, self.last, self.detect = 0, call, detected.detect
-        monkeypatch.setattr(detected, "detect", self)
-
-    def __call__(self, *given, **thresholds):
-        self.calls += 1
-        if self.calls == self.last:
-            raise KeyboardInterrupt
-        return self.detect(*given, **thresholds)

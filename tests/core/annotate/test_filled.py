@@ -3,102 +3,17 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pycocotools.coco import COCO
-from torch import Tensor
 
-from core.annotate import box_masks as module
-from core.annotate.__main__ import main
-from core.annotate.box_masks import NetworkMasks
-from core.annotate.filled import Filled, fill_boxes
+from core.annotate.filled import Filled
 from core.annotate.output import ANNOTATIONS
 from core.pseudo_masks.given_boxes import NO_LOCATION
-from core.structures import Predictions
-from tests.core.pseudo_masks.test_given_boxes import config
-from tests.core.pseudo_masks.test_teacher import HEIGHT, WIDTH, HalfPlanes
-
-SQUARE = [0, 0, 32, 32]  # its mask is all that lies left of x = 20: 20 x 32 pixels (`test_given_boxes`)
-BETWEEN = [45, 2, 6, 20]  # between the locations of the network: 6 x 20 pixels, filled
-TRIANGLE = [[40, 4, 60, 4, 60, 24]]
-CROWD = {"size": [HEIGHT, WIDTH], "counts": [100, 28, HEIGHT * WIDTH - 128]}
-
-
-def content() -> dict[str, Any]:
-    """Three photos with annotations of every kind, keys and sections of others, and ids in no order."""
-    return {
-        "info": {"year": 2026},
-        "images": [
-            {"id": 9, "file_name": "b.png", "width": WIDTH, "height": HEIGHT, "license": 3},
-            {"id": 4, "file_name": "deep/a.png", "width": WIDTH, "height": HEIGHT},
-            {"id": 5, "file_name": "c.png", "width": WIDTH, "height": HEIGHT},
-        ],
-        "extra": [{"of": "another tool", "1.50": 1.5}],
-        "annotations": [
-            {"id": 70, "note": "ä", "image_id": 4, "category_id": 0, "bbox": SQUARE, "attributes": {"occluded": False}},
-            {"id": 3, "bbox": BETWEEN, "image_id": 4, "category_id": 6, "segmentation": [], "track": [1, 2]},
-            {"id": 8, "image_id": 9, "category_id": 0, "bbox": [3, 4, 2, 14], "iscrowd": 1, "segmentation": CROWD},
-            {"id": 1, "image_id": 9, "category_id": 0, "bbox": [40, 4, 20, 20], "segmentation": TRIANGLE, "area": 7.5},
-            {"id": 2, "image_id": 9, "category_id": 0, "bbox": [5, 5, 0, 9], "segmentation": None},
-            {"id": 6, "image_id": 9, "category_id": 6, "bbox": SQUARE, "iscrowd": 0, "area": 1024, "score": 0.5},
-        ],
-        "categories": [{"id": 6, "name": "bird", "supercategory": "animal"}, {"id": 0, "name": "thing"}],
-        "licenses": [],
-    }
-
-
-class Counted(HalfPlanes):
-    """Counts the photos it sees, and is interrupted at one of them."""
-
-    interrupt_at = None
-
-    def forward(self, images: Tensor, image_sizes: list[tuple[int, int]]) -> Predictions:
-        predictions = super().forward(images, image_sizes)
-        if self.num_images == self.interrupt_at:
-            raise KeyboardInterrupt
-        return predictions
-
-
-@pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
-    """The network of `checkpoint.pt`; `boxes.json` and its photos lie beside it."""
-    network = Counted([(21.0, 11.0)])
-    (tmp_path / "checkpoint.pt").write_bytes(b"a network")
-    monkeypatch.setattr(
-        module, "load_checkpoint_network", lambda path, device: (network, config(), [{"id": 1, "name": "thing"}])
-    )
-    write(tmp_path, content())
-    (tmp_path / "photos" / "deep").mkdir(parents=True)
-    for name in ("b.png", "deep/a.png", "c.png"):
-        Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90)).save(tmp_path / "photos" / name)
-    return network
-
-
-def write(folder: Path, boxes: dict[str, Any]) -> None:
-    (folder / "boxes.json").write_text(json.dumps(boxes))
-
-
-def fill(folder: Path, boxes: str = "boxes.json", out: str = "out", **settings: Any) -> Filled:
-    source = NetworkMasks.read(folder / "checkpoint.pt", device="cpu", close_views=False)
-    return fill_boxes(source, folder / boxes, folder / "photos", folder / out, **settings)
-
-
-def result(folder: Path, out: str = "out") -> dict[str, Any]:
-    return json.loads((folder / out / ANNOTATIONS).read_text())
-
-
-def annotation(of: dict[str, Any], annotation_id: int) -> dict[str, Any]:
-    (found,) = (entry for entry in of["annotations"] if entry["id"] == annotation_id)
-    return found
-
-
-def pixels(folder: Path, annotation_id: int, out: str = "out") -> np.ndarray:
-    file = COCO(folder / out / ANNOTATIONS)
-    return file.annToMask(file.anns[annotation_id]).astype(bool)
+from tests.core.annotate.given_boxes import TRIANGLE, Counted, annotation, content, fill, pixels, result, run, write
+from tests.core.pseudo_masks.test_teacher import HEIGHT, WIDTH
 
 
 def test_the_file_is_the_given_one_but_for_the_masks(network: Counted, tmp_path: Path) -> None:
@@ -165,11 +80,6 @@ def test_photos_without_a_box_to_fill_are_not_looked_at(network: Counted, tmp_pa
     assert pictures == {"b.png.png", "deep/a.png.png"}
 
 
-def run(folder: Path, *options: str) -> int:
-    words = ["--checkpoint", folder / "checkpoint.pt", "--images", folder / "photos", "--out", folder / "out"]
-    return main([*map(str, words), "--device=cpu", f"--boxes={folder / 'boxes.json'}", "--whole-photos", *options])
-
-
 def test_the_command_counts_what_it_did(network: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path) == 0
     assert capsys.readouterr().out == (
@@ -179,32 +89,6 @@ def test_the_command_counts_what_it_did(network: Counted, tmp_path: Path, capsys
         "  1 crowds stay as they are\n"
         "  1 boxes of width or height 0 stay without a mask\n"
     )
-
-
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_photo_that_cannot_be_read_is_named_and_its_boxes_stay(
-    network: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
-) -> None:
-    photo = tmp_path / "photos" / "deep" / "a.png"
-    photo.unlink() if damage == "missing" else photo.write_bytes(photo.read_bytes()[:50])
-    assert run(tmp_path) == 1
-    told = capsys.readouterr()
-    assert "1 masks for 3 boxes" in told.out
-    assert f"1 photo(s) left out:\n  {photo}: cannot be read as an image" in told.err
-    for annotation_id in (70, 3):
-        assert annotation(result(tmp_path), annotation_id) == annotation(content(), annotation_id)
-    assert annotation(result(tmp_path), 6)["area"] == 640
-
-
-def test_a_name_that_is_too_long_for_a_picture_is_no_obstacle_without_pictures(
-    network: Counted, tmp_path: Path
-) -> None:
-    boxes, name = content(), "x" * 200 + ".png"
-    (tmp_path / "photos" / "b.png").rename(tmp_path / "photos" / name)
-    boxes["images"][0]["file_name"] = name
-    write(tmp_path, boxes)
-    assert "204 bytes, expected at most 200" in fill(tmp_path).failed[name]
-    assert fill(tmp_path, out="other", pictures="none").num_masks == 3
 
 
 def test_photos_of_one_name_have_their_own_boxes(network: Counted, tmp_path: Path) -> None:
@@ -226,33 +110,6 @@ def test_a_box_lies_where_the_file_says_in_the_stored_pixels(network: Counted, t
     assert (picture[30, 35] == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda file: file["annotations"][0].update(bbox=[0, 0, -1, 5]), "expected a width and a height above 0"),
-        (lambda file: file["annotations"][3].update(segmentation=[[1, 2, 3]]), "--replace-masks makes new masks"),
-        (lambda file: [entry.update(file_name="gone.png") for entry in file["images"]], "has none of the 3 photos of"),
-    ],
-    ids=["box", "mask", "photos"],
-)
-def test_a_file_that_cannot_be_filled_is_refused_before_anything_is_written(
-    network: Counted, tmp_path: Path, change: Any, message: str
-) -> None:
-    boxes = content()
-    change(boxes)
-    write(tmp_path, boxes)
-    with pytest.raises(ValueError, match=message):
-        fill(tmp_path)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_malformed_mask_is_no_obstacle_where_it_is_replaced(network: Counted, tmp_path: Path) -> None:
-    boxes = content()
-    boxes["annotations"][3]["segmentation"] = [[1, 2, 3]]
-    write(tmp_path, boxes)
-    assert fill(tmp_path, replace_masks=True).num_masks == 4
-
-
 @pytest.mark.parametrize("mark", [{"iscrowd": 1}, {"iscrowd": 0, "ignore": 1}])
 def test_a_crowd_is_not_filled_and_its_mask_not_looked_at(network: Counted, tmp_path: Path, mark: dict) -> None:
     boxes = content()
@@ -260,14 +117,3 @@ def test_a_crowd_is_not_filled_and_its_mask_not_looked_at(network: Counted, tmp_
     write(tmp_path, boxes)
     done = fill(tmp_path)
     assert (done.num_boxes, done.num_crowds) == (3, 1)
-
-
-def test_options_that_do_not_fit_are_refused(network: Counted, tmp_path: Path, capsys) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run(tmp_path, "--min-score=0.3")
-    assert ended.value.code == 2
-    words = ["--checkpoint=c.pt", "--images=.", "--out=out", "--device=cpu", "--replace-masks"]
-    assert main(words) == 2
-    assert "--replace-masks: there are no masks to replace, expected --boxes FILE" in capsys.readouterr().err
-    assert main(["--grabcut", "--images=.", "--out=out"]) == 2
-    assert "--grabcut: it finds no objects, expected --boxes FILE" in capsys.readouterr().err

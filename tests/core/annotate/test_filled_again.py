@@ -7,10 +7,8 @@ from PIL import Image
 
 from core.annotate.output import ANNOTATIONS
 from core.annotate.progress_file import PROGRESS
-from tests.core.annotate.test_filled import Counted, annotation, fill, network, result
+from tests.core.annotate.given_boxes import Counted, annotation, fill, result
 from tests.core.pseudo_masks.test_teacher import HEIGHT, WIDTH
-
-__all__ = ["network"]  # a fixture
 
 
 def test_a_result_is_replaced_by_the_next_run_unless_somebody_changed_it(network: Counted, tmp_path: Path) -> None:

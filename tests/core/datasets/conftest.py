@@ -1,13 +1,20 @@
-"""A folder of tiny images with an annotation file, to be bent by each test."""
+"""A folder of tiny images with an annotation file, to be bent by each test, and a server of small archives."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from core.datasets import download
+from core.datasets.download import CATALOG, main
+from tests.core.datasets.file_server import FileServer, serving
+from tests.core.datasets.small_archives import Command, archive_contents
 
 WIDTH, HEIGHT = 40, 24
 BOX = [4, 8, 16, 8]  # xywh; xyxy 4 8 20 16
@@ -37,3 +44,29 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return write_data_set
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """Small archives under the official paths; the catalog is told their sizes and checksums."""
+    contents = archive_contents(tmp_path / "official")
+    small = {
+        key: replace(CATALOG[key], size=len(content), md5=hashlib.md5(content).hexdigest())
+        if CATALOG[key].md5
+        else CATALOG[key]
+        for key, content in contents.items()
+    }
+    monkeypatch.setattr(download, "CATALOG", small)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving({f"/{small[key].path}": content for key, content in contents.items()}) as running:
+        yield running
+
+
+@pytest.fixture
+def command(server: FileServer, tmp_path: Path) -> Command:
+    """Runs the command on `root` against the server; returns the exit code."""
+
+    def run(dataset: str, *more: str) -> int:
+        return main([dataset, "--root", str(tmp_path / "root"), "--mirror", f"{server.url}/", *more])
+
+    return run

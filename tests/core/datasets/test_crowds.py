@@ -119,13 +119,6 @@ def test_a_crowd_keeps_its_mask_in_an_image_without_masks(write):
     assert annotations.ignored.sum() == 4
 
 
-def test_a_malformed_mask_of_a_crowd_is_refused_where_it_is_used(write):
-    root = write([annotation(1), annotation(2, segmentation="none", iscrowd=1)])
-    training_set(root, "background")
-    with pytest.raises(ValueError, match=r"1 problem.*\n  annotation 2 \(image 7\): segmentation is 'none'"):
-        training_set(root)
-
-
 def test_the_log_counts_the_crowds_of_the_images_in_use_and_says_what_they_are(write, caplog):
     crowds = [annotation(2, iscrowd=1), annotation(3, ignore=1), annotation(4, 8, iscrowd=1)]  # image 8 has no instance
     root = write([annotation(1), *crowds], image_ids=(7, 8))

@@ -1,8 +1,10 @@
 """The cost of a training as the check tells it; `core.training.cost` measures."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -39,12 +41,27 @@ def answering(monkeypatch, code):
     return commands
 
 
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """Whatever else this machine does."""
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.9, 9.9))
+
+
 def test_the_measurement_gets_the_options_of_the_training(monkeypatch):
     commands = answering(monkeypatch, f"print('a warning'); print('{json.dumps(vars(COST))}')")
     assert expected_cost(["--recipe", "own"], threads=2) == COST
     assert commands == [[sys.executable, "-m", "core.training.cost", "--recipe", "own", "--threads", "2"]]
     expected_cost(["--recipe", "own"], threads=None)
     assert commands[1][-1] == "own"
+
+
+def test_a_cost_measured_beside_other_work_says_so(monkeypatch):
+    answering(monkeypatch, f"print('{json.dumps(vars(COST))}')")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for load, busy in ((3.0, False), (3.1, True)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert expected_cost([], None) == replace(COST, busy=busy)
+    assert str(replace(COST, busy=True)) == f"{COST}, measured while the CPUs were busy: less where they are not"
 
 
 @pytest.mark.parametrize("code", ["import os; os.kill(os.getpid(), 9)", "raise SystemExit('error: out of memory')"])

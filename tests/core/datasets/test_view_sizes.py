@@ -5,7 +5,7 @@ import pytest
 
 from core.config import DataConfig
 from core.datasets.annotation_file import AnnotationFile
-from core.datasets.view_sizes import seen_line, share_under, view_sides
+from core.datasets.view_sizes import box_sizes, largest_view, seen_line, share_under, view_sides
 from tests.core.datasets.conftest import HEIGHT, WIDTH, annotation
 
 
@@ -21,6 +21,14 @@ def test_sides_are_of_a_square_of_the_same_area_in_pixels_of_the_view(records):
     assert view_sides(records, double) == pytest.approx([16, 32, 2 * np.sqrt(40 * 24)])
     half = double.model_copy(update={"long_side_max": WIDTH // 2})
     assert view_sides(records, half) == pytest.approx([4, 8, np.sqrt(40 * 24) / 2])
+
+
+def test_width_and_height_are_scaled_as_the_image_is_in_its_largest_view_with_zoom_or_without(records):
+    data = DataConfig(short_sides=(HEIGHT // 2, HEIGHT), long_side_max=WIDTH, scale_range=(0.5, 1.5))
+    assert largest_view(records[0], data, zoomed=False) == (HEIGHT, WIDTH)
+    view = largest_view(records[0], data, zoomed=True)
+    assert view == (1.5 * HEIGHT, 1.5 * WIDTH)
+    assert box_sizes(records[0], view).tolist() == [[24, 6], [24, 24], [60, 36]]
 
 
 def test_the_line_counts_boxes_under_each_size(records):

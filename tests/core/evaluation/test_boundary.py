@@ -17,7 +17,7 @@ from core.evaluation.boundary import (
     boundary_of,
 )
 from core.evaluation.coco_metrics import AP_KEYS, coco_metrics
-from tests.core.evaluation.test_coco_metrics import annotation, encode, file_of, results_of
+from tests.core.evaluation.rectangles import annotation, encode, file_of, results_of
 from tests.core.evaluation.test_same_as_pycocotools import scene
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -7,10 +7,11 @@ import pytest
 from pycocotools import mask as coco_mask
 from scipy.ndimage import label
 
+from core.evaluation.boundary import BOUNDARY_METRICS
 from core.evaluation.coco_metrics import matched_boxes
-from core.evaluation.mask_quality import MASK_QUALITY, box_coverage, count_fragments, mask_quality
-from core.record import QUALITY
-from tests.core.evaluation.test_coco_metrics import annotation, encode, file_of, results_of
+from core.evaluation.mask_quality import box_coverage, count_fragments, mask_quality
+from core.record import MASK_QUALITY, PSEUDO_MASK_QUALITY, QUALITY
+from tests.core.evaluation.rectangles import annotation, encode, file_of, results_of
 from tests.core.evaluation.test_same_as_pycocotools import scene
 
 
@@ -129,5 +130,5 @@ def test_the_iou_is_that_of_pixels_in_drawn_scenes() -> None:
     assert quality["mask_iou"] == pytest.approx(np.mean(ious))
 
 
-def test_the_record_names_every_metric_of_quality() -> None:
-    assert set(MASK_QUALITY) <= set(QUALITY)
+def test_every_column_of_quality_is_measured() -> None:
+    assert set(QUALITY) <= {*BOUNDARY_METRICS, *MASK_QUALITY, *PSEUDO_MASK_QUALITY}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from core.datasets.filled_box import encode_mask, filled_box
-from core.evaluation.pseudo_mask_iou import PSEUDO_MASK_QUALITY, pseudo_mask_quality, read_masks
+from core.evaluation.pseudo_mask_iou import pseudo_mask_quality, read_masks
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
-from core.record import QUALITY
+from core.record import PSEUDO_MASK_QUALITY, QUALITY
 from tests.core.pseudo_masks.test_grabcut import (
     DISK_BOX,
     HEIGHT,

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from core.evaluation.coco_metrics import AP_KEYS, AR_KEYS, RECALLS, coco_metrics
-from tests.core.evaluation.test_coco_metrics import SIZE, annotation, file_of, results_of
+from tests.core.evaluation.rectangles import SIZE, annotation, file_of, results_of
 
 
 def runs_of(mask: np.ndarray) -> dict[str, Any]:
