@@ -4,6 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from core.config import Config, Frozen
+from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch, total_steps
 from experiments.data_facts import KnownData
 from experiments.remembered import Remembered
 
@@ -68,9 +69,6 @@ class ArmCosts:
 
 def schedule(config: Config, num_images: int | None, workers: int = 1) -> tuple[str, int | None]:
     """The first line that a training prints, and how many samples it sees; None if missing data leaves that open."""
-    from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
-    from core.training.epoch import total_steps
-
     training = scale_to_batch(config.training, workers)
     if training.steps is None and num_images is None:
         return f"{training.epochs} epochs: no data to count their steps", None

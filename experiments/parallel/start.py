@@ -21,7 +21,10 @@ import ray
 from core.compute.command import WRONG_INPUT
 from experiments.params import Resources
 
+ROOT = Path(__file__).parents[2]
 ADDRESS = "RAY_ADDRESS"
+PRELOADED = "RAY_preload_python_modules"  # a setting of Ray
+TRAINABLE = "experiments.parallel.trainable"
 CLIENT = "ray://"
 ADDRESS_FORM = re.compile(r"\[?(?P<host>[^\[\]/]+?)\]?:(?P<port>\d+)")
 ANSWER_SECONDS = 10.0  # for the address of a cluster
@@ -59,6 +62,8 @@ def start_ray(resources: Resources, code: Path | None = None) -> None:
     if address is None:
         num_cpus = resources.parallel_trials * resources.cpus_per_trial
         options |= {"address": "local", "num_cpus": num_cpus, "include_dashboard": False}
+        if resources.cpus_per_trial == 1:  # else Ray starts more processes than there are trials
+            import_early()
         what, way_out = "Ray did not start", "lower the load of this machine, or pass --in-process to do without Ray"
     else:
         check_address(address)
@@ -74,6 +79,14 @@ def start_ray(resources: Resources, code: Path | None = None) -> None:
         if not remaining:
             raise OSError(f"{what}, {ATTEMPTS} attempts: {reason}; {way_out}")
         print(f"{what}: {reason}; trying once more", file=sys.stderr, flush=True)
+
+
+def import_early() -> None:
+    """Let the processes that Ray starts import at once what a trial imports, while the driver does other things."""
+    os.environ[PRELOADED] = TRAINABLE
+    paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as Ray sets it for a trial, but before torch reads it
 
 
 def attempt(options: dict, seconds: float, sentence: str) -> str:

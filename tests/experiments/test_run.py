@@ -13,7 +13,8 @@ import pytest
 
 from core.compute.compute import Compute
 from core.config import Config
-from experiments import run_studies as sweep_module
+from experiments import conduct as sweep_module
+from experiments import run as run_module
 from experiments import trial as trial_module
 from experiments.jobs import list_jobs
 from experiments.parallel import start
@@ -21,7 +22,7 @@ from experiments.params import Params, Resources
 from experiments.plan import print_plan
 from experiments.provenance import provenance
 from experiments.run import main
-from experiments.run_studies import INTERRUPTED, run_studies
+from experiments.run_studies import run_studies
 from experiments.store import Store
 from experiments.study import Study
 from tests.experiments.conftest import write_params
@@ -109,7 +110,7 @@ def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, cap
         write_params(Path(), rest="seeds: [1]")
         return 0
 
-    monkeypatch.setattr(sweep_module, "run_studies", edit)
+    monkeypatch.setattr(run_module, "run_studies", edit)
     assert main(["--all"]) == 1
     assert "edited during the run: params.yaml: the results are from before the edit" in capsys.readouterr().err
     assert main(["--all"]) == 0  # written again, equal

@@ -39,7 +39,8 @@ from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
 from core.structures import Batch
 from core.targets.assignment import assign
 from core.training import loop as training
-from core.training.epoch import epoch_batches, run_epoch, total_steps
+from core.training.effective_batch import total_steps
+from core.training.epoch import epoch_batches, run_epoch
 from core.training.loop import TrainingResult, train
 from core.training.optimizer import build_optimizer
 from core.training.step import BatchLosses, compute_losses, train_step
