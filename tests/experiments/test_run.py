@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.compute.command import INTERRUPTED
 from core.compute.compute import Compute
 from core.config import Config
 from experiments import conduct as sweep_module
@@ -231,16 +232,31 @@ def test_an_interrupt_leaves_no_failure_of_a_sweep_before(study: Study, here: Pa
     assert run(failing(study)) == INTERRUPTED
 
 
-def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, monkeypatch) -> None:
+def test_where_ray_does_not_start_nothing_is_lost(study: Study, here: Path, monkeypatch, fake_training: list) -> None:
     def broken(*arguments, **named) -> None:
         raise RuntimeError("the node timed out")
 
-    closed = []
-    monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
+    assert run(failing(study)) == 1
+    failed = sorted((here / "store").glob("*/failed.json"))
+    monkeypatch.setattr(sweep_module, "Tracking", lambda *arguments: pytest.fail("there is no sweep to log"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(start.ray, "init", broken)
     with pytest.raises(OSError, match="Ray did not start, 2 attempts: the node timed out"):
-        run(study, in_process=False)
+        run(failing(study), in_process=False, fresh=True)
+    assert failed
+    assert sorted((here / "store").glob("*/failed.json")) == failed
+    assert list((here / ".ray").iterdir()) == []
+
+
+def test_where_a_sweep_ends_by_a_fault_it_is_closed(study: Study, here: Path, monkeypatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    closed = []
+    monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
+    monkeypatch.setattr(sweep_module, "run_one_by_one", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(study)
     assert closed == [{}]
 
 
