@@ -119,7 +119,7 @@ class Record(BaseModel):
     per_class: dict[str, Number] = {}  # mask AP in percent by class name
     curves: list[dict[str, Number]]  # the numbers of each epoch
     pictures: list[PictureName]  # names of PNG files
-    seconds: Number = None
+    seconds: Number = None  # of the training with its evaluations, and of what is measured and drawn after it
     peak_memory_mb: Number = None
     num_train_images: int | None = None
     num_train_instances: int | None = None

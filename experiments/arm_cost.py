@@ -4,12 +4,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from core.config import Config, Frozen
+from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch, total_steps
 from experiments.data_facts import KnownData
+from experiments.known_sizes import COCO_CLASSES, KNOWN, size_of
 from experiments.remembered import Remembered
 
 NUM_MASKS = 64  # masks per image, the limit of BoxInst's sampling
-COCO_CLASSES = 80  # assumed if there is no data to count them
-SOURCES = [Path(__file__), Path(__file__).with_name("network_size.py")]
+SOURCES = [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in ("known_sizes", "network_size"))]
 
 
 class ArmCost(Frozen):
@@ -34,7 +35,7 @@ class ArmCosts:
     def __init__(self, data: KnownData, remembered: Remembered, code: str, workers: int = 1) -> None:
         self._data, self._remembered, self._workers = data, remembered, workers
         self._code = [code, *(sha256(path.read_bytes()).hexdigest() for path in SOURCES)]
-        self._sizes: dict = {}  # by network
+        self._known = Remembered(KNOWN)
 
     def of(self, config: Config) -> ArmCost:
         try:
@@ -46,31 +47,22 @@ class ArmCosts:
         return self._remembered.fact(ArmCost, depends_on, lambda: self._find_out(config, num_classes, num_images))
 
     def _find_out(self, config: Config, num_classes: int, num_images: int | None) -> ArmCost:
-        from core.checkpoints.network import without_weights  # these load torch, which takes seconds
-        from experiments.network_size import network_size, padded_size
-
-        height, width = padded_size(config.data)
-        network = without_weights(config.model), num_classes, height, width
-        if network not in self._sizes:
-            self._sizes[network] = network_size(*network)
+        size = size_of(config, num_classes, self._known)
         line, samples = schedule(config, num_images, self._workers)
         return ArmCost(
             schedule=line,
             samples=samples,
             trainings=2 if config.supervision.pseudo_masks == "teacher" else 1,
             num_classes=num_classes,
-            parameters=self._sizes[network].parameters,
-            forward_flops=self._sizes[network].forward_flops,
-            height=height,
-            width=width,
+            parameters=size.parameters,
+            forward_flops=size.forward_flops,
+            height=size.height,
+            width=size.width,
         )
 
 
 def schedule(config: Config, num_images: int | None, workers: int = 1) -> tuple[str, int | None]:
     """The first line that a training prints, and how many samples it sees; None if missing data leaves that open."""
-    from core.training.effective_batch import describe_schedule, effective_batch, scale_to_batch
-    from core.training.epoch import total_steps
-
     training = scale_to_batch(config.training, workers)
     if training.steps is None and num_images is None:
         return f"{training.epochs} epochs: no data to count their steps", None

@@ -25,9 +25,9 @@ def collect_study(name: str, params: Params, params_path: Path) -> int:
         ValueError: for wrong input.
     """
     from experiments import run  # these import torch, which takes seconds: only if there is something to collect
+    from experiments.conduct import write_study
     from experiments.jobs import collect, list_jobs
     from experiments.provenance import provenance
-    from experiments.run_studies import write_study
     from experiments.store import STORE, Store
 
     (study,) = load_studies([name], params, str(params_path))

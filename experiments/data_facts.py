@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.config import DataConfig, Frozen
+from core.datasets.configured_files import read_training_file, read_validation_file
+from core.datasets.digest import data_digest
 from experiments.remembered import Remembered
 
 FILES = ("train_annotations", "val_annotations")
@@ -23,9 +25,6 @@ def read_facts(data: DataConfig) -> DataFacts:
     Raises:
         ValueError: if a file is missing or has problems.
     """
-    from core.datasets.coco import read_training_file, read_validation_file  # loads torch, which takes seconds
-    from core.datasets.digest import data_digest
-
     training_file, validation_file = read_training_file(data), read_validation_file(data)
     digest = data_digest(training_file, validation_file)
     used = [image for image in training_file.images if len(image.labels) or not data.drop_images_without_boxes]

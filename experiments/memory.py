@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 
 from core.compute.failure import asked_memory
-
-GIGABYTE = 2**30
+from experiments.params import GIGABYTE
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from experiments.study import STUDIES
 
 SETS = Path("experiments/sets")  # beside params.yaml
 DATA = Path("datasets")  # also beside params.yaml
+GIGABYTE = 2**30
 
 
 class Resources(Frozen):

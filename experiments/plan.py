@@ -121,6 +121,7 @@ def print_plan(studies: Sequence[Study], store: Store, *, teraflops: float, fres
     finally:
         remembered.save()
     to_run = {job.key for job in (jobs if fresh else waiting(jobs, store))}
+    store.remember_whole()
     for job in jobs:
         varied = ", ".join(f"{field}={value}" for field, value in job.trial.varied.items())
         state = "to run  " if job.key in to_run else "finished"

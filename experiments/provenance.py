@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -78,20 +79,25 @@ def trial_sources(root: Path = ROOT) -> list[Path]:
 
 def _imported_from_core(path: Path, root: Path) -> set[Path]:
     """The files of core that a file imports: modules, and the `__init__` of their packages."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
     files: set[Path] = set()
-    for name in names:
+    for name in _imported_names(path.read_text()):
         parts = name.split(".")
         if parts[0] == "core":
             for end in range(1, len(parts) + 1):
                 place = root.joinpath(*parts[:end])
                 files |= {file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()}
     return files
+
+
+@lru_cache(maxsize=1024)  # a process looks at the same sources before and after each trial
+def _imported_names(source: str) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return frozenset(names)
 
 
 def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT) -> str:

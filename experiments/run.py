@@ -20,7 +20,10 @@ from experiments.params import SETS, load_params
 from experiments.plan import TERAFLOPS, print_plan
 from experiments.provenance import trial_sources
 from experiments.recipe import load_studies
+from experiments.run_studies import run_studies
 from experiments.store import STORE, Store
+
+EDITED = 1  # exit status: what was read for the trials has changed since
 
 
 def inputs(params: Path) -> dict[Path, bytes]:
@@ -57,8 +60,6 @@ def main(words: Sequence[str] | None = None) -> int:
             workers = params.resources.workers
             print_plan(studies, Store(STORE), teraflops=arguments.teraflops, fresh=arguments.fresh, workers=workers)
             return 0
-        from experiments.run_studies import FAILED, run_studies  # loads torch and MLflow, which takes seconds
-
         status = run_studies(studies, params, arguments)
         after = inputs(arguments.params)
         if edited := [str(path) for path in before | after if before.get(path) != after.get(path)]:
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 f"edited during the run: {', '.join(edited)}: the results are from before the edit, run it again",
                 file=sys.stderr,
             )
-            return max(status, FAILED)
+            return max(status, EDITED)
         return status
 
     return run_command(work)

@@ -7,6 +7,7 @@ holds the record of the last attempt that raised.
 
 A record is sealed when it is written and holds the SHA-256 of the other files but the checkpoint. What was edited or
 damaged since counts as missing: a finished trial runs again, which takes seconds where its checkpoint is whole.
+`<root>/whole.json` remembers which trials were read and found whole (`unchanged`).
 """
 
 import json
@@ -25,6 +26,7 @@ from core.files.json_file import parse_json, read_utf8
 from core.files.lock import exclusive
 from core.record import Record, read_record
 from experiments.sealed_text import sealed_content, sealed_text
+from experiments.unchanged import Unchanged, state_of
 
 STORE = Path("store")
 FOUND = "found.json"
@@ -33,6 +35,7 @@ FOUND = "found.json"
 class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._unchanged = Unchanged(self.root / "whole.json")
 
     def folder(self, key: str) -> Path:
         return self.root / key
@@ -47,7 +50,7 @@ class Store:
         try:
             content = sealed_content(path.read_text())
             if content is not None:
-                _check(Record.model_construct(**content), key, path)  # its writer has validated it
+                self._check(Record.model_construct(**content), key, path)  # its writer has validated it
                 return True
         except (OSError, ValueError):
             pass
@@ -69,8 +72,28 @@ class Store:
         """
         path = self.folder(key) / name
         record = _read(path)
-        _check(record, key, path)
+        self._check(record, key, path)
         return record
+
+    def remember_whole(self) -> None:
+        """Keep for later commands which trials were found whole: while nobody writes them, they are not read again."""
+        self._unchanged.save()
+
+    def _check(self, record: Record, key: str, path: Path) -> None:
+        """Raise a ValueError for a record that is of another trial, incomplete, or not the one that was written.
+
+        The files beside it are read unless they are as they were when they were last read.
+        """
+        _check_content(record, key, path)
+        if record.status != "ok":
+            return
+        kept = [DETECTIONS] if DETECTIONS in record.files else []  # earlier versions kept none
+        names = [FOUND, *kept, *(f"pictures/{name}" for name in record.pictures)]
+        state = state_of(path.parent, names, record.sha256)
+        if not self._unchanged.knows(key, state):
+            for name in names:
+                _check_file(path.parent / name, record.files.get(name), path)
+            self._unchanged.note(key, state)
 
     def _record(self, key: str, name: str, consequence: str) -> Record | None:
         if not (self.folder(key) / name).exists():
@@ -167,8 +190,7 @@ def _read(path: Path) -> Record:
     return read_record(path)
 
 
-def _check(record: Record, key: str, path: Path) -> None:
-    """Raise a ValueError for a record that is of another trial, incomplete, or not the one that was written."""
+def _check_content(record: Record, key: str, path: Path) -> None:
     if record.sha256 is None:
         raise ValueError(f"{path}: has no sha256 of its content, expected one as in every record of the store")
     if not key == record.key == record.expected_key:
@@ -179,15 +201,15 @@ def _check(record: Record, key: str, path: Path) -> None:
     last = record.curves[-1].get("epochs") if record.curves else None
     if not epochs or last != len(epochs) or epochs != list(range(1, len(epochs) + 1)):
         raise ValueError(f"{path}: curves of epochs {epochs}, expected 1 to {last}")
-    kept = [DETECTIONS] if DETECTIONS in record.files else []  # earlier versions kept none
-    for name in (FOUND, *kept, *(f"pictures/{name}" for name in record.pictures)):
-        file = path.parent / name
-        try:
-            found = _digest(file)
-        except OSError as error:
-            raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
-        if found != record.files.get(name):
-            raise ValueError(f"{file}: changed since it was written: its SHA-256 is not the one in {path.name}")
+
+
+def _check_file(file: Path, expected: str | None, path: Path) -> None:
+    try:
+        found = _digest(file)
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
+    if found != expected:
+        raise ValueError(f"{file}: changed since it was written: its SHA-256 is not the one in {path.name}")
 
 
 def _digest(path: Path) -> str:

@@ -90,6 +90,7 @@ def run_trial(
                 digest=data_digest,
                 on_epoch=remember,
             )
+            trained = time.perf_counter()
             if not workers.writes:
                 return record
             validation_file = read_validation_file(trial.config.data)
@@ -103,6 +104,7 @@ def run_trial(
             )
             write_text(folder / "found.json", json.dumps(found, indent=1, allow_nan=False))
             metrics = result.evaluation.metrics | measure_masks(trial, result.evaluation, validation_file, folder)
+            seconds = result.seconds + time.perf_counter() - trained
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise  # no record could be written, and the next trial would end alike
@@ -117,7 +119,7 @@ def run_trial(
         per_class=result.evaluation.per_class,
         curves=result.curves,
         pictures=pictures,
-        seconds=result.seconds,
+        seconds=seconds,
         peak_memory_mb=result.peak_memory_mb,
         num_train_images=result.num_train_images,
         num_train_instances=result.num_train_instances,

@@ -85,7 +85,10 @@ def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
             [
                 "parallel/described.py",
                 *(f"parallel/nodes/{name}.py" for name in ("cluster", "joining", "probe", "watch")),
-                *(f"parallel/{name}.py" for name in ("placement", "relay", "start", "sweep", "trainable", "tuning")),
+                *(
+                    f"parallel/{name}.py"
+                    for name in ("placement", "relay", "session", "start", "sweep", "trainable", "tuning")
+                ),
             ],
         ),
         (("mlflow",), [f"tracking/{name}.py" for name in ("database", "runs", "server", "trial_run")]),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torchvision import tv_tensors
 
-from core.datasets import masks
+from core.datasets import mask_tensors, masks
 from core.datasets.annotation_file import ImageRecord
-from core.datasets.crowds import ignored_boxes, ignored_cells
+from core.datasets.ignored_regions import ignored_boxes, ignored_cells
 from core.datasets.transforms import View, apply_to_polygons, apply_view
 from core.structures import Annotations, grid_size
 
@@ -33,10 +33,10 @@ def view_annotations(
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     full = full_masks([s for s, used in zip(segmentations, has_mask, strict=True) if used], view, size)
     if has_mask.any():
-        mask_grids[has_mask] = masks.sample_cell_centers(full)
-        centers[has_mask] = masks.centers_of_mass(full, otherwise=centers[has_mask])
+        mask_grids[has_mask] = mask_tensors.sample_cell_centers(full)
+        centers[has_mask] = mask_tensors.centers_of_mass(full, otherwise=centers[has_mask])
     labels = torch.from_numpy(record.labels)[kept]
-    classes = masks.semantic_labels(full, labels) if semantic_labels and has_mask.all() else None
+    classes = mask_tensors.semantic_labels(full, labels) if semantic_labels and has_mask.all() else None
     annotations = Annotations(boxes, labels, has_mask, mask_grids, centers, classes)
     if not record.crowds or not (ignored := ignored_cells(record.crowds, view, size)).any():
         return annotations
@@ -51,7 +51,7 @@ def full_masks(segmentations: list[masks.Segmentation], view: View, size: tuple[
     full = torch.zeros(len(segmentations), *view.size, dtype=torch.uint8)
     polygons = [i for i, segmentation in enumerate(segmentations) if masks.is_polygons(segmentation)]
     placed = [masks.encode(apply_to_polygons(segmentations[i], view, size), *view.size) for i in polygons]
-    full[polygons] = masks.decode(placed, *view.size)
+    full[polygons] = mask_tensors.decode(placed, *view.size)
     for i in set(range(len(segmentations))).difference(polygons):  # one by one: each is as large as the file
-        full[i] = apply_view(masks.decode([masks.encode(segmentations[i], *size)], *size), view)[0]
+        full[i] = apply_view(mask_tensors.decode([masks.encode(segmentations[i], *size)], *size), view)[0]
     return full

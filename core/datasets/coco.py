@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image
@@ -15,6 +14,7 @@ from core.config import DataConfig, SupervisionConfig
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.annotations_in_view import view_annotations
+from core.datasets.configured_files import read_training_file, read_validation_file
 from core.datasets.crowd_masks import crowd_mask_note, with_sound_crowds
 from core.datasets.crowds import CROWDS_ARE
 from core.datasets.image_cache import ImageCache
@@ -150,16 +150,6 @@ class CocoDataset(Dataset):
             original_size=(record.height, record.width),
             ignored_bottom_rows=bottom_rows(view, self.ignored_bottom_rows, record.height),
         )
-
-
-def read_training_file(data: DataConfig) -> AnnotationFile:
-    """The annotation file of the training images; see `AnnotationFile.read`."""
-    return AnnotationFile.read(Path(data.root, data.train_annotations), Path(data.root, data.train_images))
-
-
-def read_validation_file(data: DataConfig) -> AnnotationFile:
-    """The annotation file of the validation images; see `AnnotationFile.read`."""
-    return AnnotationFile.read(Path(data.root, data.val_annotations), Path(data.root, data.val_images))
 
 
 def build_training_set(

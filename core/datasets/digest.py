@@ -1,21 +1,41 @@
-"""Digest of a data set: results are identified by the content of the data, not by its path."""
+"""Digest of a data set: results are identified by the content of the data, not by its path. Does not import torch."""
 
 import hashlib
+from typing import Any, Protocol, runtime_checkable
 
-from core.compute.workers import ALONE, Workers
 from core.datasets.annotation_file import AnnotationFile, ImageRecord
 from core.datasets.photo import check_size
 
 
-def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, workers: Workers = ALONE) -> str:
+@runtime_checkable
+class Sharing(Protocol):
+    """Processes that share the reading of images; this one has a rank. `core.compute.workers.Workers` is one."""
+
+    rank: int
+    count: int
+
+    def gather(self, item: Any) -> list[Any]:
+        """The items of all processes, ordered by rank."""
+        ...
+
+
+class OneProcess:
+    rank, count = 0, 1
+
+    def gather(self, item: Any) -> list[Any]:
+        return [item]
+
+
+def data_digest(training_file: AnnotationFile, validation_file: AnnotationFile, workers: Sharing | None = None) -> str:
     """Digest of the content of the annotation files and their images, independent of paths: 16 hexadecimal digits.
 
-    Each of the `workers` reads a share of the images and returns the digest of all.
+    Each of the `workers` (None: this process alone) reads a share of the images and returns the digest of all.
 
     Raises:
         ValueError: if an annotation file has problems, or an image is missing, no image, or of another size than its
             annotations say.
     """
+    workers = workers or OneProcess()
     digest = hashlib.sha256()
     for file in (training_file, validation_file):
         file.raise_problems()

@@ -1,18 +1,16 @@
-"""Convert raw predictions to detections: score threshold, NMS, boxes and masks in the frame of the image file."""
-
-from dataclasses import dataclass
+"""Convert raw predictions to detections: boxes and masks in the frame of the image file."""
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import batched_nms
 
 from core.aligned_upsample import aligned_upsample
+from core.compute.transfer import to_device
 from core.evaluation.compact_masks import compact_masks
-from core.geometry import boxes_from_ltrb
+from core.evaluation.selection import Survivors, select_detections
 from core.structures import MASK_STRIDE, Batch, Detections, Predictions, Regions
 
 # Pixels of enlarged masks in memory at a time, whatever the number of detections: float maps of 2 MB fit into a CPU's
@@ -21,76 +19,15 @@ PIXEL_BUDGETS = {"cpu": 2**19, "cuda": 2**26}
 SMALLEST_COMPACT = 2**15  # pixels of a file; below it, to find the part of a mask costs more than to enlarge all of it
 
 
-@dataclass(frozen=True)
-class Survivors:
-    """Detections of one image after NMS, best first, without masks."""
-
-    location_index: Int64[Tensor, " N"]
-    labels: Int64[Tensor, " N"]
-    scores: Float[Tensor, " N"]  # sqrt(class probability * centerness)
-    boxes: Float[Tensor, "N 4"]  # xyxy, input pixels, not clipped: may extend past the image
-
-    def __getitem__(self, kept: Int64[Tensor, " M"] | Bool[Tensor, " N"]) -> "Survivors":
-        return Survivors(self.location_index[kept], self.labels[kept], self.scores[kept], self.boxes[kept])
-
-
-def select_detections(
-    predictions: Predictions,
-    image_index: int,
-    *,
-    score_threshold: float,
-    max_candidates: int,
-    nms_threshold: float,
-    max_detections: int,
-) -> Survivors:
-    """Select the (location, class) pairs of one image that become detections.
-
-    FCOS (arXiv:1904.01355) as in AdelaiDet: class probability * centerness above `score_threshold`, the best
-    `max_candidates` pairs of each level, NMS per class on unclipped boxes, the best `max_detections`. One location may
-    give detections of several classes.
-
-    Detections that tie with the last one kept are kept too, so there may be more than `max_detections`.
-    """
-    centerness = predictions.centerness_logits[image_index].float().sigmoid()
-    quality = predictions.class_logits[image_index].float().sigmoid() * centerness[:, None]  # P K
-    location_index, labels = (quality > score_threshold).nonzero(as_tuple=True)
-    quality = quality[location_index, labels]
-    kept = _best_of_each_level(quality, predictions.level_index[location_index], max_candidates)
-    location_index, labels, quality = location_index[kept], labels[kept], quality[kept]
-
-    ltrb = predictions.ltrb[image_index, location_index].float() * predictions.strides[location_index, None]
-    boxes = boxes_from_ltrb(predictions.locations[location_index], ltrb)
-    candidates = Survivors(location_index, labels, quality.sqrt(), boxes)
-
-    survivors = candidates[batched_nms(candidates.boxes, candidates.scores, candidates.labels, nms_threshold)]
-    if len(survivors.scores) > max_detections:
-        survivors = survivors[survivors.scores >= survivors.scores[max_detections - 1]]
-    return survivors
-
-
-def _best_of_each_level(
-    quality: Float[Tensor, " N"], level_index: Int64[Tensor, " N"], count: int
-) -> Int64[Tensor, " M"]:
-    """Indices of the `count` best candidates of each level; a level that has no more keeps them in order."""
-    if len(quality) <= count:
-        return torch.arange(len(quality), device=quality.device)
-    kept = []
-    for level in level_index.unique():
-        (of_level,) = (level_index == level).nonzero(as_tuple=True)
-        if len(of_level) > count:
-            of_level = of_level[quality[of_level].topk(count).indices]
-        kept.append(of_level)
-    return torch.cat(kept)
-
-
 def rescale_boxes(
     boxes: Float[Tensor, "N 4"], image_size: tuple[int, int], original_size: tuple[int, int]
 ) -> Float[Tensor, "N 4"]:
     """Rescale boxes from the input image to the image file and clip them to it; sizes are (height, width)."""
     scale_y, scale_x = (original / resized for original, resized in zip(original_size, image_size, strict=True))
     height, width = original_size
-    boxes = boxes * boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
-    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    x = (boxes[:, 0::2] * scale_x).clamp(0, width)  # by numbers: a tensor of them would have to be copied to a GPU
+    y = (boxes[:, 1::2] * scale_y).clamp(0, height)
+    return torch.stack([x, y], dim=2).flatten(1)
 
 
 def paste_masks(
@@ -199,33 +136,40 @@ def detect(
     The caller sets the mode of the model and disables gradients (`evaluate` does both).
     """
     predictions = model(batch.images, batch.image_sizes)
-    detections = []
-    for image_index, (image_size, original_size) in enumerate(
-        zip(batch.image_sizes, batch.original_sizes, strict=True)
-    ):
-        if isinstance(predictions, Regions):
-            detections.append(
-                _finish_regions(model, predictions, image_index, image_size, original_size, max_detections)
-            )
-            continue
-        survivors = select_detections(
-            predictions,
-            image_index,
-            score_threshold=score_threshold,
-            max_candidates=max_candidates,
-            nms_threshold=nms_threshold,
-            max_detections=max_detections,
-        )
-        boxes = rescale_boxes(survivors.boxes, image_size, original_size)
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        survivors, boxes = survivors[inside], boxes[inside]
-        # One image at a time: memory is bounded by the detections of one image.
-        mask_logits = model.predict_masks(
-            predictions, torch.full_like(survivors.location_index, image_index), survivors.location_index
-        )
-        masks = paste_masks(mask_logits, image_size, original_size)
-        detections.append(Detections(boxes.cpu(), survivors.scores.cpu(), survivors.labels.cpu(), masks))
-    return detections
+    sizes = list(zip(batch.image_sizes, batch.original_sizes, strict=True))
+    if isinstance(predictions, Regions):
+        return [_finish_regions(model, predictions, i, *of_image, max_detections) for i, of_image in enumerate(sizes)]
+    survivors = select_detections(
+        predictions,
+        score_threshold=score_threshold,
+        max_candidates=max_candidates,
+        nms_threshold=nms_threshold,
+        max_detections=max_detections,
+    )
+    # One image at a time: memory is bounded by the detections of one image.
+    return [_finish_locations(model, predictions, i, survivors[i], *of_image) for i, of_image in enumerate(sizes)]
+
+
+def _finish_locations(
+    model: nn.Module,
+    predictions: Predictions,
+    image_index: int,
+    survivors: Survivors,
+    image_size: tuple[int, int],
+    original_size: tuple[int, int],
+) -> Detections:
+    """Detections of one image from those that survived NMS, whose masks are predicted here."""
+    boxes = rescale_boxes(survivors.boxes, image_size, original_size)
+    inside = torch.from_numpy(np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1).numpy()))  # on the host already
+    survivors, boxes = survivors[inside], boxes[inside]
+    location_index = to_device(survivors.location_index, predictions.locations.device)
+    num_per_image = [0] * len(predictions.class_logits)
+    num_per_image[image_index] = len(location_index)
+    mask_logits = model.predict_masks(
+        predictions, torch.full_like(location_index, image_index), location_index, num_per_image
+    )
+    masks = paste_masks(mask_logits, image_size, original_size)
+    return Detections(boxes, survivors.scores, survivors.labels, masks)
 
 
 def _finish_regions(
@@ -241,7 +185,7 @@ def _finish_regions(
         values[image_index][:max_detections] for values in (regions.boxes, regions.scores, regions.labels)
     )
     in_file = rescale_boxes(boxes, image_size, original_size)
-    inside = (in_file[:, 2:] > in_file[:, :2]).all(1)
+    (inside,) = (in_file[:, 2:] > in_file[:, :2]).all(1).nonzero(as_tuple=True)  # the host waits once, not four times
     boxes, scores, labels, in_file = boxes[inside], scores[inside], labels[inside], in_file[inside]
     masks = paste_region_masks(
         model.predict_masks(regions, image_index, boxes, labels).sigmoid(), in_file, original_size

@@ -59,7 +59,7 @@ def assign_locations(
     `padded_size`, the (height, width) of the padded images, ends a rasterized box; by default the finest level says it,
     for which the host waits.
     A quirk of AdelaiDet is kept: the whole image is background if its first center has x = 0, which AdelaiDet takes for
-    an empty mask. Our empty masks have the center of the box (`masks.centers_of_mass`), so they are not affected, but a
+    an empty mask. Ours have the center of the box (`mask_tensors.centers_of_mass`), so they are not affected, but a
     first mask or rasterized box entirely in pixel column 0 still is.
     """
     counts = [len(a.boxes) for a in annotations]

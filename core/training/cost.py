@@ -34,8 +34,8 @@ from core.datasets.loader import BatchLoader
 from core.evaluation.evaluate import evaluate
 from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.training.data_sets import build_data_sets
-from core.training.effective_batch import effective_batch, scale_to_batch
-from core.training.epoch import EpochProgress, epoch_batches, steps_per_epoch, total_steps
+from core.training.effective_batch import effective_batch, scale_to_batch, steps_per_epoch, total_steps
+from core.training.epoch import EpochProgress, epoch_batches
 from core.training.initial import initial_model
 from core.training.optimizer import build_optimizer
 from core.training.resume import state_of

@@ -2,7 +2,7 @@
 
 The linear scaling rule of SGD (Goyal et al., arXiv:1706.02677): with 1/k of the images per step, use 1/k of the
 learning rate and k times as many steps, so that the number of images seen stays the same. The pairwise warm-up is a
-share of the schedule and scales with it.
+share of the schedule and scales with it. Does not import torch.
 """
 
 from core.config import TrainingConfig
@@ -44,3 +44,12 @@ def describe_schedule(scaled: TrainingConfig, num_workers: int, steps: int, pair
         f"warm-up {warmup_steps} steps, pairwise warm-up {pairwise_warmup_steps} steps, "
         f"{steps * used} samples seen"
     )
+
+
+def steps_per_epoch(num_images: int, images_per_step: int) -> int:
+    """Number of full steps in an epoch; at least one, in which images repeat if the data set is smaller."""
+    return max(num_images // images_per_step, 1)
+
+
+def total_steps(training: TrainingConfig, num_images: int, num_workers: int) -> int:
+    return training.steps or training.epochs * steps_per_epoch(num_images, effective_batch(training, num_workers))

@@ -17,19 +17,10 @@ from core.losses.criterion import Losses
 from core.model.condinst import CondInst
 from core.model.mask_rcnn import MaskRcnn
 from core.pseudo_masks.ema_teacher import EmaTeacher
-from core.training.effective_batch import effective_batch
+from core.training.effective_batch import effective_batch, steps_per_epoch
 from core.training.finite import FiniteChecks
 from core.training.optimizer import learning_rate
 from core.training.step import train_step
-
-
-def steps_per_epoch(num_images: int, images_per_step: int) -> int:
-    """Number of full steps in an epoch; at least one, in which images repeat if the data set is smaller."""
-    return max(num_images // images_per_step, 1)
-
-
-def total_steps(training: TrainingConfig, num_images: int, num_workers: int) -> int:
-    return training.steps or training.epochs * steps_per_epoch(num_images, effective_batch(training, num_workers))
 
 
 def boxes_only_epochs(boxes_first: float, epochs: int) -> int:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from core.config import Config
-from core.training.effective_batch import effective_batch, scale_to_batch
-from core.training.epoch import boxes_only_epochs, steps_per_epoch, total_steps
+from core.training.effective_batch import effective_batch, scale_to_batch, steps_per_epoch, total_steps
+from core.training.epoch import boxes_only_epochs
 
 
 @dataclass(frozen=True)

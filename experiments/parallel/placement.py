@@ -2,8 +2,7 @@
 
 import ray
 
-from experiments.memory import GIGABYTE
-from experiments.params import Resources
+from experiments.params import GIGABYTE, Resources
 
 NAMES = {"cpu": ("CPU", 1, "CPU"), "gpu": ("GPU", 1, "GPU"), "memory": ("memory", GIGABYTE, "GB of memory")}
 

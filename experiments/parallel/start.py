@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -21,7 +21,10 @@ import ray
 from core.compute.command import WRONG_INPUT
 from experiments.params import Resources
 
+ROOT = Path(__file__).parents[2]
 ADDRESS = "RAY_ADDRESS"
+PRELOADED = "RAY_preload_python_modules"  # a setting of Ray
+TRAINABLE = "experiments.parallel.trainable"
 CLIENT = "ray://"
 ADDRESS_FORM = re.compile(r"\[?(?P<host>[^\[\]/]+?)\]?:(?P<port>\d+)")
 ANSWER_SECONDS = 10.0  # for the address of a cluster
@@ -67,13 +70,38 @@ def start_ray(resources: Resources, code: Path | None = None) -> None:
             os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # `ray job submit` may have sent the folder with the code
         what, way_out = f"no Ray at {ADDRESS}={address}", "see `ray status` there, or unset it to start Ray here"
     seconds = START_SECONDS if address is None else JOIN_SECONDS
+    # Ray starts a process for each core at once. Where there are as many as trials, they load what a trial needs while
+    # this one does other things.
+    loads = address is None and resources.cpus_per_trial == 1
     for remaining in range(ATTEMPTS - 1, -1, -1):
-        reason = attempt(options, seconds, f"{what}; {way_out}")
+        with imported_early(TRAINABLE) if loads else nullcontext():
+            reason = attempt(options, seconds, f"{what}; {way_out}")
         if not reason:
             return
         if not remaining:
             raise OSError(f"{what}, {ATTEMPTS} attempts: {reason}; {way_out}")
         print(f"{what}: {reason}; trying once more", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def imported_early(module: str) -> Iterator[None]:
+    """A Ray that starts in this block has its processes import a module at once, before they have anything to do.
+
+    They have this folder in their path, and one thread for each of the libraries that read `OMP_NUM_THREADS`, as Ray
+    sets it for a trial on one core, but before it is read.
+    """
+    paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    changes = {PRELOADED: module, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    changes["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ |= changes
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def attempt(options: dict, seconds: float, sentence: str) -> str:

@@ -15,10 +15,11 @@ from core.record import Record
 from experiments.jobs import Job
 from experiments.parallel.described import KEY
 from experiments.parallel.nodes.cluster import Cluster, Sender, StopAsked
+from experiments.parallel.nodes.probe import check_late_node
 from experiments.parallel.stop import read_flag
 from experiments.params import Resources
 from experiments.store import Store
-from experiments.sweep import run_job
+from experiments.sweep import device_of, run_job
 
 FAILED = "failed"  # reported, with the reason, by a trial that has its record
 END_SECONDS = 60  # until the thread of a trial that has ended must be gone; Tune's 2 are short on a loaded machine
@@ -73,8 +74,10 @@ def run_on_node(job: Job, resources: Resources, cluster: Cluster) -> Record | No
     """Run a job on a node of a cluster; in a store of its own, kept by the driver's, where the node has not that one.
 
     Raises:
-        OSError: if the node has neither the data nor a place for it, or a file cannot be read or written.
+        OSError: if the node joined late and cannot run trials, has neither the data nor a place for it, or a file
+            cannot be read or written.
     """
+    check_late_node(cluster, job.provenance, device_of(resources))
     try:
         os.chdir(cluster.data_folder(job.data_digest))
     except ValueError as error:

@@ -9,6 +9,7 @@ from core.config.dotted import leaves
 from core.config.loss import MASK_TERMS
 from core.record import Record
 from experiments.jobs import Job
+from experiments.stopped_early import is_stopped_early
 from experiments.study import Study
 
 LONGEST_TAG = 5000  # characters, accepted by every server
@@ -46,7 +47,7 @@ def tags_at_start(job: Job, parent_id: str) -> dict[str, str]:
 def tags_at_end(record: Record, folder: Path) -> dict[str, str]:
     """Tags of a trial that has a record; they may differ from the start if the record comes from the store."""
     return {
-        "status": record.status,
+        "status": "stopped_early" if is_stopped_early(record) else record.status,
         "reason": record.reason[:LONGEST_TAG],
         "device": record.device or "unknown",
         "precision": record.precision or "unknown",

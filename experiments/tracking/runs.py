@@ -18,7 +18,7 @@ from experiments.study import Study
 from experiments.tracking.confusion import confusion
 from experiments.tracking.content import DESCRIPTION, PARENT, SOURCE, TABLES, as_table, describe_study, table_tag
 from experiments.tracking.server import Server
-from experiments.tracking.trial_run import TrialRun, as_tags, shows
+from experiments.tracking.trial_run import TrialRun, as_tags, shows, status_of
 
 SAMPLING_SECONDS = 5.0  # interval for CPU, memory and GPU
 
@@ -127,7 +127,7 @@ class StudyRuns:
             run.end("KILLED")
             del self._open[key]
         missing = len(records) < len(self.jobs)
-        failed = any(record.status != "ok" for record in records.values())
+        failed = any(status_of(record) == "FAILED" for record in records.values())
         self._client.set_terminated(self._parent_id, "KILLED" if missing else "FAILED" if failed else "FINISHED")
 
     def _find_experiment(self) -> str:

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from core.record import Record
 from experiments.jobs import Job
+from experiments.stopped_early import is_stopped_early
 from experiments.tracking.content import (
     SOURCE,
     TABLES,
@@ -73,7 +74,7 @@ class TrialRun:
             self._client.log_artifacts(self.id, written)
         if record.pictures:
             self._client.log_artifacts(self.id, str(folder / "pictures"), "pictures")
-        self.end("FINISHED" if record.status == "ok" else "FAILED")
+        self.end(status_of(record))
 
     def end(self, status: str) -> None:
         self._client.set_terminated(self.id, status)
@@ -104,10 +105,15 @@ class TrialRun:
 
 def shows(run: Run, record: Record) -> bool:
     """Whether all of a record was logged to a run; another training of the same trial took another time."""
-    if run.info.status != ("FINISHED" if record.status == "ok" else "FAILED"):
+    if run.info.status != status_of(record):
         return False
     shown = run.data.metrics.get("final/seconds")
     return shown == record.seconds or math.isclose(shown or 0, record.seconds or 0, rel_tol=1e-6)
+
+
+def status_of(record: Record) -> str:
+    """MLflow's status of a run that shows the record; a trial that a search stopped early has not failed."""
+    return "FINISHED" if record.status == "ok" or is_stopped_early(record) else "FAILED"
 
 
 def as_tags(values: dict[str, str]) -> list[RunTag]:

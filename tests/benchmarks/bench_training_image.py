@@ -19,7 +19,8 @@ from core.datasets.coco import load_training_set
 from core.datasets.loader import BatchLoader
 from core.model.build import build_model
 from core.training import step as training_step
-from core.training.epoch import epoch_batches, total_steps
+from core.training.effective_batch import total_steps
+from core.training.epoch import epoch_batches
 from core.training.optimizer import build_optimizer
 from tests.benchmarks.form import Line, tell
 

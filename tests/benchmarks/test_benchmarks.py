@@ -40,10 +40,10 @@ def test_a_benchmark_that_fails_is_named_and_the_others_are_told(tmp_path: Path,
 def test_what_is_no_benchmark_is_refused(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["pairwize"])
-    assert "no benchmark pairwize, expected some of growth, inference, mask_head, pairwise" in capsys.readouterr().err
+    assert "no benchmark pairwize, expected some of evaluation, growth, inference" in capsys.readouterr().err
 
 
 def test_every_benchmark_has_the_common_form() -> None:
-    assert {"growth", "inference", "mask_head", "pairwise", "sweep", "training_image"} <= set(NAMES)
+    assert {"evaluation", "growth", "inference", "mask_head", "pairwise", "sweep", "training_image"} <= set(NAMES)
     for name in NAMES:
         assert callable(import_module(f"tests.benchmarks.bench_{name}").measure)

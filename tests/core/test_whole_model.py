@@ -15,7 +15,8 @@ from torch import Tensor
 
 from core.checkpoints.released import load_released_weights, our_name
 from core.config import InferenceConfig
-from core.datasets.masks import centers_of_mass, decode, encode, sample_cell_centers
+from core.datasets.mask_tensors import centers_of_mass, decode, sample_cell_centers
+from core.datasets.masks import encode
 from core.evaluation.postprocess import detect
 from core.model.build import build_model
 from core.model.condinst import CondInst

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments import conduct as sweep_module
 from experiments import run as run_module
-from experiments import run_studies as sweep_module
 from experiments.collect import main
 from experiments.store import Store
 from tests.experiments.conftest import write_params

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
 from analysis.results import read_results
-from experiments import run_studies as sweep_module
+from experiments import conduct as sweep_module
 from experiments.check import main as check
 from experiments.check_data import check_data
 from experiments.jobs import list_jobs

@@ -9,7 +9,8 @@ import torch
 
 from core.compute.failure import is_out_of_memory
 from experiments import trial as trial_module
-from experiments.memory import GIGABYTE, count_kernel_kills, memory_limit, out_of_memory
+from experiments.memory import count_kernel_kills, memory_limit, out_of_memory
+from experiments.params import GIGABYTE
 from experiments.provenance import Provenance
 from experiments.study import Study
 from experiments.trial import run_trial

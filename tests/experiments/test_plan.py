@@ -12,6 +12,7 @@ import pytest
 
 from core.config.file import build_config
 from core.config.recipe import load_recipe
+from core.record import trial_key
 from experiments import data_facts, plan
 from experiments import network_size as sizes
 from experiments.arm_cost import ArmCosts, schedule
@@ -32,6 +33,22 @@ zoo,adelaidet_a,x,R-50,1x,COCO val2017,mask_AP,32.2,V,verified,s,
 pair,b,x,R-50,1x,COCO val2017,mask_AP,,none,nothing known,s,
 other,a,x,R-50,1x,COCO val2017,mask_AP,99,V,verified,s,
 """
+
+
+def test_the_key_of_a_trial_takes_no_torch(study: Study) -> None:
+    code = (
+        "import sys; import experiments.run, experiments.plan, experiments.parallel.session; "
+        "from core.config import Config; from core.record import trial_key; "
+        "from experiments.data_facts import KnownData; config = Config.model_validate_json(sys.argv[1]); "
+        "print(trial_key(config, 0, data_digest=KnownData().facts(config.data).digest, code='c')); "
+        "print([name for name in sys.modules if name.partition('.')[0] in ('torch', 'torchvision', 'mlflow')])"
+    )
+    config = study.trials[0].config
+    command = [sys.executable, "-c", code, config.model_dump_json()]
+    done = subprocess.run(command, cwd=Path(plan.__file__).parents[1], capture_output=True, text=True, check=True)
+    key, loaded = done.stdout.splitlines()
+    assert loaded == "[]"
+    assert key == trial_key(config, 0, data_digest=read_facts(config.data).digest, code="c")
 
 
 @pytest.fixture

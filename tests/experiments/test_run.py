@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from core.compute.command import INTERRUPTED
 from core.compute.compute import Compute
 from core.config import Config
-from experiments import run_studies as sweep_module
+from experiments import conduct as sweep_module
+from experiments import run as run_module
 from experiments import trial as trial_module
 from experiments.jobs import list_jobs
 from experiments.parallel import start
@@ -21,7 +23,7 @@ from experiments.params import Params, Resources
 from experiments.plan import print_plan
 from experiments.provenance import provenance
 from experiments.run import main
-from experiments.run_studies import INTERRUPTED, run_studies
+from experiments.run_studies import run_studies
 from experiments.store import Store
 from experiments.study import Study
 from tests.experiments.conftest import write_params
@@ -109,7 +111,7 @@ def test_what_is_edited_while_it_runs_is_no_success(here: Path, monkeypatch, cap
         write_params(Path(), rest="seeds: [1]")
         return 0
 
-    monkeypatch.setattr(sweep_module, "run_studies", edit)
+    monkeypatch.setattr(run_module, "run_studies", edit)
     assert main(["--all"]) == 1
     assert "edited during the run: params.yaml: the results are from before the edit" in capsys.readouterr().err
     assert main(["--all"]) == 0  # written again, equal
@@ -230,16 +232,31 @@ def test_an_interrupt_leaves_no_failure_of_a_sweep_before(study: Study, here: Pa
     assert run(failing(study)) == INTERRUPTED
 
 
-def test_where_ray_does_not_start_the_sweep_is_closed(study: Study, here: Path, monkeypatch) -> None:
+def test_where_ray_does_not_start_nothing_is_lost(study: Study, here: Path, monkeypatch, fake_training: list) -> None:
     def broken(*arguments, **named) -> None:
         raise RuntimeError("the node timed out")
 
-    closed = []
-    monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
+    assert run(failing(study)) == 1
+    failed = sorted((here / "store").glob("*/failed.json"))
+    monkeypatch.setattr(sweep_module, "Tracking", lambda *arguments: pytest.fail("there is no sweep to log"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(start.ray, "init", broken)
     with pytest.raises(OSError, match="Ray did not start, 2 attempts: the node timed out"):
-        run(study, in_process=False)
+        run(failing(study), in_process=False, fresh=True)
+    assert failed
+    assert sorted((here / "store").glob("*/failed.json")) == failed
+    assert list((here / ".ray").iterdir()) == []
+
+
+def test_where_a_sweep_ends_by_a_fault_it_is_closed(study: Study, here: Path, monkeypatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    closed = []
+    monkeypatch.setattr(Silence, "finish", lambda self, records, seconds: closed.append(records), raising=False)
+    monkeypatch.setattr(sweep_module, "run_one_by_one", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(study)
     assert closed == [{}]
 
 

@@ -13,7 +13,7 @@ from core.config.file import build_config
 from core.config.recipe import load_recipe
 from core.evaluation.kept_detections import DETECTIONS, write_detections
 from core.record import METRICS
-from experiments import run_studies as driver_module
+from experiments import conduct as driver_module
 from experiments import search as search_module
 from experiments.jobs import Job
 from experiments.parallel import sweep as sweep_module

@@ -1,5 +1,6 @@
 """The code of a trial is what it runs; only whole records count as finished."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from core.config import Config
 from core.evaluation.kept_detections import DETECTIONS, write_detections
 from core.files.atomic import write_text
 from core.record import Record, trial_key
+from experiments import store as store_module
+from experiments import unchanged as unchanged_module
 from experiments.provenance import Provenance, code_digest, provenance, trial_sources
 from experiments.store import Store
 from experiments.study import Trial
@@ -129,6 +132,40 @@ def test_what_is_damaged_is_named_and_the_trial_runs_again(
     assert store.finished(record.key) is None
     if (name, harm) != ("record.json", Path.unlink):
         assert f"the trial runs again: {store.folder(record.key) / name}: " in caplog.text
+
+
+def test_files_that_nobody_wrote_since_are_not_read_again(config: Config, tmp_path: Path, monkeypatch) -> None:
+    record = record_of(config).changed(pictures=["7.png"])
+    picture = Store(tmp_path).folder(record.key) / "pictures" / "7.png"
+    write_text(picture, "a picture")
+    write(Store(tmp_path), record)
+    read: list[str] = []
+    original = store_module._digest
+    monkeypatch.setattr(store_module, "_digest", lambda path: (read.append(path.name), original(path))[1])
+    names = ["found.json", DETECTIONS, "7.png"]
+
+    def read_by(store: Store) -> list[str]:
+        read.clear()
+        assert store.is_finished(record.key)
+        assert store.finished(record.key) is not None
+        return read
+
+    assert read_by(Store(tmp_path)) == names * 2  # just written: it could be written again at once, and look the same
+    monkeypatch.setattr(unchanged_module, "SETTLED_SECONDS", -1.0)
+    store = Store(tmp_path)
+    assert read_by(store) == names
+    assert read_by(store) == []
+    assert read_by(Store(tmp_path)) == names  # another command
+    store.remember_whole()
+    assert read_by(Store(tmp_path)) == []
+    state = picture.stat()
+    picture.write_text("a PICTURE")  # as long as before, and of the same time
+    os.utime(picture, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert Store(tmp_path).finished(record.key) is None
+    picture.write_text("a picture")
+    assert read_by(Store(tmp_path)) == names
+    (tmp_path / "whole.json").write_text("{")
+    assert read_by(Store(tmp_path)) == names
 
 
 def test_a_trial_from_before_detections_were_kept_is_still_whole(config: Config, tmp_path: Path) -> None:

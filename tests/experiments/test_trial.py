@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from core.evaluation.boundary import BOUNDARY_METRICS
 from core.evaluation.kept_detections import read_detections
 from core.record import MASK_QUALITY, Record, trial_key
+from experiments import trial as trial_module
 from experiments.pictures import NUM_PICTURES
 from experiments.provenance import Provenance
 from experiments.store import Store
@@ -64,6 +66,17 @@ def test_a_real_trial_leaves_the_promised_record_and_pictures(
     assert record.validation_file == sha256(validation.read_bytes()).hexdigest()
     boxes, masks = read_detections(folder / "detections.json.gz")
     assert len(boxes) == len(masks) <= 7 * 5
+
+
+def test_the_seconds_of_a_trial_include_what_follows_its_training(
+    study: Study, tmp_path: Path, made_from: Provenance, fake_training: list, monkeypatch
+) -> None:
+    before = run(study.trials[0], tmp_path / "before", made_from)
+    original = trial_module.draw_detections
+    monkeypatch.setattr(trial_module, "draw_detections", lambda *given: (time.sleep(0.5), original(*given))[1])
+    after = run(study.trials[0], tmp_path / "after", made_from)
+    assert before.curves[-1]["seconds"] < before.seconds
+    assert after.curves[-1]["seconds"] + 0.5 < after.seconds
 
 
 def test_a_trial_that_raises_is_a_record_with_the_reason(

@@ -18,8 +18,7 @@ from core.datasets.transforms import resized_shape
 from core.model.build import build_model
 from core.neighborhood import Neighborhood
 from core.record import trial_key
-from core.training.effective_batch import describe_schedule, scale_to_batch
-from core.training.epoch import total_steps
+from core.training.effective_batch import describe_schedule, scale_to_batch, total_steps
 from core.training.optimizer import learning_rate
 from experiments.edge_purity import MEASUREMENT, Measurement, load_measurement
 from experiments.params import SETS, load_params

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from core.evaluation.postprocess import select_detections
+from core.evaluation.selection import select_detections
 from core.geometry import centerness_from_ltrb, pyramid_locations
 from core.losses.detection import centerness_loss, focal_loss, giou_loss
 from core.structures import Annotations, Assignment, Predictions
@@ -78,5 +78,5 @@ def detections(case: Case) -> Results:
     features = class_logits.new_zeros(2, 1, case.size[0] // 8, case.size[1] // 8)
     predictions = Predictions(class_logits, ltrb, centerness_logits, locations, level_index, strides, [], features)
     settings = {"score_threshold": 0.3, "max_candidates": 500, "nms_threshold": 0.6, "max_detections": 60}
-    found = select_detections(predictions, 1, **settings)
+    found = select_detections(predictions, **settings)[1]
     return {"locations": found.location_index, "classes": found.labels, "scores": found.scores, "boxes": found.boxes}

@@ -21,9 +21,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).parents[2]
-OF_UNKNOWN_SIZE = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
-READ_BY_HOST = ("_local_scalar_dense", "equal", "bincount")  # CUDA's bincount reads the range of its input
-TO_HOST = ("tolist", "cpu", "numpy")
+# `nonzero_numpy` and `item` consist of others, as which they are seen except in inference mode.
+OF_UNKNOWN_SIZE = ("nonzero", "nonzero_numpy", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
+READ_BY_HOST = ("_local_scalar_dense", "item", "equal", "bincount")  # CUDA's bincount reads the range of its input
+TO_HOST = ("tolist", "cpu")  # not `numpy`, which takes only what is there
 NON_BLOCKING = "core/compute/transfer.py"  # copies from pinned memory
 
 

@@ -30,6 +30,10 @@ class Cluster:
     def token_file(self) -> Path:
         return self.store.root / "locks" / self.token
 
+    def knows_this_node(self) -> bool:
+        """Whether this node was there when the sweep looked at the nodes."""
+        return node_id() in {node for node, _ in self.found}
+
     def shares_store(self) -> bool:
         """Whether this node has the driver's store.
 

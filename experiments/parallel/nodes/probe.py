@@ -1,4 +1,7 @@
-"""Before a sweep on a cluster: one look at each node on which a trial may run, so that a bad one is named at once."""
+"""Before a sweep on a cluster: one look at each node on which a trial may run, so that a bad one is named at once.
+
+A node that joins later is looked at before its first trial.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +32,24 @@ class Sight:
 
 @ray.remote(num_cpus=0, max_retries=0)
 def look(cluster: Cluster, made_from: Provenance, device: str) -> Sight:
-    """Runs on the node: can it import the code, is that the driver's, can it write where the driver reads?"""
+    """Runs on the node, before the sweep."""
+    return sight_of_this_node(cluster, made_from, device)
+
+
+def check_late_node(cluster: Cluster, made_from: Provenance, device: str) -> None:
+    """Look at this node before its first trial, if it joined the cluster after the look at the others.
+
+    Raises:
+        OSError: if trials would fail here; says why.
+    """
+    if not cluster.knows_this_node():
+        problem = sight_of_this_node(cluster, made_from, device).problem
+        if problem:
+            raise OSError(f"it joined after the sweep had begun and cannot run trials: {problem}; or end Ray there")
+
+
+def sight_of_this_node(cluster: Cluster, made_from: Provenance, device: str) -> Sight:
+    """Can it import the code, is that the driver's, can it write where the driver reads?"""
     try:
         if current_code() != made_from.code:
             return Sight(_other_code(made_from.versions, package_versions()))

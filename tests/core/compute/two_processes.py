@@ -23,7 +23,8 @@ from core.pseudo_masks.ema_teacher import EmaTeacher
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.pseudo_masks.teacher import teacher_masks
 from core.training import loop as training
-from core.training.epoch import run_epoch, total_steps
+from core.training.effective_batch import total_steps
+from core.training.epoch import run_epoch
 from core.training.loop import TrainingResult, train
 from core.training.optimizer import build_optimizer
 from core.training.step import BatchLosses, train_step

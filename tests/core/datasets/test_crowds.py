@@ -10,8 +10,9 @@ from pycocotools import mask as coco_mask
 from core.config import DataConfig, SupervisionConfig
 from core.datasets.batch import collate, packed, unpacked
 from core.datasets.coco import CocoDataset, load_training_set, load_validation_set
-from core.datasets.crowds import Crowd, ignored_boxes, ignored_cells, is_crowd
-from core.datasets.masks import sample_cell_centers
+from core.datasets.crowds import Crowd, is_crowd
+from core.datasets.ignored_regions import ignored_boxes, ignored_cells
+from core.datasets.mask_tensors import sample_cell_centers
 from core.datasets.transforms import View, apply_view
 from tests.core.datasets.conftest import BOX, HEIGHT, RECTANGLE, WIDTH, annotation
 from tests.core.datasets.test_coco import config

@@ -3,15 +3,8 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from core.datasets.masks import (
-    centers_of_mass,
-    decode,
-    encode,
-    has_area,
-    is_empty,
-    sample_cell_centers,
-    semantic_labels,
-)
+from core.datasets.mask_tensors import centers_of_mass, decode, sample_cell_centers, semantic_labels
+from core.datasets.masks import encode, has_area, is_empty
 from core.structures import BACKGROUND
 
 

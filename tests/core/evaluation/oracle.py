@@ -86,7 +86,11 @@ class Oracle(nn.Module):
         return Predictions(class_logits, ltrb, centerness_logits, locations, level_index, strides, [], features)
 
     def predict_masks(
-        self, predictions: Predictions, image_index: Int64[Tensor, " N"], location_index: Int64[Tensor, " N"]
+        self,
+        predictions: Predictions,
+        image_index: Int64[Tensor, " N"],
+        location_index: Int64[Tensor, " N"],
+        num_per_image: list[int],
     ) -> Float[Tensor, "N h w"]:
         height, width = predictions.mask_features.shape[-2:]
         # Cell i samples pixel 4i + 2; its probability crosses 0.5 half way to the next cell: at pixel 4i + 4.

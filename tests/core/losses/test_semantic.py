@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.datasets.masks import semantic_labels
+from core.datasets.mask_tensors import semantic_labels
 from core.losses.semantic import semantic_loss
 from core.structures import BACKGROUND
 

@@ -4,7 +4,8 @@ import pytest
 
 from core.compute.workers import Workers
 from core.config import TrainingConfig
-from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order, steps_per_epoch
+from core.training.effective_batch import steps_per_epoch
+from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order
 
 
 def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_workers: int) -> list[list[list[int]]]:

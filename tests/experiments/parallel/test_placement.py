@@ -10,6 +10,7 @@ import ray
 
 from experiments.jobs import list_jobs
 from experiments.parallel import placement
+from experiments.parallel import session as session_module
 from experiments.parallel import sweep as sweep_module
 from experiments.parallel.placement import check_resources, fitting_nodes
 from experiments.params import Resources
@@ -87,12 +88,13 @@ def test_trials_get_the_gpus_that_they_ask_for(
         ray.init("local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 
     monkeypatch.setattr(sweep_module, "train_job", note_gpus)
-    monkeypatch.setattr(sweep_module, "start_ray", start)
+    monkeypatch.setattr(session_module, "start_ray", start)
     text = "question: q\nsource: s\nexpectation: none\nvary: {loss.dice: [1, 2, 3, 4]}\n"
     jobs = list_jobs(study_of(text, "four", shapes, here), provenance())
     store = Store(here / "store")
     resources = Resources(parallel_trials=4, gpus_per_trial=gpus_per_trial, cpus_per_trial=2)
-    sweep_module.run_with_ray(jobs, store, resources, [], Progress(jobs, 4))
+    with session_module.ray_started(resources) as folder:
+        sweep_module.run_with_ray(jobs, store, resources, [], Progress(jobs, 4), folder)
     seen = [json.loads(path.read_text()) for path in here.glob("*.json")]
     assert [store.failed(job.key) for job in jobs] == [None] * 4
     assert len(seen) == 4

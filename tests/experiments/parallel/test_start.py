@@ -1,5 +1,6 @@
 """Ray that does not start, hangs, or is not where `RAY_ADDRESS` says: a limit, a second attempt, one sentence."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -81,6 +82,21 @@ def test_a_start_that_fails_twice_is_one_sentence(monkeypatch, capsys) -> None:
     assert [call["num_cpus"] for call in calls] == [6, 6]
     assert {call["address"] for call in calls} == {"local"}  # never a Ray of others on this machine
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("cpus_per_trial", [1, 2])
+def test_processes_load_what_a_trial_needs_where_each_gets_one(monkeypatch, cpus_per_trial: int) -> None:
+    names = ("RAY_preload_python_modules", "PYTHONPATH", "OMP_NUM_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(start_module.ray, "init", lambda **options: seen.append({**os.environ}))
+    start_ray(Resources(parallel_trials=2, cpus_per_trial=cpus_per_trial))
+    root = str(Path(start_module.__file__).parents[2])
+    expected = ("experiments.parallel.trainable", f"{root}{os.pathsep}elsewhere", "1")
+    assert tuple(map(seen[0].get, names)) == (expected if cpus_per_trial == 1 else (None, "elsewhere", None))
+    assert tuple(map(os.environ.get, names)) == (None, "elsewhere", None)  # it is for Ray's processes alone
 
 
 def test_a_start_that_never_returns_to_python_ends_the_process_with_a_sentence() -> None:

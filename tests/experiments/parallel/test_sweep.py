@@ -1,7 +1,7 @@
 """A real sweep by Ray: trials take turns in one process, and none feels the one before it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from core.record import Record
 from experiments.jobs import Job, list_jobs
 from experiments.parallel import sweep as sweep_module
 from experiments.parallel.relay import Relay
+from experiments.parallel.session import ray_started
 from experiments.parallel.sweep import run_with_ray
 from experiments.params import Resources
 from experiments.progress import Progress
 from experiments.provenance import Provenance, provenance
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import run_one_by_one
+from experiments.sweep import Observer, run_one_by_one
 from tests.experiments.conftest import as_recorded, study_of
 from tests.experiments.test_trial_workers import PAIR, RELATIVE, job_of, moved
 
@@ -60,10 +61,15 @@ class Heard:
     def ended(self, job: Job, record: Record) -> None: ...
 
 
+def run_in_ray(jobs: Sequence[Job], store: Store, resources: Resources, observers: Sequence[Observer]) -> None:
+    with ray_started(resources) as folder:
+        run_with_ray(jobs, store, resources, observers, Progress(jobs, 1), folder)
+
+
 def sweep(study: Study, made_from: Provenance, store: Store, heard: Heard) -> dict[str, Record]:
     """Records of a sweep with one slot, by arm."""
     jobs = list_jobs(study, made_from)
-    run_with_ray(jobs, store, Resources(parallel_trials=1), [heard], Progress(jobs, 1))
+    run_in_ray(jobs, store, Resources(parallel_trials=1), [heard])
     return {job.trial.arm: store.finished(job.key) or store.failed(job.key) for job in jobs}
 
 
@@ -140,7 +146,7 @@ def test_two_workers_of_a_trial_train_as_one_process_with_twice_the_batch(shapes
     for arm, workers in (("small", 2), ("large", 1)):
         job = job_of(study, arm, workers)
         resources = Resources(parallel_trials=1, workers_per_trial=workers, cpus_per_trial=workers)
-        run_with_ray([job], store, resources, [], Progress([job], 1))
+        run_in_ray([job], store, resources, [])
         assert store.finished(job.key).workers == (workers if workers > 1 else None)
         assert store.finished(job.key).code == made_from.code
         moves.append(moved(job, store))

@@ -13,9 +13,10 @@ from mlflow.tracking import MlflowClient
 from experiments.jobs import Job, list_jobs
 from experiments.params import Resources
 from experiments.provenance import Provenance
+from experiments.stopped_early import stopped_early
 from experiments.store import Store
 from experiments.study import Study
-from experiments.sweep import crashed, run_job, run_one_by_one
+from experiments.sweep import crashed, describe_job, run_job, run_one_by_one
 from experiments.tracking import runs as tracking_runs
 from experiments.tracking import server as tracking_server
 from experiments.tracking.database import sqlite_uri
@@ -148,6 +149,27 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
         ("FAILED", "the process died: killed"),
         ("KILLED", None),
     ]
+
+
+def test_a_trial_that_a_search_stopped_early_has_not_failed(
+    study: Study, jobs: list[Job], tmp_path: Path, fake_training: list
+) -> None:
+    store, server = Store(tmp_path / "store"), Server(tmp_path)
+    run_one_by_one(jobs[:1], store, Resources(), [], progress=False)
+    curves = [{"epoch": 1, "epochs": 2, "seconds": 0.5, "loss/total": 1.0}]
+    stopped = stopped_early(jobs[1], store, describe_job(jobs[1]), curves)
+    records = {"pair": {jobs[0].key: store.finished(jobs[0].key), jobs[1].key: stopped}}
+    ids = []
+    for _ in range(2):
+        log = Tracking([(study, jobs)], store, tmp_path)
+        log.finish(records)
+        ids.append(log.run_ids("pair"))
+    assert ids[0] == ids[1]  # the second time nothing was lacking
+    parents, children = server.runs()
+    assert [run.info.status for run in parents + children] == ["FINISHED"] * 3
+    assert [run.data.tags["status"] for run in children] == ["ok", "stopped_early"]
+    assert children[1].data.tags["reason"] == "stopped early by the search after epoch 1 of 2"
+    assert server.epochs(children[1]) == [(1, 1.0)]
 
 
 def test_a_renamed_arm_is_shown_under_its_new_name_alone(

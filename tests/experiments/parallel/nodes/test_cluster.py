@@ -1,6 +1,7 @@
 """A trial on a node that shares no store: it goes on from what the driver has, and the driver gets all it makes."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from experiments.parallel.nodes import cluster as cluster_module
 from experiments.parallel.nodes.cluster import Cluster, Sender, StopAsked
 from experiments.parallel.nodes.data import needed_data
 from experiments.parallel.nodes.inbox import Inbox
-from experiments.parallel.trainable import TrialFailed, train_job
+from experiments.parallel.trainable import MachineFault, TrialFailed, train_job
 from experiments.params import Resources
 from experiments.provenance import Provenance
 from experiments.store import Store
@@ -97,6 +98,21 @@ def test_a_trial_that_fails_arrives_with_its_reason(jobs: list[Job], cluster: Cl
     with pytest.raises(TrialFailed, match="loss dice is not finite"):
         run(jobs[1], cluster)
     assert "loss dice is not finite" in cluster.store.failed(jobs[1].key).reason
+
+
+def test_a_node_that_joined_late_and_cannot_run_trials_is_refused_before_one_fails_there(
+    jobs: list[Job], cluster: Cluster, fake_training: list[str]
+) -> None:
+    of_other_code = replace(jobs[0], provenance=replace(jobs[0].provenance, code="other"))
+    with pytest.raises(MachineFault, match=r"node \S+: it joined after the sweep had begun .* its packages differ"):
+        run(of_other_code, cluster)
+    assert fake_training == []
+    assert cluster.store.failed(jobs[0].key) is None
+    there = {("this node", jobs[0].data_digest): cluster.folder}
+    with pytest.raises(TrialFailed, match="differ from those at the start of the sweep"):  # it was as it should be then
+        run(of_other_code, replace(cluster, found=there))
+    run(jobs[0], cluster)  # a good one that joined late
+    assert cluster.store.finished(jobs[0].key) is not None
 
 
 def test_a_node_with_the_store_writes_there_and_sends_nothing(jobs: list[Job], cluster: Cluster, fake_training) -> None:

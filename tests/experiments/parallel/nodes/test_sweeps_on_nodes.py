@@ -1,6 +1,8 @@
-"""Sweeps on nodes that share nothing with the driver, with one that is killed, or a bad one, or a head that is lost."""
+"""Sweeps on nodes that share all or nothing with the driver, and what may be killed: a node, the driver, the head."""
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +67,51 @@ def test_nodes_that_share_nothing_and_one_that_is_killed_give_the_table_of_one_m
     assert len(records) == 4
     assert {record.host for record in records} == {"near", "far"}
     assert not list((spread.folder / "store" / "locks").glob("sweep-*"))
+
+
+def test_nodes_that_share_the_folder_give_the_table_of_one_machine(
+    sweeps: tuple[Sweep, Sweep], machines: Machines
+) -> None:
+    alone, spread = sweeps
+    assert alone.run("--in-process") == 0
+    for name in ("near", "far"):
+        machines.add(name)
+    assert spread.run() == 0, spread.said
+    assert "nodes for trials: 2; 2 share the store, 0 send their trials" in spread.said
+    assert spread.results() == alone.results()
+    records = [read_record(path) for path in (spread.folder / "store").glob("*/record.json")]
+    assert len(records) == 4
+    assert {record.host for record in records} == {"near", "far"}
+    assert list(machines.folder.glob("cache-*/*")) == []  # nobody fetched what it sees
+
+
+def test_a_driver_that_is_killed_leaves_a_cluster_on_which_the_same_command_goes_on(
+    sweeps: tuple[Sweep, Sweep], machines: Machines
+) -> None:
+    alone, hurt = sweeps
+    assert alone.run("--in-process") == 0
+    for name in ("near", "far"):
+        machines.add(name, blind_to=[hurt.folder, *PROJECT])
+    killed = hurt.run(until=share_reported(0.4), do=lambda process: os.kill(process, signal.SIGKILL))
+    assert killed == -signal.SIGKILL
+    before = {path.parent.name for path in (hurt.folder / "store").glob("*/checkpoint.pt")}
+    assert before
+    assert hurt.run() == 0, hurt.said
+    assert hurt.results() == alone.results()
+    records = [read_record(path) for path in (hurt.folder / "store").glob("*/record.json")]
+    assert len(records) == 4
+    assert before <= {record.key for record in records}
+
+
+def test_a_node_that_joins_in_mid_sweep_trains_too(sweeps: tuple[Sweep, Sweep], machines: Machines) -> None:
+    alone, grows = sweeps
+    assert alone.run("--in-process") == 0
+    machines.add("near", blind_to=[grows.folder, *PROJECT])
+    joins = {"blind_to": [grows.folder, *PROJECT]}
+    assert grows.run(until=share_reported(0.05), do=lambda process: machines.add("late", **joins)) == 0, grows.said
+    assert grows.results() == alone.results()
+    records = [read_record(path) for path in (grows.folder / "store").glob("*/record.json")]
+    assert {record.host for record in records} == {"near", "late"}
 
 
 def test_a_head_that_is_killed_ends_the_sweep_in_a_sentence_and_the_same_command_goes_on(
