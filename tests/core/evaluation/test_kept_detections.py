@@ -53,6 +53,7 @@ def test_pycocotools_reads_the_list(tmp_path: Path) -> None:
         (gzip.compress(b'[{"image_id": 1}]'), "detection 0 is"),
         (gzip.compress(b"[3]"), "detection 0 is"),
     ],
+    ids=["no archive", "cut", "cut text", "object", "no box", "number"],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "kept.json.gz"
