@@ -158,15 +158,6 @@ def simultaneous_bound(errors: Sequence[float], comparisons: int) -> float:
     return float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), n)) * sd
 
 
-def above(interval: tuple[float, float] | None, value: float) -> bool:
-    """Whether an interval lies above a value; False if it ends at the value, or is None."""
-    return interval is not None and interval[0] > value
-
-
-def below(interval: tuple[float, float] | None, value: float) -> bool:
-    return interval is not None and interval[1] < value
-
-
 def order_holds(means: Sequence[float]) -> bool:
     """Whether values rise strictly from first to last; False if one is NaN."""
     return all(low < high for low, high in pairwise(means))

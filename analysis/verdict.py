@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal
 
 import pandas as pd
@@ -12,6 +12,7 @@ from analysis.power import FORMULA
 from analysis.statistics import order_holds, summarize_arm
 from analysis.study import Study
 from analysis.tables.study_table import difference_in_words, number, p_in_words, span
+from core.record import METRICS
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Outcome = Literal["holds", "does not hold", "too few seeds to tell", "no result", "no order expected", "not run"]
@@ -60,8 +61,9 @@ def verdict(
     """
     judged = judgments(results, study, compared, own, spread)
     words = "The rest of the expectation is no order of arms, so no rule judges it." if study.has_words else ""
+    twins = twins_in_words(results, study)
     if judged:
-        text = " ".join([*(judgment.text for judgment in judged), words, *own.sentences])
+        text = " ".join([*(judgment.text for judgment in judged), words, *own.sentences, twins])
         outcome = _together([judgment.outcome for judgment in judged])
         reasons = dict.fromkeys(judgment.reason for judgment in judged if judgment.outcome == outcome)
         return Verdict(" ".join(text.split()), outcome, "; ".join(reason for reason in reasons if reason))
@@ -70,7 +72,9 @@ def verdict(
     found, reason = "", ""
     if study.reference_arm is not None:
         found, reason = _differences(results, study, study.reference_arm, compared, spread)
-    return Verdict(" ".join([text for text in (words, found, *own.sentences) if text]), "no order expected", reason)
+    return Verdict(
+        " ".join([text for text in (words, found, *own.sentences, twins) if text]), "no order expected", reason
+    )
 
 
 def judgments(
@@ -143,6 +147,18 @@ def _comparisons(compared: Comparisons) -> str:
 
 def _count(count: int) -> str:
     return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def twins_in_words(results: pd.DataFrame, study: Study) -> str:
+    """Which arms gave equal results to the last digit in every seed, so are one arm here; empty if none did."""
+    finished = results[results["mask_AP"].notna()]
+    numbers = {arm: finished[finished["arm"] == arm].set_index("seed")[list(METRICS)] for arm in study.arms}
+    twins = [
+        f"{study.label(one)} and {study.label(other)}"
+        for one, other in combinations(study.arms, 2)
+        if len(numbers[one]) and numbers[one].sort_index().equals(numbers[other].sort_index())
+    ]
+    return f"Equal in every number of every seed, so one arm here: {'; '.join(twins)}." if twins else ""
 
 
 def gap_in_words(compared: Comparisons) -> str:

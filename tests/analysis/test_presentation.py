@@ -46,8 +46,8 @@ def test_a_study_file_s_own_word_and_no_name_gives_the_view(tmp_path, write_stud
     other = read_study_data(path, tmp_path)
     assert len(main_figure(other, study_table(other)).axes[0].patches) == 0
     assert study_verdict(other).text.startswith(
-        "Expected: warm-up 0 % has the lowest mask AP. Holds for the means, but too few seeds tell the arms apart: warm-up 0 "
-        "% vs. warm-up 30 %: -2.0 AP (n = 1)"
+        "Expected: warm-up 0 % has the lowest mask AP. Holds for the means, but too few seeds tell the arms apart: "
+        "warm-up 0 % vs. warm-up 30 %: -2.0 AP (n = 1)"
     )
 
 

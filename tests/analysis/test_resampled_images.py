@@ -74,7 +74,7 @@ def test_the_file_is_checked(tmp_path, results):
     read = read_resampled(path)
     assert read.loc["full2", "draw_0"] == 64.0
     draws_of(results, SHIFT[:10]).to_csv(path)
-    with pytest.raises(ValueError, match="resampled_ap.csv: 10 draws of images, expected at least 50"):
+    with pytest.raises(ValueError, match=r"resampled_ap\.csv: 10 draws of images, expected at least 50"):
         read_resampled(path)
     draws_of(results, 100 * SHIFT).to_csv(path)
     with pytest.raises(ValueError, match="column draw_0: expected an AP from 0 to 100"):

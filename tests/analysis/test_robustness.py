@@ -118,9 +118,9 @@ def test_the_top_says_which_loss_term_matters_and_what_differs(here, write_edge_
         write_edge_purity(Path("reference") / name, {0.3: (0.5, purity)})
     top = top_of(domains_of(Path("reference/shapes")))
     assert top.answer == (
-        "The pairwise term over projection only matters most on every domain: it adds +9.0 AP (one seed) on people, +32.0 "
-        "AP (told apart) on shapes. The projection term over box as mask adds +8.0 AP (one seed) on people, +9.0 AP "
-        "(told apart) on shapes. Boxes alone reach 83 % on people, 88 % on shapes of what full masks reach."
+        "The pairwise term over projection only matters most on every domain: it adds +9.0 AP (one seed) on people, "
+        "+32.0 AP (told apart) on shapes. The projection term over box as mask adds +8.0 AP (one seed) on people, +9.0 "
+        "AP (told apart) on shapes. Boxes alone reach 83 % on people, 88 % on shapes of what full masks reach."
     )
     # 2 / 23, 12 / 60.53; 10 / 23, 21.03 / 60.53; 500 edges kept, of 1000 across a border 20 and 0.5
     assert top.difference == (

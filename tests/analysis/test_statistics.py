@@ -5,8 +5,6 @@ import pandas as pd
 import pytest
 
 from analysis.statistics import (
-    above,
-    below,
     one_seed_difference,
     order_holds,
     paired_difference,
@@ -100,15 +98,6 @@ def test_the_bound_of_further_errors_agrees_with_hand_computation():
     )  # an error that all share counts too
     with pytest.raises(ValueError, match="0 errors and 1 comparisons"):
         simultaneous_bound([], 1)
-
-
-def test_an_interval_that_ends_at_a_value_holds_it():
-    assert above((0.1, 2.0), 0.0)
-    assert not above((0.0, 2.0), 0.0)
-    assert not above(None, 0.0)
-    assert below((-2.0, -0.1), 0.0)
-    assert not below((-2.0, 0.0), 0.0)
-    assert not below(None, 0.0)
 
 
 def trials(aps, first_seed=0):

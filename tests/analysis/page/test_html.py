@@ -83,9 +83,7 @@ def text(folder, monkeypatch, write_traced) -> str:
 def test_every_picture_is_embedded_and_described_and_nothing_is_fetched(text):
     page = Page(text)
     assert page.loads == []
-    assert (
-        len(page.images) == 7
-    )  # bars of all domains; main result, sizes, pictures, curves; edge purity with the photo's figure
+    assert len(page.images) == 7
     assert all(image["src"].startswith("data:image/") and image["alt"] for image in page.images)
     pointing = [image["alt"].split(":")[0] for image in page.images if "in the table above" in image["alt"]]
     assert pointing == ["Main result", "Mask AP by object size", "Main result"]  # curves and photos have no table

@@ -25,8 +25,9 @@ def case() -> tuple[dict, list[dict]]:
             left, top, side = (int(generator.integers(low, high)) for low, high in ((0, 10), (0, 10), (5, 12)))
             category = int(generator.integers(1, 3))
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": image, "category_id": category, "bbox": [left, top, side, side]}
-                | {"area": side * side, "iscrowd": int(generator.random() < 0.15), "segmentation": square(left, top, side)}
+                {"id": len(annotations) + 1, "image_id": image, "category_id": category}
+                | {"bbox": [left, top, side, side], "area": side * side, "segmentation": square(left, top, side)}
+                | {"iscrowd": int(generator.random() < 0.15)}
             )
             shift = int(generator.integers(0, 4))
             results.append(
