@@ -82,7 +82,7 @@ def study_table(data: StudyData) -> pd.DataFrame:
 
 def compared_arms(data: StudyData) -> Comparisons:
     """Every comparison of arms that the study makes."""
-    view = view_of(data) if len(finished(data.results)) else None
+    view = view_of(data)
     own = OwnPairs() if view is None else view.pairs(data)
     return compare_arms(data.results, data.study, own, spread=data.spread, resampled=data.resampled)
 

@@ -32,12 +32,11 @@ from analysis.results import has_trials, is_study, study_names
 from analysis.studies.edge_purity import edge_purity_table
 from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
-from analysis.study_data import read_study_data
+from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
 from core.compute.command import WRONG_INPUT, run_command
 from core.files.atomic import write_text
 from core.files.json_file import read_utf8
-from core.record import Record
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def report_study(
 
     comparison = compare_study(data, reference_folder)
     compared = results_folder / "comparison" / f"{name}.md"
-    write_text(compared, f"# Comparison with the reference\n\n{comparison.text}\n{_records_line(data.records)}\n")
+    write_text(compared, f"# Comparison with the reference\n\n{comparison.text}\n{_records_line(data)}\n")
     return StudyReport(tables[f"{name}.md"], comparison, (*files, compared), study_verdict(data), table)
 
 
@@ -105,10 +104,15 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
         write_text(results_folder / "tables" / name, text)
 
 
-def _records_line(records: dict[str, Record]) -> str:
-    """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids."""
-    content = json.dumps({key: record.content() for key, record in records.items()}, sort_keys=True).encode()
-    return f"Made from {len(records)} trial records with SHA-256 {hashlib.sha256(content).hexdigest()[:16]}."
+def _records_line(data: StudyData) -> str:
+    """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids.
+
+    And with their AP on resampled images, on which verdicts depend.
+    """
+    content = json.dumps({key: record.content() for key, record in data.records.items()}, sort_keys=True)
+    resampled = "" if data.resampled is None else data.resampled.to_csv()
+    digest = hashlib.sha256((content + resampled).encode()).hexdigest()[:16]
+    return f"Made from {len(data.records)} trial records with SHA-256 {digest}."
 
 
 def main(arguments: list[str] | None = None) -> int:

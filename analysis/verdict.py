@@ -136,8 +136,10 @@ def source_in_words(compared: Comparisons, judged: Sequence[Comparison], spread:
         arms = {arm for comparison in single for arm in (comparison.pair.arm, comparison.pair.other)}
         count = int(spread[spread["arm"].isin(arms)].groupby("arm")["seed"].nunique().min())
         seeds = f"one seed; judged by the spread of {_count(count)} seeds in the reference"
-    images = "and over resampled images" if judged and all(one.images for one in judged) else "given these images"
-    return f"{seeds}, Holm's correction for {_comparisons(compared)}, {images}"
+    corrected = f"Holm's correction for {_comparisons(compared)}"
+    if judged and all(comparison.images for comparison in judged):
+        return f"{seeds} and over resampled images, {corrected}"
+    return f"{seeds}, {corrected}, given these images"
 
 
 def _comparisons(compared: Comparisons) -> str:

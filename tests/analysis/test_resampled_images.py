@@ -63,7 +63,7 @@ def test_the_verdict_says_what_the_interval_covers(results, study):
     assert seeds[Pair("full", "both")].told_apart
     assert verdict(results, pair, seeds).outcome == "holds"
     found = verdict(results, pair, images)  # 11 ± 10.1
-    assert "paired over seeds and over resampled images, Holm's" in found.text
+    assert "(paired over seeds and over resampled images, Holm's correction for one comparison)" in found.text
     wide = compare_arms(results, pair, resampled=draws_of(results, 3.5 * SHIFT))
     assert verdict(results, pair, wide).outcome == "too few seeds to tell"  # 11 ± 13.9
 

@@ -208,7 +208,7 @@ def test_the_smallest_gap_is_that_of_the_pooled_standard_error(tmp_path, write_r
     text = gap_in_words(compare_arms(read_results(write_results(tmp_path, aps)), plain))
     assert text.startswith(
         "With three seeds, the arms of this study are told apart in 80 % of cases from a true gap of 4.6 AP on, and of "
-        "6.6 AP where it is the first of Holm's two comparisons (smallest gap = λ e"
+        "6.5 AP where it is the first of Holm's two comparisons (smallest gap = λ e"
     )
     one = read_results(write_results(tmp_path, {arm: of[:1] for arm, of in aps.items()}))
     assert "is unknown: no difference has an interval" in gap_in_words(compare_arms(one, plain))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.plots.figures import styled
-from analysis.presentation import compared_arms, main_figure, study_table
+from analysis.presentation import compared_arms, main_figure, study_table, study_verdict
 from analysis.studies.mask_ratio import gap_sentences, gaps, ratio_arms, ratio_columns
 from analysis.study_data import read_study_data
 
@@ -62,13 +62,15 @@ def test_one_seed_has_a_share_without_interval(read):
 
 
 def test_two_phases_are_compared_with_as_many_masks_in_every_batch(read):
-    # 51 - 55, 53 - 54 and 52 - 55: sd 1.53, times 4.303 / sqrt(3); t = 3.02, so p = 0.094, the last of four
+    # 51 - 55, 53 - 54 and 52 - 55: sd 1.53, times 4.303 / sqrt(3); t = 3.02, so p = 0.094
     words = "10 % of masks, in two phases vs. 10 % of masks: -2.7 AP (95 % interval -6.5 to +1.1, n = 3, p = 0.094)"
     data = read({})
     assert f"{words}, mixed: not told apart." in sentences_of(data)
-    assert len(compared_arms(data).judged) == 4  # three beside the reference arm, and this
+    assert len(compared_arms(data).judged) == 1  # there is no reference arm here
     failed = read({"masks_10": [None, None, None]})
     assert ": no common seed, mixed: not told apart." in " ".join(sentences_of(failed))
+    nothing = read({arm: [None] for arm in APS})
+    assert ": no common seed, mixed: not told apart." in study_verdict(nothing).text
     clear = read({"two_phases_10": [45.0, 44.0, 45.1]})
     assert any("mixed: told apart." in sentence for sentence in sentences_of(clear))
 
