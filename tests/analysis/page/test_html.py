@@ -117,8 +117,9 @@ def test_the_top_has_bars_a_cell_for_each_study_and_a_reason_in_each_cell(text):
     assert "1 of 8 trials have no result." in summary
     assert "results/warmup.csv does not exist or has no trials" in summary
     assert "How long?" in summary
-    assert "The pairwise term" not in summary  # these made-up settings do not say which term an arm has
-    assert "matters most: it adds +20.0 AP (not told apart) on shapes, this run" in summary
+    # 20 and 20.5; 20 and 20, where these made-up settings do not say which term is new
+    assert "The projection term over box mask matters most: it adds +20.2 AP (told apart) on shapes, this" in summary
+    assert "Both over projection only adds +20.0 AP (told apart) on shapes, this run." in summary
     assert "NOT COCO numbers" in summary
     assert Page(summary).images[0]["alt"].startswith("Bars of mask AP")
 
