@@ -5,7 +5,9 @@ from collections.abc import Iterable
 STUDY_ORDER = (
     "loss_terms",
     "color_threshold",
+    "edge_share",
     "neighborhood",
+    "edge_membership",
     "warmup",
     "redesigned_loss",
     "baselines",
