@@ -18,7 +18,7 @@ help:
 	@echo "make repro   set up, then dvc repro: outdated studies, tables, plots, one page, comparison"
 	@echo "make report  rebuild tables, plots and results/report.html from existing results"
 	@echo "make experiments  dvc exp show, without its columns of file hashes"
-	@echo "make verify  rebuild every table of reference/ from its records and list the differences"
+	@echo "make verify  rebuild tables and plots of reference/ from its records, check README's numbers; list the differences"
 	@echo "make test    run the tests; RUN_SLOW=1 make test includes those that take minutes (kills, a real MLflow server)"
 	@echo "make soak    2,000 training steps and 500 predictions: resident memory stays flat"
 	@echo "make fuzz    read 28,500 damaged input files of every kind: each is refused by name, or works; a quarter of an hour"
@@ -53,6 +53,7 @@ report: $(READY)
 	python -m analysis.report --params params.yaml
 	if test -e results/edge_purity.csv; then python -m analysis.studies.edge_purity; fi
 	python -m analysis.published_tables --params params.yaml
+	python -m analysis.robustness --params params.yaml
 	python -m analysis.page --params params.yaml
 
 experiments: $(READY)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from analysis.metrics import arms_csv, curves_csv, metrics_json
 from analysis.plain_text import markdown_text
-from analysis.plots.figures import FIGURES, empty_figure, save, styled
+from analysis.plots.figures import FIGURES, empty_figure, styled
+from analysis.plots.saving import save
 from analysis.results import no_results
 from analysis.study import Study
 from analysis.tables.latex import latex_text

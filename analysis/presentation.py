@@ -1,10 +1,12 @@
 """How a study is shown: its view, its main figure and its tables."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.comparisons import Comparisons, OwnPairs, compare_arms
 from analysis.plain_text import table_csv
 from analysis.plots.figures import arms_figure
 from analysis.published import STATUS_MEANINGS
@@ -12,9 +14,10 @@ from analysis.results import COLUMNS, finished
 from analysis.studies import annotation_budget, class_split, color_threshold, mask_ratio
 from analysis.study import nearest
 from analysis.study_data import StudyData
+from analysis.tables.comparison_table import comparison_files
 from analysis.tables.latex import latex_table, study_caption
 from analysis.tables.study_table import OwnColumns, arm_table, reader_table, reading_note, render_markdown
-from analysis.verdict import OwnWords, Verdict, verdict
+from analysis.verdict import OwnWords, Verdict, gap_in_words, judgments, verdict
 
 
 class View(Protocol):
@@ -28,7 +31,10 @@ class View(Protocol):
     def figure(self, data: StudyData, table: pd.DataFrame) -> Figure | None:
         """The main figure, instead of the bars; None if the results lack what it needs."""
 
-    def words(self, data: StudyData) -> OwnWords:
+    def pairs(self, data: StudyData) -> OwnPairs:
+        """The arms to compare in addition to those of the expected orders and to the reference arm."""
+
+    def words(self, data: StudyData, compared: Comparisons) -> OwnWords:
         """What the verdict says in addition to the expected orders."""
 
 
@@ -71,7 +77,14 @@ def own_columns(data: StudyData) -> OwnColumns | None:
 
 
 def study_table(data: StudyData) -> pd.DataFrame:
-    return arm_table(data.results, data.study, data.published, data.configs, own_columns(data))
+    return arm_table(data.results, data.study, data.published, data.configs, own_columns(data), compared_arms(data))
+
+
+def compared_arms(data: StudyData) -> Comparisons:
+    """Every comparison of arms that the study makes."""
+    view = view_of(data)
+    own = OwnPairs() if view is None else view.pairs(data)
+    return compare_arms(data.results, data.study, own, spread=data.spread, resampled=data.resampled)
 
 
 def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
@@ -83,8 +96,21 @@ def main_figure(data: StudyData, table: pd.DataFrame) -> Figure:
 
 def study_verdict(data: StudyData) -> Verdict:
     """The verdict on the study's expectation, including what its view adds."""
-    view = view_of(data)
-    return verdict(data.results, data.study, OwnWords() if view is None else view.words(data), data.spread)
+    view, compared = view_of(data), compared_arms(data)
+    own = OwnWords() if view is None else view.words(data, compared)
+    return verdict(data.results, data.study, compared, own, data.spread)
+
+
+def study_findings(data: StudyData) -> list[Verdict]:
+    """What the study expects, each judged for itself; see `study_verdict` for all of it together."""
+    view, compared = view_of(data), compared_arms(data)
+    own = OwnWords() if view is None else view.words(data, compared)
+    return judgments(data.results, data.study, compared, own, data.spread)
+
+
+def all_comparisons(studies: Iterable[StudyData]) -> dict[str, str]:
+    """The table of every comparison of these studies, by file name."""
+    return comparison_files({data.study.name: (data.study, compared_arms(data)) for data in studies})
 
 
 def table_files(data: StudyData) -> dict[str, str]:
@@ -92,7 +118,13 @@ def table_files(data: StudyData) -> dict[str, str]:
     table, columns, name = study_table(data), own_columns(data), data.study.name
     judged = study_verdict(data)
     markdown = render_markdown(
-        table, data.study, scale=data.scale, verdict=judged.text, published=data.published, own_columns=columns
+        table,
+        data.study,
+        scale=data.scale,
+        verdict=judged.text,
+        gap=gap_in_words(compared_arms(data)),
+        published=data.published,
+        own_columns=columns,
     )
     statuses = set(table.get("published_status", ()))
     legend = "; ".join(f"{status} = {meaning}" for status, meaning in STATUS_MEANINGS.items() if status in statuses)

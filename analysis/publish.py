@@ -17,14 +17,17 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from analysis.drawing import draw_from_records, draw_study
 from analysis.page.figures import owner
 from analysis.page.html import render
 from analysis.presentation import study_table
 from analysis.reference.checksums import write_checksums
 from analysis.reference.other_cpu import copy_seed_0
+from analysis.reference.plots import WITHOUT_RECORDS, stale_grids, write_versions
 from analysis.reference.rebuild import copy_records, read_trials
 from analysis.reference.verify import verify_folder
-from analysis.report import draw_study, write_tables
+from analysis.report import write_tables
+from analysis.resampled_images import FILE as RESAMPLED
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
@@ -55,7 +58,7 @@ def publish(
     csvs = [path for path in sorted(results.glob("*.csv")) if path.stem in studies or not is_study(path)]
     if not csvs:
         raise ValueError(f"{results}: no <study>.csv; `python -m experiments.run <study>` writes one")
-    for name in studies:  # or plots of older results would be published
+    for name in studies if pictures else ():  # or grids of older results would be published
         data = read_study_data(study_files / f"{name}.yaml", results)
         draw_study(data, study_table(data), results)
     partial = _copy_of(reference)
@@ -63,15 +66,28 @@ def publish(
         _copy_study(path, partial)
     (partial / "plots").mkdir(exist_ok=True)
     published, known = {path.stem for path in csvs}, {path.stem for path in results.glob("*.csv")}
-    for path in (path for kind in ("png", "svg") for path in (results / "plots").glob(f"*.{kind}")):
+    for path in (path for pattern in WITHOUT_RECORDS for path in (results / "plots").glob(pattern)):
         if owner(path.stem, known) in published and (pictures or not path.match(PICTURES)):
             shutil.copy(path, partial / "plots")
+    for path in stale_grids(partial):
+        path.unlink()
+    _draw_all(partial, study_files)
     shutil.rmtree(partial / "tables", ignore_errors=True)
     write_tables(partial, study_files)
     (partial / PAGE).unlink(missing_ok=True)
     if html:
         write_text(partial / PAGE, render(partial, study_files, ask_reference=False))
     return _seal(partial, results, reference, study_files)
+
+
+def _draw_all(reference: Path, study_files: Path) -> None:
+    """Draw the plots of all studies of a reference, also of those that are not published anew."""
+    plots = reference / "plots"
+    for path in plots.glob("*.*"):
+        if not any(path.match(pattern) for pattern in WITHOUT_RECORDS):
+            path.unlink()
+    draw_from_records(reference, study_files)
+    write_versions(plots)
 
 
 def publish_other_cpu(results: Path, reference: Path, study_files: Path, chosen: Collection[str] | None = None) -> int:
@@ -114,7 +130,7 @@ def _copy_of(reference: Path) -> Path:
 def _seal(partial: Path, results: Path, reference: Path, study_files: Path) -> int:
     """Verify the new folder and replace the reference with it; returns its number of files."""
     write_checksums(partial)
-    found = verify_folder(partial, study_files, write_tables)
+    found = verify_folder(partial, study_files, (write_tables, draw_from_records))
     if found.differences:
         shutil.rmtree(partial)
         lines = [line.replace(str(partial), str(reference)) for line in found.differences]
@@ -138,6 +154,8 @@ def _copy_study(path: Path, target: Path) -> None:
     shutil.rmtree(target / name, ignore_errors=True)
     shutil.copy(path, target)
     copy_records(path.parent / name, target / name)
+    if (resampled := path.parent / name / RESAMPLED).exists():
+        shutil.copy(resampled, target / name)
 
 
 def _replace(folder: Path, new: Path) -> None:

@@ -16,22 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from analysis.annotation_cost import SOURCES, AnnotationCost
+from analysis.drawing import MEASUREMENT, draw_from_records, draw_study
 from analysis.edge_counts import read_edge_purity
 from analysis.left_out import NOT_PART, write_left_out
 from analysis.metrics import metric_files
 from analysis.plain_text import table_csv
-from analysis.plots.curves import curves_figure
-from analysis.plots.figures import FIGURES, empty_figure, save, sizes_figure, styled
-from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure
-from analysis.presentation import main_figure, study_table, study_verdict, table_files
+from analysis.presentation import all_comparisons, study_table, study_verdict, table_files
 from analysis.published_tables import comparison_files
 from analysis.reference.seed_spread import with_spread
 from analysis.reference.study_comparison import StudyComparison, compare_study, left_out
 from analysis.reference.verify import report_verification
-from analysis.results import finished, has_trials, is_study, study_names
+from analysis.results import has_trials, is_study, study_names
 from analysis.studies.edge_purity import edge_purity_table
 from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
@@ -40,10 +37,6 @@ from analysis.verdict import Verdict
 from core.compute.command import WRONG_INPUT, run_command
 from core.files.atomic import write_text
 from core.files.json_file import read_utf8
-from core.record import Record
-
-PICTURE_ROWS = 6
-MEASUREMENT = "edge_purity"
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ def report_study(
 
     comparison = compare_study(data, reference_folder)
     compared = results_folder / "comparison" / f"{name}.md"
-    write_text(compared, f"# Comparison with the reference\n\n{comparison.text}\n{_records_line(data.records)}\n")
+    write_text(compared, f"# Comparison with the reference\n\n{comparison.text}\n{_records_line(data)}\n")
     return StudyReport(tables[f"{name}.md"], comparison, (*files, compared), study_verdict(data), table)
 
 
@@ -87,7 +80,7 @@ def _report_left_out(study_file: Path, results_folder: Path) -> StudyReport:
     files = write_left_out(study, results_folder)
     text = read_utf8(results_folder / "tables" / f"{study.name}.md")
     return StudyReport(
-        text, left_out(study.name), tuple(files), Verdict(f"N{NOT_PART[1:]}.", "not judged"), pd.DataFrame()
+        text, left_out(study.name), tuple(files), Verdict(f"N{NOT_PART[1:]}.", "not run"), pd.DataFrame()
     )
 
 
@@ -99,8 +92,10 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
     """
     names = study_names(results_folder)
     texts: dict[str, str] = comparison_files(results_folder, study_files) if names else {}
-    for name in names:
-        texts |= table_files(read_study_data(study_files / f"{name}.yaml", results_folder))
+    studies = [read_study_data(study_files / f"{name}.yaml", results_folder) for name in names]
+    for data in studies:
+        texts |= table_files(data)
+    texts |= all_comparisons(studies) if studies else {}
     if (results_folder / f"{MEASUREMENT}.csv").exists():
         frame = read_edge_purity(results_folder / f"{MEASUREMENT}.csv")
         texts[f"{MEASUREMENT}.md"] = edge_purity_markdown(frame)
@@ -109,35 +104,15 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
         write_text(results_folder / "tables" / name, text)
 
 
-def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> list[Path]:
-    """Draw all figures of a study; an empty figure says why it is empty."""
-    name, plots = data.study.name, results_folder / "plots"
-    columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
-    images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
-    with styled():
-        figures = {"": main_figure(data, table)}
-        if len(finished(data.results)):
-            figures["_sizes"] = sizes_figure(table, data.results, data.study, data.scale)
-        if any(data.records_by_arm.values()):
-            figures["_curves"] = curves_figure(data.records_by_arm, data.study)
-        if images:
-            figures["_pictures"] = pictures_figure(columns, images, caption=caption)
-        return [
-            path
-            for end, formats in FIGURES.items()
-            for path in save(figures.get(end) or _nothing_to_draw(data, end), plots / f"{name}{end}", formats)
-        ]
+def _records_line(data: StudyData) -> str:
+    """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids.
 
-
-def _records_line(records: dict[str, Record]) -> str:
-    """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids."""
-    content = json.dumps({key: record.content() for key, record in records.items()}, sort_keys=True).encode()
-    return f"Made from {len(records)} trial records with SHA-256 {hashlib.sha256(content).hexdigest()[:16]}."
-
-
-def _nothing_to_draw(data: StudyData, end: str) -> Figure:
-    what = {"_sizes": "results", "_curves": "records", "_pictures": "pictures"}[end]
-    return empty_figure(f"no {what}" if len(finished(data.results)) else "no finished trial")
+    And with their AP on resampled images, on which verdicts depend.
+    """
+    content = json.dumps({key: record.content() for key, record in data.records.items()}, sort_keys=True)
+    resampled = "" if data.resampled is None else data.resampled.to_csv()
+    digest = hashlib.sha256((content + resampled).encode()).hexdigest()[:16]
+    return f"Made from {len(data.records)} trial records with SHA-256 {digest}."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -163,7 +138,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="only rebuild all tables of the reference from its trial records and compare them",
+        help="only rebuild tables and plots of the reference from its records, compare them and README's numbers",
+    )
+    parser.add_argument(
+        "--readme", type=Path, default=Path("README.md"), help="whose numbers to verify (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
     return run_command(lambda: report_studies(options))
@@ -176,7 +154,12 @@ def report_studies(options: argparse.Namespace) -> int:
         ValueError: if there is no study, or nothing to verify.
     """
     if options.verify:
-        return report_verification(options.reference or Path("reference"), options.study_files, write_tables)
+        return report_verification(
+            options.reference or Path("reference"),
+            options.study_files,
+            (write_tables, draw_from_records),
+            options.readme,
+        )
     names = chosen_studies(options) or study_names(options.results)
     cost = AnnotationCost(options.seconds_per_box, options.seconds_per_mask)
     if not names:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.study_order import in_order
 from core.config.dotted import leaves
 from core.config.names import checked_arm, checked_key, checked_name, checked_study
 from core.files.json_file import read_utf8
@@ -63,8 +64,8 @@ def has_trials(path: Path) -> bool:
 
 
 def study_names(results_folder: Path, chosen: Collection[str] | None = None) -> list[str]:
-    """The chosen studies (default: all) that have results, sorted by name."""
-    names = sorted(path.stem for path in results_folder.glob("*.csv") if is_study(path) and has_trials(path))
+    """The chosen studies (default: all) that have results, in the order of `analysis.study_order`."""
+    names = in_order(path.stem for path in results_folder.glob("*.csv") if is_study(path) and has_trials(path))
     for name in names:
         checked_study(name)
     return [name for name in names if chosen is None or name in chosen]

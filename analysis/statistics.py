@@ -13,12 +13,27 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """`sd` is the sample standard deviation, NaN for n < 2, where `interval` is None. `mean` is NaN for n = 0."""
+    """`sd` is the sample standard deviation, NaN for n < 2, where `interval` is None. `mean` is NaN for n = 0.
+
+    Of a difference, `error` is its standard error and `freedom` the degrees of freedom of Student's t: both make the
+    interval and `p_value`. NaN where there is no interval.
+    """
 
     mean: float
     sd: float
     n: int
     interval: tuple[float, float] | None
+    error: float = float("nan")
+    freedom: float = float("nan")
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p of Student's test that the true value is 0; NaN without an interval."""
+        if self.interval is None:
+            return float("nan")
+        if self.error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * student_t.sf(abs(self.mean) / self.error, self.freedom))
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -36,8 +51,14 @@ def summarize(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(float(present[0]), float("nan"), 1, None)
     mean, sd = float(present.mean()), float(present.std(ddof=1))
-    half = float(_quantile(n)) * sd / n**0.5
-    return Summary(mean, sd, n, (mean - half, mean + half))
+    return with_error(Summary(mean, sd, n, None), sd / n**0.5, n - 1)
+
+
+def with_error(summary: Summary, error: float, freedom: float) -> Summary:
+    """The summary with Student's 95 % interval of this standard error and these degrees of freedom."""
+    half = float(student_t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    interval = (summary.mean - half, summary.mean + half)
+    return replace(summary, interval=interval, error=float(error), freedom=float(freedom))
 
 
 def _quantile(n: int) -> float:
@@ -54,8 +75,8 @@ def paired_difference(results: pd.DataFrame, arm: str, reference_arm: str, metri
 
     Arms with the same seed share initial weights and order of images, so pairing removes this common variation.
     """
-    by_seed = results.pivot_table(index="seed", columns="arm", values=metric, dropna=False)
-    return summarize((by_seed[arm] - by_seed[reference_arm]).tolist())
+    one, other = (results[results["arm"] == name].set_index("seed")[metric] for name in (arm, reference_arm))
+    return summarize((one - other).tolist())
 
 
 def one_seed_difference(
@@ -74,23 +95,13 @@ def one_seed_difference(
         return difference
     paired = paired_difference(spread, arm, reference_arm, metric)
     if paired.n > 1:
-        half = float(_quantile(paired.n)) * paired.sd * (1 + 1 / paired.n) ** 0.5
-    else:
-        half = _unpaired_half_width(*(summarize_arm(spread, name, metric) for name in (arm, reference_arm)))
-    if half is None:
-        return difference
-    return replace(difference, interval=(difference.mean - half, difference.mean + half))
-
-
-def _unpaired_half_width(one: Summary, other: Summary) -> float | None:
-    """Half width of the prediction interval for arms without common seeds (Welch-Satterthwaite)."""
+        return with_error(difference, paired.sd * (1 + 1 / paired.n) ** 0.5, paired.n - 1)
+    one, other = (summarize_arm(spread, name, metric) for name in (arm, reference_arm))
     if one.n < 2 or other.n < 2:
-        return None
-    variances = [arm.sd**2 * (1 + 1 / arm.n) for arm in (one, other)]
-    if not any(variances):
-        return 0.0
-    parts = sum(variance**2 / (arm.n - 1) for variance, arm in zip(variances, (one, other), strict=True))
-    return float(student_t.ppf((1 + CONFIDENCE) / 2, sum(variances) ** 2 / parts)) * sum(variances) ** 0.5
+        return difference
+    variances = [side.sd**2 * (1 + 1 / side.n) for side in (one, other)]
+    parts = sum(variance**2 / (side.n - 1) for variance, side in zip(variances, (one, other), strict=True))
+    return with_error(difference, sum(variances) ** 0.5, sum(variances) ** 2 / parts if parts else 1.0)
 
 
 def share_of_gap(results: pd.DataFrame, arm: str, low_arm: str, high_arm: str, metric: str) -> Summary:
@@ -145,20 +156,6 @@ def simultaneous_bound(errors: Sequence[float], comparisons: int) -> float:
     n = len(errors)
     sd = float(np.mean(np.square(errors))) ** 0.5
     return float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), n)) * sd
-
-
-def above(interval: tuple[float, float] | None, value: float) -> bool:
-    """Whether an interval lies above a value; False if it ends at the value, or is None."""
-    return interval is not None and interval[0] > value
-
-
-def below(interval: tuple[float, float] | None, value: float) -> bool:
-    return interval is not None and interval[1] < value
-
-
-def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether two closed intervals share a value; intervals that only touch overlap."""
-    return one[0] <= other[1] and other[0] <= one[1]
 
 
 def order_holds(means: Sequence[float]) -> bool:

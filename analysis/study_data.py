@@ -9,6 +9,8 @@ import pandas as pd
 from analysis.annotation_cost import AnnotationCost
 from analysis.edge_counts import read_edge_purity
 from analysis.published import read_published, with_released_models
+from analysis.resampled_images import FILE as RESAMPLED
+from analysis.resampled_images import read_resampled
 from analysis.results import finished, read_records, read_results
 from analysis.scale import scale_sentence
 from analysis.study import Study, load_study
@@ -22,7 +24,8 @@ class StudyData:
     """`records` are by trial key, including failed trials; `edge_purity` is None if not measured on their data.
 
     `spread` holds the reference's trials with the same settings, whose seeds give the interval of a single seed here;
-    None if there is no reference, or it is not used.
+    None if there is no reference, or it is not used. `resampled` holds the mask AP of trials on resampled images, None
+    if it was not computed.
     """
 
     study: Study
@@ -32,6 +35,7 @@ class StudyData:
     edge_purity: pd.DataFrame | None = None
     cost: AnnotationCost = field(default_factory=AnnotationCost)
     spread: pd.DataFrame | None = None
+    resampled: pd.DataFrame | None = None
 
     @property
     def configs(self) -> dict[str, dict[str, Any]]:
@@ -72,6 +76,7 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
     records = read_records(results, results_folder / name / "trials")
     measured = results_folder / "edge_purity.csv"
     edge_purity = of_same_edges(read_edge_purity(measured), records) if measured.exists() else None
+    resampled = results_folder / name / RESAMPLED
     return StudyData(
         load_study(study_file, results["arm"].tolist()),
         results,
@@ -79,6 +84,7 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
         with_released_models(read_published(), name, configs_of(results, records)),
         edge_purity,
         cost or AnnotationCost(),
+        resampled=read_resampled(resampled) if resampled.exists() else None,
     )
 
 

@@ -1,41 +1,36 @@
-"""The verdict on a study's expectation, judged by the 95 % intervals over seeds.
-
-A single seed has no interval; the spread of the reference's seeds gives one.
-"""
+"""The verdict on a study's expectation, by the rule of `analysis.comparisons`: which arms are told apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal
 
 import pandas as pd
 
-from analysis.statistics import (
-    Summary,
-    above,
-    below,
-    one_seed_difference,
-    order_holds,
-    overlap,
-    summarize_arm,
-)
+from analysis.comparisons import Comparison, Comparisons, Pair
+from analysis.power import FORMULA
+from analysis.statistics import order_holds, summarize_arm
 from analysis.study import Study
-from analysis.tables.study_table import difference_in_words, number, span
+from analysis.tables.study_table import difference_in_words, number, p_in_words, span
+from core.record import METRICS
 
-ONE_SEED = "one seed, so no interval, difference to"
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-Outcome = Literal["holds", "does not hold", "undecided", "not judged", "no order expected"]
+Outcome = Literal["holds", "does not hold", "too few seeds to tell", "no result", "no order expected", "not run"]
+LACKING = "no common seed"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The means alone decide nothing: the outcome is `undecided` if the intervals overlap.
+    """`finding` is the order, or what else was judged; `reason` the numbers behind the outcome; `text` says it all.
 
-    It is `not judged` if there are no intervals: because of a hole, or one seed and no reference.
+    The means alone decide nothing: it takes more seeds to tell where an order holds for them, but its steps are not
+    told apart, or there is one seed and no reference.
     """
 
     text: str
     outcome: Outcome
+    reason: str = ""
+    finding: str = ""
 
     @property
     def holds(self) -> bool | None:
@@ -51,146 +46,182 @@ class OwnWords:
 
 
 def verdict(
-    results: pd.DataFrame, study: Study, own: OwnWords = OwnWords(), spread: pd.DataFrame | None = None
+    results: pd.DataFrame,
+    study: Study,
+    compared: Comparisons,
+    own: OwnWords = OwnWords(),
+    spread: pd.DataFrame | None = None,
 ) -> Verdict:
     """Judge each order that the study expects; without one, state which arms differ from the reference arm.
 
-    An order holds if the means rise and the 95 % intervals of neighboring arms do not overlap. It does not hold if the
-    means of two neighbors fall and their intervals do not overlap. The expectation holds if all orders do. Intervals
-    that only touch overlap. If an arm has one seed, two neighbors are judged by the interval of their difference, which
-    must exclude 0; `spread`, the reference's trials with the same settings, gives its width. `own` holds the judgments
-    of the study's view on what the expectation says in words; the text states if anything is not judged.
+    An order holds if each of its steps is told apart, and upwards; it does not hold if a step is told apart downwards.
+    The expectation holds if all orders do. `spread` are the reference's trials by which a single seed was compared.
+    `own` holds the judgments of the study's view on what the expectation says in words; the text states if anything is
+    not judged.
     """
-    judged = [*own.judgments, *(_order_verdict(results, study, order, spread) for order in study.expected_orders)]
-    words = "The rest of the expectation is not judged." if study.has_words else ""
+    judged = judgments(results, study, compared, own, spread)
+    words = "The rest of the expectation is no order of arms, so no rule judges it." if study.has_words else ""
+    twins = twins_in_words(results, study)
     if judged:
-        text = " ".join([*(judgment.text for judgment in judged), words, *own.sentences])
-        return Verdict(" ".join(text.split()), _together([judgment.outcome for judgment in judged]))
-    text = "The study expects no order; other expectations are not judged." if words else "The study expects no order."
+        text = " ".join([*(judgment.text for judgment in judged), words, *own.sentences, twins])
+        outcome = _together([judgment.outcome for judgment in judged])
+        reasons = dict.fromkeys(judgment.reason for judgment in judged if judgment.outcome == outcome)
+        return Verdict(" ".join(text.split()), outcome, "; ".join(reason for reason in reasons if reason))
+    stated = f' of arms, but "{study.expectation.rstrip(".")}"' if words else ""
+    words = f"The study expects no order{stated}."
+    found, reason = "", ""
     if study.reference_arm is not None:
-        text += f" {_differences(results, study, study.reference_arm, spread)}"
-    return Verdict(" ".join([text, *own.sentences]), "no order expected")
+        found, reason = _differences(results, study, study.reference_arm, compared, spread)
+    return Verdict(
+        " ".join([text for text in (words, found, *own.sentences, twins) if text]), "no order expected", reason
+    )
+
+
+def judgments(
+    results: pd.DataFrame,
+    study: Study,
+    compared: Comparisons,
+    own: OwnWords = OwnWords(),
+    spread: pd.DataFrame | None = None,
+) -> list[Verdict]:
+    """The findings of a study, each judged for itself: those of its view, then the orders that it expects."""
+    orders = [_order_verdict(results, study, order, compared, spread) for order in study.expected_orders]
+    return [*own.judgments, *orders]
 
 
 def _together(outcomes: Sequence[Outcome]) -> Outcome:
     """The worst outcome; all hold only if each does."""
-    by_weight: tuple[Outcome, ...] = ("does not hold", "not judged", "undecided", "holds")
+    by_weight: tuple[Outcome, ...] = ("does not hold", "no result", "too few seeds to tell", "holds")
     return min(outcomes, key=by_weight.index)
 
 
-def _order_verdict(results: pd.DataFrame, study: Study, order: tuple[str, ...], spread: pd.DataFrame | None) -> Verdict:
+def _order_verdict(
+    results: pd.DataFrame, study: Study, order: tuple[str, ...], compared: Comparisons, spread: pd.DataFrame | None
+) -> Verdict:
     summaries = [summarize_arm(results, arm, "mask_AP") for arm in order]
-    subject = f"Expected order of mask AP, {' < '.join(map(study.label, order))}:"
+    finding = " < ".join(map(study.label, order))
+    subject = f"Expected order of mask AP, {finding}:"
     lacking = [study.label(arm) for arm, summary in zip(order, summaries, strict=True) if summary.n == 0]
     if lacking:
-        return Verdict(f"{subject} cannot be judged: no result for {', '.join(lacking)}.", "not judged")
-    if any(summary.interval is None for summary in summaries):
-        return _one_seed_verdict(results, study, order, subject, summaries, spread)
+        reason = f"no result for {', '.join(lacking)}"
+        return Verdict(f"{subject} cannot be judged: {reason}.", "no result", reason, finding)
+    steps = [compared[Pair(high, low)] for low, high in pairwise(order)]
     by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP")[list(order)].dropna()
     seeds = sum(order_holds(row) for row in by_seed.to_numpy().tolist())
     means = ", ".join(number(summary.mean) for summary in summaries)
     numbers = f"({means}; in {seeds} of {len(by_seed)} seeds)"
-    steps = list(zip(pairwise(order), pairwise(summaries), strict=True))
-    wrong = [step_in_words(results, study, *arms) for arms, (low, high) in steps if not low.mean < high.mean]
-    fails = any(high.mean < low.mean and not arms_overlap(high, low) for _, (low, high) in steps)
-    unclear = [step_in_words(results, study, *arms) for arms, (low, high) in steps if arms_overlap(low, high)]
-    if fails:
-        return Verdict(f"{subject} DOES NOT HOLD {numbers}: {'; '.join(wrong)}.", "does not hold")
+    rises = order_holds([summary.mean for summary in summaries])
+    source = source_in_words(compared, steps, spread)
+    wrong = [step_in_words(study, step) for step in steps if step.below]
     if wrong:
-        state = f"does not hold for the means {numbers}, but the intervals overlap"
-        return Verdict(f"{subject} {state}: {'; '.join(wrong)}.", "undecided")
+        text = f"{subject} DOES NOT HOLD {numbers}: {'; '.join(wrong)} ({source})."
+        return Verdict(text, "does not hold", wrong[0], finding)
+    unclear = [step_in_words(study, step) for step in steps if not step.above]
     if unclear:
-        text = f"{subject} holds for the means {numbers}, but the intervals overlap: {'; '.join(unclear)}."
-        return Verdict(text, "undecided")
-    return Verdict(f"{subject} holds, and the 95 % intervals do not overlap {numbers}.", "holds")
+        state = "holds for the means" if rises else "does not hold for the means"
+        text = f"{subject} {state} {numbers}, but too few seeds tell the arms apart: {'; '.join(unclear)} ({source})."
+        return Verdict(text, "too few seeds to tell", unclear[0], finding)
+    smallest = min(steps, key=lambda step: step.difference.mean)
+    text = f"{subject} holds {numbers}: all steps are told apart ({source})."
+    return Verdict(text, "holds", f"smallest step {step_in_words(study, smallest)}", finding)
 
 
-def _one_seed_verdict(
-    results: pd.DataFrame,
-    study: Study,
-    order: tuple[str, ...],
-    subject: str,
-    summaries: Sequence[Summary],
-    spread: pd.DataFrame | None,
-) -> Verdict:
-    """Judge each step of an order by the interval of its difference, if an arm of the order has only one seed."""
-    steps = {(low, high): one_seed_difference(results, high, low, "mask_AP", spread) for low, high in pairwise(order)}
-    words = {arms: step_in_words(results, study, *arms, spread) for arms in steps}
-    rising = [low.mean < high.mean for low, high in pairwise(summaries)]
-    wrong = [text for text, rises in zip(words.values(), rising, strict=True) if not rises]
-    means = ", ".join(number(summary.mean) for summary in summaries)
-    if spread is None or any(step.interval is None for step in steps.values()):
-        by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP")[list(order)].dropna()
-        seeds = sum(order_holds(row) for row in by_seed.to_numpy().tolist())
-        state = f"does not hold: {'; '.join(wrong)}" if wrong else "holds"
-        numbers = f"({means}; in {seeds} of {len(by_seed)} seeds)"
-        text = f"{subject} cannot be judged from one seed {numbers}; for the means it {state}."
-        return Verdict(text, "not judged")
-    numbers = f"({means}; {one_seed_source(spread, order)})"
-    if any(below(step.interval, 0.0) for step in steps.values()):
-        return Verdict(f"{subject} DOES NOT HOLD {numbers}: {'; '.join(wrong)}.", "does not hold")
-    unclear = [words[arms] for arms, step in steps.items() if not above(step.interval, 0.0)]
-    if unclear:
-        state = "does not hold" if wrong else "holds"
-        text = (
-            f"{subject} {state} for the means {numbers}, but differences are within that spread: {'; '.join(unclear)}."
-        )
-        return Verdict(text, "undecided")
-    return Verdict(f"{subject} holds {numbers}.", "holds")
+def source_in_words(compared: Comparisons, judged: Sequence[Comparison], spread: pd.DataFrame | None) -> str:
+    """What the judgment of some comparisons rests on: the rule, the number of comparisons, seeds and images."""
+    single = [comparison for comparison in judged if comparison.difference.n == 1]
+    if any(comparison.difference.interval is None for comparison in single):
+        return "one seed has no interval"
+    seeds = "paired over seeds"
+    if single and spread is not None:
+        arms = {arm for comparison in single for arm in (comparison.pair.arm, comparison.pair.other)}
+        count = int(spread[spread["arm"].isin(arms)].groupby("arm")["seed"].nunique().min())
+        seeds = f"one seed; judged by the spread of {_count(count)} seeds in the reference"
+    corrected = f"Holm's correction for {_comparisons(compared)}"
+    if judged and all(comparison.images for comparison in judged):
+        return f"{seeds} and over resampled images, {corrected}"
+    return f"{seeds}, {corrected}, given these images"
 
 
-def one_seed_source(spread: pd.DataFrame, arms: Sequence[str]) -> str:
-    """A phrase on how single seeds of these arms are judged."""
-    seeds = int(spread[spread["arm"].isin(arms)].groupby("arm")["seed"].nunique().min())
-    count = NUMBERS[seeds] if seeds < len(NUMBERS) else str(seeds)
-    return f"one seed; judged by the spread of {count} seeds in the reference"
+def _comparisons(compared: Comparisons) -> str:
+    number_of = len(compared.judged)
+    return f"{_count(number_of)} comparison{'' if number_of == 1 else 's'}"
 
 
-def arms_overlap(one: Summary, other: Summary) -> bool:
-    """Whether the intervals of two arms overlap."""
-    return one.interval is not None and other.interval is not None and overlap(one.interval, other.interval)
+def _count(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
 
 
-def step_in_words(
-    results: pd.DataFrame, study: Study, low_arm: str, high_arm: str, spread: pd.DataFrame | None = None
-) -> str:
-    """The difference of two arms in words, with its interval over paired seeds."""
-    difference = one_seed_difference(results, high_arm, low_arm, "mask_AP", spread)
-    return f"{study.label(high_arm)} vs. {study.label(low_arm)}: {difference_in_words(difference)}"
+def twins_in_words(results: pd.DataFrame, study: Study) -> str:
+    """Which arms gave equal results to the last digit in every seed, so are one arm here; empty if none did."""
+    finished = results[results["mask_AP"].notna()]
+    numbers = {arm: finished[finished["arm"] == arm].set_index("seed")[list(METRICS)] for arm in study.arms}
+    twins = [
+        f"{study.label(one)} and {study.label(other)}"
+        for one, other in combinations(study.arms, 2)
+        if len(numbers[one]) and numbers[one].sort_index().equals(numbers[other].sort_index())
+    ]
+    return f"Equal in every number of every seed, so one arm here: {'; '.join(twins)}." if twins else ""
 
 
-def _differences(results: pd.DataFrame, study: Study, reference_arm: str, spread: pd.DataFrame | None) -> str:
-    """The arms, grouped by whether the interval of their paired difference to the reference arm excludes 0.
+def gap_in_words(compared: Comparisons) -> str:
+    """The smallest gap that the seeds of a study can show, or why that is unknown."""
+    if not compared.judged:
+        return "The smallest gap that could be told apart is unknown: no difference has an interval."
+    seeds = f"{_count(compared.seeds)} seed{'' if compared.seeds == 1 else 's'}"
+    alone, first = (compared.smallest_gap(corrected=corrected) for corrected in (False, True))
+    strict = f", and of {number(first)} AP where it is the first of Holm's {_comparisons(compared)}"
+    return (
+        f"With {seeds}, the arms of this study are told apart in 80 % of cases from a true gap of {number(alone)} AP on"
+        f"{strict if len(compared.judged) > 1 else ''} ({FORMULA})."
+    )
+
+
+def step_in_words(study: Study, step: Comparison) -> str:
+    """The difference of two arms in words, with its interval and its p after Holm's correction."""
+    found = difference_in_words(step.difference, step.p_holm) if step.difference.n else LACKING
+    return f"{study.label(step.pair.arm)} vs. {study.label(step.pair.other)}: {found}"
+
+
+def apart_in_words(comparison: Comparison) -> str:
+    return "told apart" if comparison.told_apart else "not told apart"
+
+
+def _differences(
+    results: pd.DataFrame, study: Study, reference_arm: str, compared: Comparisons, spread: pd.DataFrame | None
+) -> tuple[str, str]:
+    """The arms, grouped by whether they are told apart from the reference arm, as a sentence and in a few words.
 
     If there is only one other arm, it has its own sentence.
     """
+    name = study.label(reference_arm)
     others = [arm for arm in study.arms if arm != reference_arm]
     if not others:
-        return f"There is no other arm than {study.label(reference_arm)}."
+        return f"There is no other arm than {name}.", "one arm"
     if not summarize_arm(results, reference_arm, "mask_AP").n:
-        return f"The reference arm, {study.label(reference_arm)}, has no result."
-    differences = {arm: one_seed_difference(results, arm, reference_arm, "mask_AP", spread) for arm in others}
-    by_spread = [arm for arm, found in differences.items() if found.n == 1 and found.interval is not None]
-    source = "" if spread is None or not by_spread else f" ({one_seed_source(spread, [*by_spread, reference_arm])})"
-    if len(others) == 1 and (difference := differences[others[0]]).n:
-        side = "" if difference.interval is None else f", so {_side(difference)} {study.label(reference_arm)}"
-        return f"{step_in_words(results, study, reference_arm, others[0], spread)}{side}{source}."
-    groups: dict[str, list[str]] = {side: [] for side in ("above", "below", "not distinguishable from", ONE_SEED)}
+        return f"The reference arm, {name}, has no result.", f"no result for {name}"
+    found = {arm: compared[Pair(arm, reference_arm)] for arm in others}
+    source = source_in_words(compared, [one for one in found.values() if one.difference.n], spread)
+    if len(others) == 1 and (only := found[others[0]]).difference.n:
+        words = step_in_words(study, only)
+        return f"{words}, so {_side(only)} {name} ({source}).", f"{_side(only)} {name}: {words}"
+    groups: dict[str, list[str]] = {side: [] for side in ("above", "below", "not told apart from", "one seed beside")}
     lacking = []
-    for arm, difference in differences.items():
+    for arm, comparison in found.items():
+        difference = comparison.difference
         if difference.n == 0:
             lacking.append(study.label(arm))
             continue
-        words = f"{study.label(arm)} ({number(difference.mean, sign='+')}"
-        words += f", {span(*difference.interval, sign='+')})" if difference.interval else ")"
-        groups[_side(difference)].append(words)
-    sentences = [f"{name} {study.label(reference_arm)}: {', '.join(words)}" for name, words in groups.items() if words]
+        inside = [number(difference.mean, sign="+")]
+        if difference.interval is not None:
+            inside += [span(*difference.interval, sign="+"), p_in_words(comparison.p_holm)]
+        groups[_side(comparison)].append(f"{study.label(arm)} ({', '.join(inside)})")
+    sentences = [f"{side} {name}: {', '.join(words)}" for side, words in groups.items() if words]
     sentences += [f"no result to compare: {', '.join(lacking)}"] if lacking else []
-    return f"By the 95 % interval of the paired difference{source}, {'; '.join(sentences)}."
+    counts = [f"{len(words)} {side} {name}" for side, words in groups.items() if words]
+    return f"By the difference, {source}, {'; '.join(sentences)}.", ", ".join(counts)
 
 
-def _side(difference: Summary) -> str:
-    if difference.interval is None:
-        return ONE_SEED
-    sides = {"above": above(difference.interval, 0.0), "below": below(difference.interval, 0.0)}
-    return next((side for side, there in sides.items() if there), "not distinguishable from")
+def _side(comparison: Comparison) -> str:
+    if comparison.difference.interval is None:
+        return "one seed beside"
+    return "above" if comparison.above else "below" if comparison.below else "not told apart from"

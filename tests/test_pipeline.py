@@ -32,9 +32,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_dvc_quotes_the_names_of_studies_in_commands(project: Path) -> None:
     with Repo(str(project)) as repo:
         commands = [stage.cmd for stage in repo.index.stages if stage.name.startswith(("study@", "report@"))]
-    words = [shlex.split(command) for command in commands]
+    listed = [command for cmd in commands for command in (cmd if isinstance(cmd, list) else [cmd])]
+    words = [shlex.split(command) for command in listed]
     for name in HOSTILE:
         assert ["python", "-m", "experiments.collect", "--study", name] in words
+        assert ["python", "-m", "experiments.resampled_ap", "--study", name] in words
         assert ["python", "-m", "analysis.report", "--studies", name] in words
 
 

@@ -81,7 +81,7 @@ def embed(path: Path) -> Picture:
         ValueError: if a file is not a picture; names it.
     """
     if path.suffix == ".svg":
-        return _embed_svg(path)
+        return embed_svg(path.read_bytes(), str(path))
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -92,13 +92,18 @@ def embed(path: Path) -> Picture:
     return Picture(_uri("image/png", path.read_bytes()), width // 2, height // 2)  # plots are saved at 200 dpi
 
 
-def _embed_svg(path: Path) -> Picture:
+def embed_svg(content: bytes, name: str) -> Picture:
+    """Embed the content of an SVG file.
+
+    Raises:
+        ValueError: if it is none, or has no size in points; names it.
+    """
     try:
-        root = ElementTree.parse(path).getroot()
+        root = ElementTree.fromstring(content)
         width, height = (round(float(root.attrib[side].removesuffix("pt")) * 4 / 3) for side in ("width", "height"))
     except (ElementTree.ParseError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: expected an SVG with a width and a height in points, found {error}") from error
-    return Picture(_uri("image/svg+xml", path.read_bytes()), width, height)  # 72 points are 96 px
+        raise ValueError(f"{name}: expected an SVG with a width and a height in points, found {error}") from error
+    return Picture(_uri("image/svg+xml", content), width, height)  # 72 points are 96 px
 
 
 def _embed_photos(image: Image.Image) -> Picture:

@@ -1,4 +1,4 @@
-"""`report.html`: every study with its verdict, table, plots, pictures and the origin of each number, in one file.
+"""`report.html`: which loss term matters on which domain, then every study with its numbers' origin, in one file.
 
 `python -m analysis.page` reads the output of `python -m analysis.report` in `results/` and embeds all pictures, so the
 page works offline. `--results reference/shapes` shows the published results in the same way; `--params params.yaml`
@@ -17,15 +17,19 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markupsafe import Markup
 
+from analysis.domains import read_domains
 from analysis.page.figures import Figure, figures_of, title
+from analysis.page.overview import overview
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.plain_text import markdown_text
 from analysis.presentation import study_verdict
 from analysis.reference.rebuild import read_trials
 from analysis.reference.seed_spread import with_spread
+from analysis.reference.trials import REFERENCES
 from analysis.results import holes, is_study, study_names
+from analysis.robustness import NOTE
 from analysis.study import Study, add_choice, chosen_studies, load_study
-from analysis.study_data import read_study_data
+from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
 from core.compute.command import run_command
 from core.files.atomic import write_text
@@ -33,6 +37,7 @@ from core.files.json_file import read_utf8
 
 LINKS = ["link", "image", "autolink"]  # in what the report writes there is none
 TEMPLATES = Path(__file__).parent / "templates"
+ROBUSTNESS = "robustness"  # the table of findings: shown at the top, from the same domains
 MEASUREMENTS = "measurements"  # folder beside that of the study files: measurements without training
 
 
@@ -67,23 +72,19 @@ class OtherSection:
     figures: tuple[Figure, ...]
 
 
-def study_section(study_file: Path, results_folder: Path, names: list[str], *, ask_reference: bool) -> StudySection:
+def study_section(data: StudyData, results_folder: Path, names: list[str]) -> StudySection:
     """Collect what the page shows of one study; `names` are all sections, see `figures_of`.
 
-    With `ask_reference`, a single seed is judged by the spread of the reference's seeds.
-
     Raises:
-        ValueError: if results or records are malformed, or the study has no table yet.
+        ValueError: if records are malformed, or the study has no table yet.
     """
-    name = study_file.stem
-    data = read_study_data(study_file, results_folder)
-    data = with_spread(data, None) if ask_reference else data
+    name = data.study.name
     study, results = data.study, data.results
     records = {path.stem: record for path, record in read_trials(results_folder / name).items()}
     arms = arm_origins(results, study, records)
     links = {arm.label: f"#{arm.anchor}" for arm in arms}
     judged = study_verdict(data)
-    shown_above = (markdown_text(study.question), markdown_text(judged.text))
+    shown_above = {markdown_text(study.question), markdown_text(judged.text)}
     table = "\n".join(
         line for line in _read_table(results_folder, name).splitlines() if not line or line not in shown_above
     )
@@ -163,7 +164,8 @@ def render(
 ) -> str:
     """The page with the chosen studies (default: all that have results); equal results give equal text.
 
-    With `ask_reference`, a single seed is judged by `reference/<recipe>`; not for a folder that becomes a reference.
+    With `ask_reference`, a single seed is judged by `reference/<recipe>`, and all references are domains beside these
+    results; not for a folder that becomes a reference.
 
     Raises:
         ValueError: if there is nothing to show, or a file is malformed; names it.
@@ -173,16 +175,16 @@ def render(
     studies = study_names(results_folder, chosen)
     not_shown = {*asked, *(path.stem for path in results_folder.glob("*.csv") if is_study(path))}.difference(studies)
     tables = {path.stem for path in (results_folder / "tables").glob("*.md")}
-    others = sorted(tables - not_shown - set(studies), key=lambda name: (name not in measured, name))
+    others = sorted(tables - not_shown - {*studies, ROBUSTNESS}, key=lambda name: (name not in measured, name))
     if not studies and not others:
         raise ValueError(
             f"{results_folder}: no <study>.csv and no tables/*.md; `python -m experiments.run <study>` writes a CSV"
         )
     names = [*studies, *others, *not_shown]
-    sections = [
-        study_section(study_files / f"{name}.yaml", results_folder, names, ask_reference=ask_reference)
-        for name in studies
-    ]
+    read = {name: read_study_data(study_files / f"{name}.yaml", results_folder) for name in studies}
+    read = {name: with_spread(data, None) for name, data in read.items()} if ask_reference else read
+    sections = [study_section(data, results_folder, names) for data in read.values()]
+    domains = read_domains(results_folder, read, study_files, REFERENCES if ask_reference else None)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -190,11 +192,12 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = {*studies, *others}
     return environment.get_template("report.html.j2").render(
+        top=overview(domains, study_files, studies),
         studies=sections,
         others=[other_section(name, measured.get(name), results_folder, names) for name in others],
-        not_run=[(title(name), load_study(path, [])) for name, path in (asked | measured).items() if name not in shown],
+        not_measured=[(title(name), load_study(path, [])) for name, path in measured.items() if name not in others],
+        survival_note=NOTE,
         scales=list(dict.fromkeys(section.scale for section in sections)),
     )
 

@@ -1,8 +1,7 @@
 """Plots of a study: a `plot_` function draws on the given axis and returns it; a `_figure` function combines axes."""
 
-import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,11 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.plain_text import printable
 from analysis.published import STATUS_MEANINGS, published_for
 from analysis.statistics import summarize_arm
 from analysis.study import Study
-from core.files.atomic import write_bytes
 
 STYLE = Path(__file__).parent / "style.mplstyle"
 OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blue and vermilion; a dark gray
@@ -35,20 +31,6 @@ SIZES = {  # metric -> label, color, marker; COCO's limits, by area of the annot
 }
 APART = 0.2  # distance between two sizes of one arm
 CONFIRMED = ("V", "V2", "D")  # published statuses with filled markers; others are hollow
-
-
-def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write `stem.png` and `stem.svg` without dates and program versions, so that equal figures give equal bytes."""
-    for text in figure.findobj(Text):
-        text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
-    paths = []
-    for extension in formats:
-        metadata = {"Date": None, "Creator": None} if extension == "svg" else {"Software": None}
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format=extension, metadata=metadata)
-        paths.append(stem.with_name(f"{stem.name}.{extension}"))
-        write_bytes(paths[-1], drawn.getvalue())
-    return paths
 
 
 def styled(*, formulas: bool = False) -> Any:

@@ -1,6 +1,7 @@
 """The picture grid of a study: one validation image per row, one column per arm, successes and failures."""
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.image import imread
 from analysis.study import Study
 
 GROUND_TRUTH = "ground_truth"
+LABEL = 24  # characters of a line above a column
 
 
 def picture_columns(folder: Path, table: pd.DataFrame, results: pd.DataFrame, study: Study) -> dict[str, Path]:
@@ -25,9 +27,16 @@ def picture_columns(folder: Path, table: pd.DataFrame, results: pd.DataFrame, st
         for seed, ap in zip(own["seed"], own["mask_AP"], strict=True):
             drawn = folder / f"{arm}-seed{seed}"
             if drawn.is_dir():
-                columns[f"{table['label'][arm]}\nAP {ap:.1f}"] = drawn
+                columns[f"{fill(table['label'][arm], LABEL)}\nAP {ap:.1f}"] = drawn
                 break
     return columns
+
+
+def trials_shown(columns: dict[str, Path], results: pd.DataFrame) -> tuple[str, ...]:
+    """The keys of the trials whose pictures the columns show."""
+    drawn = {folder.name for folder in columns.values()}
+    names = results["arm"] + "-seed" + results["seed"].astype(str)
+    return tuple(results.loc[names.isin(drawn), "trial_key"])
 
 
 def shared_images(columns: dict[str, Path], limit: int | None = None) -> list[str]:

@@ -8,10 +8,11 @@ from typing import Literal
 
 import pandas as pd
 
+from analysis.comparisons import LEVEL, holm
 from analysis.reference.cpu_noise import CpuNoise
 from analysis.reference.settings import differing_settings
 from analysis.reference.trials import StudyReference, Trial, nearest, trials_of
-from analysis.statistics import above, paired_difference
+from analysis.statistics import paired_difference
 from analysis.study import Study
 from core.record import METRICS, Record
 
@@ -75,8 +76,9 @@ def compare(
     records, if both have one), it is reported and not judged, even if its trials failed. Trials that failed here but
     finished in the reference with the same settings are `missing`.
 
-    The order of two arms is judged if it is certain in the reference (the 95 % interval of their difference, paired by
-    seed, excludes 0) and their distance on the compared seeds exceeds the noise of both arms together.
+    The order of two arms is judged if it is certain in the reference (they are told apart by their difference, paired
+    by seed, after Holm's correction over all pairs) and their distance on the compared seeds exceeds the noise of both
+    arms together.
     """
     ours = trials_of(results, records)
     finished = dict.fromkeys(trial.arm for trial in reference.trials if trial.finished)
@@ -147,8 +149,10 @@ def _judge_orders(
     """The number of judged pairs of arms, the reversed pairs, and the pairs of expected orders that are not judged."""
     comparable = [arm for arm in arms if arm.ours and arm.verdict not in NOT_JUDGED]
     judged, changes, close = 0, [], []
-    for one, other in combinations(comparable, 2):
-        low, high = sorted((one, other), key=lambda arm: arm.means[1])
+    pairs = [sorted(pair, key=lambda arm: arm.means[1]) for pair in combinations(comparable, 2)]
+    differences = [paired_difference(reference, high.arm, low.arm, "mask_AP") for low, high in pairs]
+    corrected = holm([difference.p_value for difference in differences])
+    for (low, high), difference, p in zip(pairs, differences, corrected, strict=True):
         seeds = [seed for seed in low.seeds if seed in high.seeds]
         if not seeds:
             continue
@@ -156,7 +160,7 @@ def _judge_orders(
         theirs = _mean([high.reference[seed] - low.reference[seed] for seed in seeds])
         numbers = f"({low.means[1]:.1f}, {high.means[1]:.1f})"
         there = f"{study.label(low.arm)} < {study.label(high.arm)} in the reference {numbers}"
-        certain = above(paired_difference(reference, high.arm, low.arm, "mask_AP").interval, 0.0)
+        certain = p < LEVEL and difference.mean > 0
         if certain and theirs > math.hypot(low.tolerance, high.tolerance) / len(seeds) ** 0.5:
             judged += 1
             if ours <= 0:

@@ -1,9 +1,10 @@
-"""Rebuild every table of a reference from its trial records, and report each difference.
+"""Rebuild every table and plot of a reference from its trial records, and report each difference.
 
 Three things must hold: no file was edited since it was published (SHA256SUMS), each record agrees with its own key and
 numbers, and each CSV and table matches the records. The first check detects any edit, including curves and seconds; the
-other two also detect edits with updated checksums, and name the row. Seed 0 on another type of CPU is verified in the
-same way, and each of its trials must have the settings of the reference's own.
+other two also detect edits with updated checksums, and name the row. Plots are drawn anew and compared, see
+`analysis.reference.plots`; the numbers of README.md are held against the tables. Seed 0 on another type of CPU is
+verified in the same way, and each of its trials must have the settings of the reference's own.
 """
 
 import csv
@@ -18,13 +19,18 @@ from tempfile import TemporaryDirectory
 
 from analysis.reference.checksums import check_checksums
 from analysis.reference.other_cpu import other_cpu_faults
+from analysis.reference.plots import drawn_elsewhere, plot_differences, silent_grids, stale_grids
+from analysis.reference.readme import CLAIMS, readme_differences
 from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
 from analysis.reference.trials import OTHER_CPU
+from analysis.resampled_images import FILE as RESAMPLED
+from analysis.resampled_images import resampled_faults
 from analysis.results import is_study
 from core.files.json_file import read_utf8
 
 CONTEXT = 24  # characters of a line shown on each side of a difference
-WriteTables = Callable[[Path, Path], None]  # (results folder, study files): writes <results folder>/tables
+# (results folder, study files): the first writes <results folder>/tables, the second <results folder>/plots
+Rebuild = tuple[Callable[[Path, Path], None], Callable[[Path, Path], None]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Verification:
     num_records: int
     num_csvs: int
     num_tables: int
+    num_plots: int
+    remarks: tuple[str, ...] = ()  # what could not be verified, and why
 
 
 def reference_folders(root: Path) -> list[Path]:
@@ -51,10 +59,12 @@ def reference_folders(root: Path) -> list[Path]:
     return folders
 
 
-def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) -> Verification:
+def verify_folder(folder: Path, study_files: Path, rebuild: Rebuild) -> Verification:
     """Verify the reference of one recipe; malformed files count as differences."""
     differences: list[str] = []
-    num_records = 0
+    remarks: list[str] = []
+    num_records = num_plots = 0
+    write_tables, draw_plots = rebuild
     csvs, others = sorted(folder.glob("*.csv")), sorted((folder / OTHER_CPU).glob("*.csv"))
     with TemporaryDirectory() as temporary:
         rebuilt = Path(temporary) / folder.name
@@ -73,12 +83,21 @@ def verify_folder(folder: Path, study_files: Path, write_tables: WriteTables) ->
             differences += _records_without_csv(folder) + _records_without_csv(folder / OTHER_CPU)
             write_tables(rebuilt, study_files)
             differences += _compare_tables(folder / "tables", rebuilt / "tables")
+            if elsewhere := drawn_elsewhere(folder / "plots"):
+                remarks.append(elsewhere)
+            else:
+                draw_plots(rebuilt, study_files)
+                num_plots = len(list((rebuilt / "plots").glob("*.*")))
+                differences += plot_differences(folder / "plots", rebuilt / "plots")
+            differences += stale_grids(folder).values()
+            remarks += silent_grids(folder)
         except ValueError as error:
             differences.append(str(error).replace(str(rebuilt), f"{folder} (rebuilt)"))
         except KeyError as error:
             differences.append(f"{folder}: the tables cannot be rebuilt: a record or a CSV lacks {error}")
         num_tables = len(list((rebuilt / "tables").glob("*.*")))
-    return Verification(folder, tuple(differences), num_records, len(csvs) + len(others), num_tables)
+    counts = num_records, len(csvs) + len(others), num_tables, num_plots
+    return Verification(folder, tuple(differences), *counts, tuple(remarks))
 
 
 def _rebuild_study(path: Path, target: Path) -> list[str]:
@@ -95,6 +114,10 @@ def _rebuild_study(path: Path, target: Path) -> list[str]:
     target.mkdir(exist_ok=True)
     (target / path.name).write_text(rebuilt)
     shutil.copytree(path.parent / path.stem / "trials", target / path.stem / "trials")
+    resampled = path.parent / path.stem / RESAMPLED
+    if resampled.exists():
+        lines += resampled_faults(resampled, records.values())
+        shutil.copy(resampled, target / path.stem)
     return lines + list(_csv_differences(path, committed, rebuilt))
 
 
@@ -169,21 +192,27 @@ def _first_difference(one: str, other: str) -> int:
     return next((i for i, (a, b) in enumerate(places) if a != b), min(len(one), len(other)))
 
 
-def report_verification(root: Path, study_files: Path, write_tables: WriteTables) -> int:
+def report_verification(root: Path, study_files: Path, rebuild: Rebuild, readme: Path) -> int:
     """Verify every recipe of a reference and print the result; returns 0 if all are equal, else 1.
+
+    The numbers of `readme` are verified if the reference has phrases for them, see `analysis.reference.readme`.
 
     Raises:
         ValueError: if there is nothing to verify.
     """
     holds = True
     for folder in reference_folders(root):
-        found = verify_folder(folder, study_files, write_tables)
-        for line in found.differences:
+        found = verify_folder(folder, study_files, rebuild)
+        for line in (*found.differences, *(f"not verified: {remark}" for remark in found.remarks)):
             print(line)
         verdict = f"{len(found.differences)} DIFFERENCES" if found.differences else "all equal"
         print(
             f"{folder}: {found.num_csvs} result files, {found.num_records} trial records, {found.num_tables} tables "
-            f"rebuilt from them: {verdict}"
+            f"and {found.num_plots} plots rebuilt from them: {verdict}"
         )
         holds = holds and not found.differences
+    if (root / CLAIMS).exists():
+        lines = list(readme_differences(readme, root))
+        print("\n".join([*lines, f"{readme}: {len(lines) or 'no'} difference{'' if len(lines) == 1 else 's'}"]))
+        holds = holds and not lines
     return 0 if holds else 1

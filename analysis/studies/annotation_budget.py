@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from analysis.annotation_cost import SOURCES, AnnotationCost
+from analysis.comparisons import Comparisons, OwnPairs
 from analysis.plots.figures import OURS, THEIRS, figure_caption, plot_estimates, seed_count
 from analysis.statistics import summarize_arm
 from analysis.study import Study
@@ -31,7 +32,11 @@ def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
     return time_figure(table, data.results, data.study, data.records, data.cost, data.scale)
 
 
-def words(data: StudyData) -> OwnWords:
+def pairs(data: StudyData) -> OwnPairs:
+    return OwnPairs()
+
+
+def words(data: StudyData, compared: Comparisons) -> OwnWords:
     return OwnWords()
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.comparisons import Comparisons, OwnPairs, Pair
 from analysis.plots.figures import (
     LEAST_WIDTH,
     OURS,
@@ -18,11 +19,11 @@ from analysis.plots.figures import (
     two_lines,
 )
 from analysis.published import STATUS_MEANINGS
-from analysis.statistics import paired_difference, summarize_arm
+from analysis.statistics import summarize_arm
 from analysis.study import Study
 from analysis.study_data import StudyData
-from analysis.tables.study_table import OwnColumns, difference_in_words, spread
-from analysis.verdict import OwnWords
+from analysis.tables.study_table import OwnColumns, spread
+from analysis.verdict import OwnWords, apart_in_words, step_in_words
 from core.record import Record
 
 Group = tuple[str, ...]  # classes in the order of the records
@@ -43,8 +44,15 @@ def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
     return split_figure(table, data.results, data.study, data.records_by_arm, data.scale)
 
 
-def words(data: StudyData) -> OwnWords:
-    return OwnWords(sentences=tuple(gain_sentences(data.results, data.study, data.records_by_arm)))
+def pairs(data: StudyData) -> OwnPairs:
+    """The classes without masks of an arm with masks for others, beside the arm with boxes only."""
+    groups = class_groups(data.records_by_arm)
+    gained = gain_pairs(data.study, data.records_by_arm)
+    return OwnPairs(gained, group_results(data.results, data.records_by_arm, groups)) if gained else OwnPairs()
+
+
+def words(data: StudyData, compared: Comparisons) -> OwnWords:
+    return OwnWords(sentences=tuple(gain_sentences(data.study, data.records_by_arm, compared)))
 
 
 def masked_classes(record: Record) -> frozenset[str]:
@@ -130,24 +138,34 @@ def split_columns(
     return OwnColumns(pd.DataFrame(numbers).reindex(order), pd.DataFrame(cells).reindex(order), tuple(notes))
 
 
-def gain_sentences(results: pd.DataFrame, study: Study, by_arm: Mapping[str, Sequence[Record]]) -> list[str]:
+def gain_pairs(study: Study, by_arm: Mapping[str, Sequence[Record]]) -> tuple[Pair, ...]:
+    """For each arm and group of classes without masks there: the arm beside the one with boxes only, on that group."""
+    boxes = _boxes_only(study, by_arm)
+    if boxes is None:
+        return ()
+    return tuple(
+        Pair(arm, boxes, group_name(group))
+        for arm in study.arms
+        for group in class_groups(by_arm)
+        if arm != boxes and supervision_of(by_arm[arm], group) == "boxes"
+    )
+
+
+def _boxes_only(study: Study, by_arm: Mapping[str, Sequence[Record]]) -> str | None:
+    return next((arm for arm in study.arms if by_arm[arm] and not masked_classes(by_arm[arm][0])), None)
+
+
+def gain_sentences(study: Study, by_arm: Mapping[str, Sequence[Record]], compared: Comparisons) -> list[str]:
     """The gain of the classes without masks over the arm with boxes only, paired by seed."""
-    groups = class_groups(by_arm)
-    added = group_results(results, by_arm, groups)
-    boxes = [arm for arm in study.arms if by_arm[arm] and not masked_classes(by_arm[arm][0])]
-    if groups and not boxes:
+    if class_groups(by_arm) and _boxes_only(study, by_arm) is None:
         return ["The gain of the classes without masks is unknown: no arm with boxes only has a result."]
     sentences = []
-    for arm in study.arms:
-        for group in groups:
-            if arm == boxes[0] or supervision_of(by_arm[arm], group) != "boxes":
-                continue
-            gain = paired_difference(added, arm, boxes[0], group_name(group))
-            found = difference_in_words(gain) if gain.n else "no seed in common"
-            sentences.append(
-                f"On the classes without masks ({', '.join(group)}), {study.label(arm)} vs. {study.label(boxes[0])}: "
-                f"{found}."
-            )
+    for pair in gain_pairs(study, by_arm):
+        found = compared[pair]
+        classes = pair.metric.removeprefix(group_name(()))
+        sentences.append(
+            f"On the classes without masks ({classes}), {step_in_words(study, found)}: {apart_in_words(found)}."
+        )
     return sentences
 
 

@@ -4,13 +4,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.comparisons import Comparisons, OwnPairs, Pair
 from analysis.plots.figures import LEAST_WIDTH, OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
-from analysis.statistics import above, below, one_seed_difference, summarize_arm
+from analysis.statistics import summarize_arm
 from analysis.studies.edge_purity import PAPER_THRESHOLD, RELEASED_THRESHOLD, edge_purity_table
 from analysis.study import Study
 from analysis.study_data import StudyData
-from analysis.tables.study_table import OwnColumns, difference_in_words, number
-from analysis.verdict import OwnWords, Verdict, arms_overlap, one_seed_source
+from analysis.tables.study_table import OwnColumns, number
+from analysis.verdict import OwnWords, Verdict, source_in_words, step_in_words
 
 NEEDS_X = True
 
@@ -23,11 +24,15 @@ def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
     return threshold_figure(table, data.results, data.study, data.edge_purity, data.scale)
 
 
-def words(data: StudyData) -> OwnWords:
+def pairs(data: StudyData) -> OwnPairs:
+    return OwnPairs(zero_pairs(data.results, data.study))
+
+
+def words(data: StudyData, compared: Comparisons) -> OwnWords:
     """Whether τ = 0 has the lowest AP, if there is such an arm."""
     if 0 not in thresholds(data.results, data.study).to_numpy():
         return OwnWords()
-    return OwnWords(judgments=(worst_at_zero(data.results, data.study, data.edge_purity, data.spread),))
+    return OwnWords(judgments=(worst_at_zero(data, compared),))
 
 
 def thresholds(results: pd.DataFrame, study: Study) -> pd.Series:
@@ -54,42 +59,48 @@ def purity_sentence(edge_purity: pd.DataFrame | None) -> str:
     )
 
 
-def worst_at_zero(
-    results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None, spread: pd.DataFrame | None
-) -> Verdict:
-    """Whether τ = 0, where every pair of neighbors counts, has the lowest AP, and by how much."""
+def zero_pairs(results: pd.DataFrame, study: Study) -> tuple[Pair, ...]:
+    """τ = 0 beside each other τ; empty without an arm at 0."""
+    values = thresholds(results, study)
+    zero = values.index[values == 0]
+    return tuple(Pair(zero[0], arm) for arm in study.arms if len(zero) and arm in values.index and arm != zero[0])
+
+
+def worst_at_zero(data: StudyData, compared: Comparisons) -> Verdict:
+    """Whether τ = 0, where every pair of neighbors counts, is told apart from every other τ, and below it."""
+    results, study = data.results, data.study
+    pairs = zero_pairs(results, study)
     values = thresholds(results, study)
     zero = values.index[values == 0][0]
-    summaries = {arm: summarize_arm(results, arm, "mask_AP") for arm in study.arms if arm in values.index}
-    judged = {arm: summary for arm, summary in summaries.items() if summary.n}
-    subject = f"Expected: {study.label(zero)} has the lowest mask AP."
-    if zero not in judged or len(judged) < 2:
-        return Verdict(f"{subject} Cannot be judged: no result for it, or for the others.", "not judged")
-    numbers = ", ".join(f"{number(summary.mean)} at {study.label(arm)}" for arm, summary in judged.items())
-    others = {arm: summary for arm, summary in judged.items() if arm != zero}
-    lowest = min(others, key=lambda arm: others[arm].mean)
-    worst = judged[zero].mean < others[lowest].mean
-    best = max(judged, key=lambda arm: judged[arm].mean)
-    difference = one_seed_difference(results, zero, lowest, "mask_AP", spread)
-    against = difference_in_words(difference)
-    if not difference.n:
-        against = f"{number(judged[zero].mean - others[lowest].mean, sign='+')} AP (of means; no seed in common)"
-    one_seed = judged[zero].interval is None or others[lowest].interval is None
-    unclear = arms_overlap(judged[zero], others[lowest])
-    clear = "" if one_seed else f"; the intervals {'' if unclear else 'do not '}overlap"
-    if worst:
-        text = f"Holds for the means: {against} vs. the next lowest, {study.label(lowest)}{clear}."
-    else:
-        text = f"DOES NOT HOLD for the means: {against} vs. {study.label(lowest)}{clear}."
-        text += f" {purity_sentence(edge_purity)}"
-    text = f"{subject} {text} Means: {numbers}; the highest is {study.label(best)}."
-    if one_seed and (spread is None or difference.interval is None):
-        return Verdict(f"{text} One seed, so this is not judged.", "not judged")
-    if one_seed:
-        unclear = not (below(difference.interval, 0.0) or above(difference.interval, 0.0))
-        source = one_seed_source(spread, (zero, lowest))
-        text += f" {source[0].upper()}{source[1:]}{': undecided' if unclear else ''}."
-    return Verdict(text, "undecided" if unclear else "holds" if worst else "does not hold")
+    finding = f"{study.label(zero)} has the lowest mask AP"
+    subject = f"Expected: {finding}."
+    means = {arm: summarize_arm(results, arm, "mask_AP").mean for arm in study.arms if arm in values.index}
+    means = {arm: mean for arm, mean in means.items() if not pd.isna(mean)}
+    if zero not in means or len(means) < 2:
+        reason = f"no result for {study.label(zero)}" if zero not in means else f"no result beside {study.label(zero)}"
+        return Verdict(f"{subject} Cannot be judged: {reason}.", "no result", reason, finding)
+    steps = [compared[pair] for pair in pairs if pair.other in means]
+    numbers = ", ".join(f"{number(mean)} at {study.label(arm)}" for arm, mean in means.items())
+    shown = f"Means: {numbers}; the highest is {study.label(max(means, key=lambda arm: means[arm]))}."
+    source = source_in_words(compared, steps, data.spread)
+    lowest = min(steps, key=lambda step: means[step.pair.other])  # of the other arms
+    wrong = [step for step in steps if step.above]
+    unclear = [step for step in steps if not step.told_apart]
+    if wrong:
+        words = step_in_words(study, wrong[0])
+        text = f"DOES NOT HOLD: {words} ({source}). {purity_sentence(data.edge_purity)}"
+        return Verdict(f"{subject} {text} {shown}", "does not hold", words, finding)
+    if unclear:
+        words = "; ".join(step_in_words(study, step) for step in unclear)
+        state = "Holds for the means" if means[zero] < means[lowest.pair.other] else "Does not hold for the means"
+        text = f"{state}, but too few seeds tell the arms apart: {words} ({source})."
+        if state != "Holds for the means":
+            text += f" {purity_sentence(data.edge_purity)}"
+        return Verdict(f"{subject} {text} {shown}", "too few seeds to tell", step_in_words(study, unclear[0]), finding)
+    words = f"next lowest: {step_in_words(study, lowest)}"
+    return Verdict(
+        f"{subject} Holds, told apart from every other τ; {words} ({source}). {shown}", "holds", words, finding
+    )
 
 
 def threshold_columns(results: pd.DataFrame, study: Study, edge_purity: pd.DataFrame | None) -> OwnColumns | None:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from analysis.edge_counts import read_edge_purity
 from analysis.plain_text import table_csv
-from analysis.plots.figures import REFERENCE, save, styled
+from analysis.plots.figures import REFERENCE, styled
+from analysis.plots.saving import save
 from analysis.studies.consistency import consistency_figure, read_consistency
 from analysis.tables.study_table import markdown_table, number
 from core.compute.command import run_command

@@ -5,14 +5,14 @@ from itertools import pairwise
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import page_trend_test
 
+from analysis.comparisons import Comparisons, OwnPairs, Pair
 from analysis.plots.figures import OURS, REFERENCE, THEIRS, figure_caption, plot_estimates, seed_count
-from analysis.statistics import Summary, paired_difference, share_of_gap, summarize_arm
+from analysis.statistics import Summary, share_of_gap, summarize_arm
 from analysis.study import Study
 from analysis.study_data import StudyData
-from analysis.tables.study_table import OwnColumns, difference_in_words, number, span
-from analysis.verdict import OwnWords
+from analysis.tables.study_table import OwnColumns, number, span
+from analysis.verdict import OwnWords, apart_in_words, step_in_words
 
 NEEDS_X = True
 NAMED_RATIO = 0.1  # the ratio whose share of the gap is in the verdict
@@ -32,8 +32,12 @@ def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
     return ratio_figure(table, data.results, data.study, data.scale)
 
 
-def words(data: StudyData) -> OwnWords:
-    return OwnWords(sentences=tuple(gap_sentences(data.results, data.study)))
+def pairs(data: StudyData) -> OwnPairs:
+    return OwnPairs(phase_pairs(data.results, data.study))
+
+
+def words(data: StudyData, compared: Comparisons) -> OwnWords:
+    return OwnWords(sentences=tuple(gap_sentences(data.results, data.study, compared)))
 
 
 def ratio_arms(results: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -71,7 +75,7 @@ def gaps(results: pd.DataFrame, study: Study) -> dict[str, Summary]:
     )
 
 
-def gap_sentences(results: pd.DataFrame, study: Study) -> list[str]:
+def gap_sentences(results: pd.DataFrame, study: Study, compared: Comparisons) -> list[str]:
     """Whether AP rises with the ratio, how two phases compare with mixing, and the gap that 10 % of masks close."""
     arms = ratio_arms(results, study)
     mixed = arms[arms["kind"] == next(iter(KINDS))].sort_values("ratio")
@@ -86,8 +90,8 @@ def gap_sentences(results: pd.DataFrame, study: Study) -> list[str]:
         f"does not rise with every step of the ratio: it falls {', '.join(falls)}" if falls else "rises with every step"
     )
     sentences = [f"Mean AP {rises}."] if len(means) > 1 else []
-    sentences += _trend_sentences(results, [arm for arm, _ in means])
-    sentences += _phase_sentences(results, study, arms)
+    phases = [compared[pair] for pair in phase_pairs(results, study)]
+    sentences += [f"{step_in_words(study, found)}, mixed: {apart_in_words(found)}." for found in phases]
     shares = gaps(results, study)
     for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
         if arm in shares and not pd.isna(shares[arm].mean):
@@ -101,28 +105,15 @@ def gap_sentences(results: pd.DataFrame, study: Study) -> list[str]:
     return sentences
 
 
-def _trend_sentences(results: pd.DataFrame, arms: list[str]) -> list[str]:
-    """Page's trend test: whether AP rises over these arms, in this order, with seeds as replicates."""
-    by_seed = results.pivot_table(index="seed", columns="arm", values="mask_AP").reindex(columns=arms).dropna()
-    if len(by_seed) < 2 or len(arms) < 3:
-        return []
-    p = page_trend_test(by_seed.to_numpy()).pvalue
-    size = f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
-    found = "is significant" if p < 0.05 else "is not significant"
-    shown = f"Page's test at 5 %, {len(arms)} ratios, {len(by_seed)} seeds: {size}"
-    return [f"The overall rise {found} ({shown})."]
-
-
-def _phase_sentences(results: pd.DataFrame, study: Study, arms: pd.DataFrame) -> list[str]:
-    """Each two-phase arm compared with the arm that mixes as many masks into every batch, paired by seed."""
+def phase_pairs(results: pd.DataFrame, study: Study) -> tuple[Pair, ...]:
+    """Each two-phase arm with the arm that mixes as many masks into every batch."""
+    arms = ratio_arms(results, study)
     mixed_kind, two_phases, _ = KINDS
-    sentences = []
-    for arm in arms.index[arms["kind"] == two_phases]:
-        for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]:
-            difference = paired_difference(results, arm, mixed, "mask_AP")
-            found = difference_in_words(difference) if difference.n else "no seed in common"
-            sentences.append(f"{study.label(arm)} vs. {study.label(mixed)}, mixed: {found}.")
-    return sentences
+    return tuple(
+        Pair(arm, mixed)
+        for arm in arms.index[arms["kind"] == two_phases]
+        for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]
+    )
 
 
 def share_in_words(share: Summary) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.comparisons import LEVEL, Comparisons, Pair, compare_arms
 from analysis.plain_text import markdown_text
 from analysis.published import STATUS_MEANINGS, published_for, same_setting
 from analysis.results import finished, holes
@@ -31,14 +32,18 @@ def arm_table(
     published: pd.DataFrame,
     configs: Mapping[str, dict[str, Any]] | None = None,
     own_columns: OwnColumns | None = None,
+    compared: Comparisons | None = None,
 ) -> pd.DataFrame:
     """Unrounded numbers of each arm, indexed by arm in the study's order; NaN or empty if missing.
 
-    `share_of_reference` is the mean mask AP as a percentage of the reference arm's; `difference_*` are paired by seed.
+    `share_of_reference` is the mean mask AP as a percentage of the reference arm's; `difference_*` compare the arm with
+    it (see `analysis.comparisons`; `compared` is by default what the results alone give), `difference_p` after Holm's
+    correction, below 0.05 if they are told apart.
     `published_*` are published numbers for the same arm, and their percentage of the published reference arm;
     `published_difference` is ours minus published, if the arm's settings in `configs` match the published row.
     `trial_keys` lists the trials of the row, `holes` why trials have no result.
     """
+    compared = compared or compare_arms(results, study)
     theirs = published_for(published, study.name, "mask_AP")
     rows = []
     for arm in study.arms:
@@ -56,11 +61,14 @@ def arm_table(
             **{metric: summarize_arm(results, arm, metric).mean for metric in PLAIN_METRICS},
         }
         if study.reference_arm is not None:
-            difference = paired_difference(results, arm, study.reference_arm, "mask_AP")
+            itself = arm == study.reference_arm
+            found = None if itself else compared[Pair(arm, study.reference_arm)]
+            difference = paired_difference(results, arm, arm, "mask_AP") if found is None else found.difference
             reference = summarize_arm(results, study.reference_arm, "mask_AP")
             row["share_of_reference"] = _share(mask_ap.mean, reference.mean)
             row["difference"], row["difference_sd"], row["difference_n"] = difference.mean, difference.sd, difference.n
             row["difference_low"], row["difference_high"] = difference.interval or (None, None)
+            row["difference_p"] = float("nan") if found is None else found.p_holm
         if len(theirs):
             their_ap = theirs["value"].get(arm, float("nan"))
             row["published_mask_AP"] = their_ap
@@ -88,13 +96,18 @@ def render_markdown(
     scale: str,
     verdict: str,
     published: pd.DataFrame,
+    gap: str = "",
     own_columns: OwnColumns | None = None,
 ) -> str:
-    """The table for readers: APs to 0.1, mean ± sd with n; then verdict, holes and sources of the published numbers."""
+    """The table for readers: APs to 0.1, mean ± sd with n; then verdict, holes and sources of the published numbers.
+
+    `gap` says which gap the seeds could show.
+    """
     cells = reader_table(table, study, own_columns)
     lines = [f"# {study.name.replace('_', ' ')}", ""]
     lines += [text + "\n" for text in (markdown_text(study.question), scale) if text]
     lines += [markdown_table(list(cells), cells.to_numpy().tolist()), "", markdown_text(verdict), ""]
+    lines += [markdown_text(gap), ""] if gap else []
     missing = table[table["holes"] != ""]
     if len(missing):
         lines += ["Trials without a result:", ""]
@@ -127,6 +140,7 @@ def reader_table(table: pd.DataFrame, study: Study, own_columns: OwnColumns | No
             cells[f"difference to {name}"] = "-" if itself else spread(difference, sign="+")
             cells["its 95 % interval"] = "-" if itself else span(row.difference_low, row.difference_high, sign="+")
             cells["its n"] = "-" if itself else str(row.difference_n)
+            cells["told apart"] = "-" if itself or not row.difference_n else _told_apart(row.difference_p)
         if "published_mask_AP" in table:
             cells["published AP"] = number(row.published_mask_AP)
             if table["published_share"].notna().any():
@@ -138,13 +152,18 @@ def reader_table(table: pd.DataFrame, study: Study, own_columns: OwnColumns | No
     return pd.DataFrame(rows)
 
 
+def _told_apart(p: float) -> str:
+    return "one seed" if pd.isna(p) else f"{'yes' if p < LEVEL else 'no'}, {p_in_words(p)}"
+
+
 def reading_note(table: pd.DataFrame) -> str:
     """Explain the columns of every study's table."""
     sizes = {"mask_APs": "small", "mask_APm": "medium", "mask_APl": "large"}
     empty = [word for column, word in sizes.items() if table.loc[table["n"] > 0, column].isna().all()]
     note = (
         "AP in percent. n is the number of seeds, ± the standard deviation over seeds; the 95 % interval of the mean "
-        "is Student's. Both are omitted for n = 1. Differences are paired by seed."
+        "is Student's. Both are omitted for n = 1. Differences are paired by seed; arms are told apart where p, after "
+        "Holm's correction over the study's comparisons, is below 5 %."
     )
     return f"{note} The validation images contain no {' and no '.join(empty)} objects." if empty else note
 
@@ -183,10 +202,19 @@ def number(value: float, digits: int = 1, unit: str = "", sign: str = "") -> str
     return "-" if pd.isna(value) else f"{value:{sign}.{digits}f}{unit}"
 
 
-def difference_in_words(difference: Summary) -> str:
-    """`+1.2 AP (95 % interval +0.3 to +2.0, n = 3)`."""
+def difference_in_words(difference: Summary, p: float = float("nan")) -> str:
+    """`+1.2 AP (95 % interval +0.3 to +2.0, n = 3, p = 0.02)`; `p` is that after Holm's correction."""
     interval = f"95 % interval {span(*difference.interval, sign='+')}, " if difference.interval else ""
-    return f"{number(difference.mean, sign='+')} AP ({interval}n = {difference.n})"
+    shown = "" if pd.isna(p) else f", {p_in_words(p)}"
+    return f"{number(difference.mean, sign='+')} AP ({interval}n = {difference.n}{shown})"
+
+
+def p_in_words(p: float) -> str:
+    """`p = 0.013`, with two digits that count; never rounded to below or above what 5 % decides."""
+    if p < 0.001:
+        return "p < 0.001"
+    text = f"{p:.2g}"
+    return f"p = {f'{p:.3g}' if (float(text) < 0.05) != (p < 0.05) else text}"
 
 
 def spread(summary: Summary, sign: str = "") -> str:

@@ -141,7 +141,7 @@ def test_a_study_with_a_figure_of_its_own_has_the_same_files(run, tmp_path, writ
 def test_a_study_whose_trials_all_failed_has_the_same_files_and_they_say_so(run, tmp_path, write_study, monkeypatch):
     file = write_study(tmp_path / "results", "color_threshold", {"color_threshold=0": [None]}, failed_records=True)
     said = []
-    monkeypatch.setattr("analysis.report.empty_figure", lambda text: said.append(text) or empty_figure(text))
+    monkeypatch.setattr("analysis.drawing.empty_figure", lambda text: said.append(text) or empty_figure(text))
     assert run("--study-files", str(file.parent)) == 0
     written = {path.name for path in (tmp_path / "results/plots").glob("*.*")}
     assert written == {

@@ -5,11 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.statistics import (
-    above,
-    below,
     one_seed_difference,
     order_holds,
-    overlap,
     paired_difference,
     share_of_gap,
     simultaneous_bound,
@@ -45,6 +42,19 @@ def test_one_seed_has_no_interval_and_no_deviation():
     summary = summarize([50.9])
     assert (summary.mean, summary.n, summary.interval) == (50.9, 1, None)
     assert math.isnan(summary.sd)
+
+
+def test_p_agrees_with_the_interval_and_with_the_tables():
+    # {1, 3}: t = 2 / 1 with one degree of freedom, p = 1 - 2 atan(2) / pi
+    found = summarize([1.0, 3.0])
+    assert (found.error, found.freedom) == (1.0, 1)
+    assert found.p_value == pytest.approx(1 - 2 * math.atan(2) / math.pi)
+    edge = summarize([0.0, 3.0, 6.0])  # 3 ± 7.45 holds 0; moved by 4.4525 it ends there
+    assert summarize([value + 4.4525 for value in (0.0, 3.0, 6.0)]).p_value == pytest.approx(0.05, abs=1e-4)
+    assert edge.p_value > 0.05
+    assert summarize([2.0, 2.0]).p_value == 0.0
+    assert summarize([0.0, 0.0]).p_value == 1.0
+    assert math.isnan(summarize([2.0]).p_value)
 
 
 def test_holes_are_left_out_and_not_counted():
@@ -88,23 +98,6 @@ def test_the_bound_of_further_errors_agrees_with_hand_computation():
     )  # an error that all share counts too
     with pytest.raises(ValueError, match="0 errors and 1 comparisons"):
         simultaneous_bound([], 1)
-
-
-def test_an_interval_that_ends_at_a_value_holds_it():
-    assert above((0.1, 2.0), 0.0)
-    assert not above((0.0, 2.0), 0.0)
-    assert not above(None, 0.0)
-    assert below((-2.0, -0.1), 0.0)
-    assert not below((-2.0, 0.0), 0.0)
-    assert not below(None, 0.0)
-
-
-def test_intervals_that_just_touch_overlap():
-    assert overlap((0.0, 1.0), (1.0, 2.0))
-    assert overlap((1.0, 2.0), (0.0, 1.0))
-    assert not overlap((0.0, 0.9), (1.0, 2.0))
-    assert not overlap((1.0, 2.0), (0.0, 0.9))
-    assert overlap((0.0, 3.0), (1.0, 2.0))
 
 
 def trials(aps, first_seed=0):

@@ -1,5 +1,6 @@
 from analysis.plots.curves import curves_figure
-from analysis.plots.figures import save, styled
+from analysis.plots.figures import styled
+from analysis.plots.saving import save
 from tests.analysis.made_up import record_of
 
 

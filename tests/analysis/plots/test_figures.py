@@ -3,7 +3,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.plots.curves import curves_figure
-from analysis.plots.figures import arms_figure, plot_arms, plot_estimates, plot_sizes, save, sizes_figure, styled
+from analysis.plots.figures import arms_figure, plot_arms, plot_estimates, plot_sizes, sizes_figure, styled
+from analysis.plots.saving import save
 from analysis.published import read_published
 from analysis.results import read_records, read_results
 from analysis.tables.study_table import arm_table

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from analysis.plots.figures import save, styled
+from analysis.plots.figures import styled
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure, shared_images
+from analysis.plots.saving import save
 from analysis.published import read_published
 from analysis.results import read_results
 from analysis.tables.study_table import arm_table

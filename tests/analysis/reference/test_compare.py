@@ -125,13 +125,15 @@ def test_an_order_within_the_noise_is_not_judged_but_named_where_it_was_expected
 
 
 def test_an_order_that_the_reference_does_not_hold_with_certainty_is_not_judged(compared):
-    # full masks are 10, 1 and 19 above: 10 ± 4.303 * 9 / sqrt(3) = 10 ± 22; projection is 20, 29 and 11 below: 20 ± 22
+    # full masks are 10, 1 and 19 above: 10 ± 4.303 * 9 / sqrt(3) = 10 ± 22; projection is 20, 29 and 11 below: 20 ± 22.
+    # The box is 38 below, p = 0.019, which is too much as the eighth of ten: times 3; pairwise 50, p = 0.012 times 4.
     comparison = compared({}, REFERENCE | {"both": [50.0, 59.5, 40.5]})
     assert comparison.close_pairs == (
+        "box as mask < projection + pairwise in the reference (12.0, 50.0), not certain there",
         "projection only < projection + pairwise in the reference (30.0, 50.0), not certain there",
         "projection + pairwise < full masks in the reference (50.0, 60.0), not certain there",
     )
-    assert comparison.judged_pairs == 10 - 2
+    assert comparison.judged_pairs == 10 - 3
     one_seed = compared({}, SEED_0)
     assert (one_seed.judged_pairs, len(one_seed.close_pairs)) == (0, 6)
 

@@ -19,6 +19,14 @@ def published(tmp_path_factory):
     return tmp_path_factory.mktemp("published")
 
 
+@pytest.fixture(autouse=True)
+def no_plots(monkeypatch, request):
+    """Leaves the plots out, which take most of the time; `test_plots.py` verifies them."""
+    for place in ("analysis.report", "analysis.publish"):
+        monkeypatch.setattr(f"{place}.draw_from_records", lambda *arguments: None)
+    monkeypatch.setattr("analysis.reference.verify.plot_differences", lambda *arguments: ())
+
+
 @pytest.fixture
 def reference(published, tmp_path, monkeypatch, study, write_traced):
     """reference/shapes as published from made-up results, with its study file in studies/."""
@@ -223,7 +231,7 @@ def test_malformed_files_and_a_csv_without_records_fail_in_words(reference, caps
 
 def test_one_recipe_s_folder_is_verified_alone_without_its_tables(reference, capsys):
     assert report(["--verify", "--reference", str(reference), "--study-files", "studies"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 1  # and nothing of README.md
 
 
 def test_nothing_to_verify_is_an_error(reference, tmp_path, capsys):

@@ -39,7 +39,7 @@ def test_the_table_has_the_ap_of_each_group_and_what_it_learned_from(data):
 def test_the_verdict_says_what_the_categories_without_masks_gain(tmp_path, data, write_study):
     assert study_verdict(data).text.endswith(
         " On the classes without masks (cross), masks for two categories vs. boxes only: +2.0 AP (95 % interval +2.0 "
-        "to +2.0, n = 2)."
+        "to +2.0, n = 2, p < 0.001): told apart."
     )
     path = write_study(tmp_path, "class_split", APS | {"boxes": [None, None]}, categories=CATEGORIES)
     assert "is unknown: no arm with boxes only has a result." in study_verdict(read_study_data(path, tmp_path)).text

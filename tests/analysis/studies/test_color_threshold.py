@@ -81,13 +81,20 @@ def judge_tau(tmp_path, write_study):
 
 
 def test_tau_zero_is_the_worst_or_not_and_by_how_much(judge_tau):
-    found = judge_tau([40.0, 40.5, 41.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0])
-    assert found.holds is True
-    assert "Holds for the means: -8.0 AP (95 % interval -8.0 to -8.0, n = 3) vs. the next lowest, τ = 0.3" in found.text
+    found = judge_tau([40.0, 40.5, 41.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.1])
+    assert found.outcome == "holds"
+    assert "Holds, told apart from every other τ; next lowest: τ = 0 vs. τ = 0.3: -8.0 AP (95 % interval" in found.text
     assert "40.5 at τ = 0, 51.0 at τ = 0.1, 48.5 at τ = 0.3; the highest is τ = 0.1" in found.text
-    assert found.text.endswith("The rest of the expectation is not judged.")
-    assert judge_tau([40.0, 44.5, 49.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]).holds is None  # they overlap
-    assert judge_tau([40.0], [50.0], [48.0]).outcome == "not judged"  # one seed
+    assert found.text.endswith("no rule judges it.")
+    assert found.reason.startswith("next lowest: τ = 0 vs. τ = 0.3: -8.0 AP")
+    close = judge_tau([40.0, 44.5, 49.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0])  # -4.0 ± 10.0 beside 0.3
+    assert close.outcome == "too few seeds to tell"
+    assert "Holds for the means, but too few seeds tell the arms apart: τ = 0 vs. τ = 0.1: -6.5 AP" in close.text
+    one = judge_tau([40.0], [50.0], [48.0])
+    assert one.outcome == "too few seeds to tell"
+    assert "(one seed has no interval)" in one.text
+    assert judge_tau([None], [50.0], [48.0]).reason == "no result for τ = 0"
+    assert judge_tau([40.0], [None], [None]).reason == "no result beside τ = 0"
 
 
 def test_tau_zero_is_judged_in_one_seed_by_the_spread_of_the_reference(tmp_path, judge_tau, write_study):
@@ -95,28 +102,25 @@ def test_tau_zero_is_judged_in_one_seed_by_the_spread_of_the_reference(tmp_path,
         write_study(tmp_path / "reference", "color_threshold", dict(zip(TAUS, aps, strict=True)))
         return read_results(tmp_path / "reference/color_threshold.csv")
 
-    narrow = spread([40.0, 41.0, 42.0], [50.0, 51.0, 52.0], [48.0, 49.0, 50.0])  # -8 in every seed
+    narrow = spread([40.0, 41.0, 42.0], [50.0, 51.0, 52.1], [48.0, 49.0, 50.1])  # -8 but for rounding
     found = judge_tau([40.0], [50.0], [48.0], spread=narrow)
     assert found.outcome == "holds"
-    assert "Holds for the means: -8.0 AP (95 % interval -8.0 to -8.0, n = 1)" in found.text
-    assert f"O{SOURCE[1:]}." in found.text
+    assert f"({SOURCE}, Holm's correction for two comparisons" in found.text
     assert judge_tau([50.0], [51.0], [48.0], spread=narrow).outcome == "does not hold"
     wide = spread([40.0, 40.0, 40.0], [50.0, 51.0, 52.0], [46.0, 48.0, 50.0])  # sd 2: ± 9.9
-    found = judge_tau([40.0], [50.0], [48.0], spread=wide)
-    assert found.outcome == "undecided"
-    assert f"O{SOURCE[1:]}: undecided." in found.text
+    assert judge_tau([40.0], [50.0], [48.0], spread=wide).outcome == "too few seeds to tell"
 
 
 def test_where_tau_zero_does_no_harm_the_purity_of_the_edges_is_given_as_a_reason(
     tmp_path, judge_tau, write_edge_purity
 ):
-    aps = [52.0, 52.5, 53.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0]
+    aps = [52.0, 52.5, 53.0], [50.5, 51.0, 51.6], [48.0, 48.5, 49.1]
     found = judge_tau(*aps)
-    assert found.holds is False
-    assert "DOES NOT HOLD for the means: +4.0 AP" in found.text
+    assert found.outcome == "does not hold"
+    assert "DOES NOT HOLD: τ = 0 vs. τ = 0.1: +1.5 AP" in found.text
     assert "was not measured" in found.text
-    assert judge_tau([50.0, 50.5, 51.0], *aps[1:]).holds is None  # intervals overlap
     elsewhere = judge_tau([52.0, 53.0, None, None], [None, None, 50.0, 51.0], [None, None, 48.0, 49.0])
-    assert "+4.0 AP (of means; no seed in common)" in elsewhere.text
+    assert "Does not hold for the means, but too few seeds" in elsewhere.text
+    assert "τ = 0 vs. τ = 0.1: no common seed" in elsewhere.text
     measured = read_edge_purity(write_edge_purity(tmp_path / "purity", {0.0: (1.0, 0.975), 0.3: (0.5, 0.99)}))
     assert "97.5 % of all edges" in judge_tau(*aps, edge_purity=measured).text

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.plots.figures import save, styled
+from analysis.plots.figures import styled
+from analysis.plots.saving import save
 from analysis.studies.consistency import consistency_figure, plot_similarity, read_consistency
 
 OFFSETS = [(dy, dx) for dy in (-2, 0, 2) for dx in (-2, 0, 2) if (dy, dx) != (0, 0)]

@@ -3,7 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.plots.figures import save, styled
+from analysis.plots.figures import styled
+from analysis.plots.saving import save
 from analysis.studies.edge_purity import (
     edge_purity_figure,
     edge_purity_table,

@@ -1,0 +1,73 @@
+"""The domains that studies ran on: every reference with studies, and the results that ran last."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.edge_counts import read_edge_purity
+from analysis.reference.trials import REFERENCES
+from analysis.results import is_study, recipe_of, study_names
+from analysis.study import SETS
+from analysis.study_data import StudyData, read_study_data
+from core.config.file import read_yaml
+
+DOMAIN_ORDER = ("scenes", "people", "nuclei", "shapes")  # photo-like first; others follow by name
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """`name` is that of the recipe; `here`: the results that ran last, not a reference."""
+
+    name: str
+    folder: Path
+    here: bool
+    studies: Mapping[str, StudyData]
+    edge_purity: pd.DataFrame | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, this run" if self.here else self.name
+
+    def why_absent(self, study: str, study_files: Path) -> str:
+        """Why the domain has no result of a study, in a few words."""
+        file = study_files.with_name(SETS) / f"{self.name}.yaml"
+        listed = read_yaml(file).get("studies") if file.exists() else None
+        if isinstance(listed, list) and study not in listed:
+            return f"not part of the set {self.name}"
+        return f"{self.folder}/{study}.csv does not exist or has no trials"
+
+
+def read_domains(
+    results: Path, studies: Mapping[str, StudyData], study_files: Path, references: Path | None = REFERENCES
+) -> list[Domain]:
+    """All domains in their order, this run first; `studies` are those of `results`, which may be a reference itself.
+
+    Raises:
+        ValueError: if a file of a reference is malformed.
+    """
+    folders = [] if references is None else sorted(references.glob("*/"))
+    own = next((folder for folder in folders if folder.resolve() == results.resolve()), None)
+    domains = [
+        Domain(folder.name, folder, False, _studies_of(folder, study_files), _edge_purity(folder))
+        for folder in folders
+        if folder != own and any(is_study(path) for path in folder.glob("*.csv"))
+    ]
+    if studies:
+        records = [record for data in studies.values() for record in data.records.values()]
+        name = (own.name if own else recipe_of(records)) or "unknown recipe"
+        here = own is None and references is not None
+        domains.append(Domain(name, own or results, here, studies, _edge_purity(results)))
+    places = {name: place for place, name in enumerate(DOMAIN_ORDER)}
+    return sorted(domains, key=lambda domain: (not domain.here, places.get(domain.name, len(places)), domain.name))
+
+
+def _studies_of(folder: Path, study_files: Path) -> dict[str, StudyData]:
+    return {name: read_study_data(study_files / f"{name}.yaml", folder) for name in study_names(folder)}
+
+
+def _edge_purity(folder: Path) -> pd.DataFrame | None:
+    path = folder / "edge_purity.csv"
+    return read_edge_purity(path) if path.exists() else None
