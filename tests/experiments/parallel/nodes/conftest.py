@@ -43,9 +43,13 @@ class Machines:
     def add(self, name: str, *, cpus: int = 1, blind_to: Sequence[Path] = (), inside: Sequence[str] = ()) -> None:
         """Start a node whose host name is `name`, and for which these folders are empty; it has a cache of its own.
 
+        Nor does it see where the others unpack the code: machines share no such folder.
+
         `inside` are commands that run in its namespace before.
         """
-        mounts = [f"mount -t tmpfs none {folder}" for folder in blind_to]
+        unpacked = (self.folder / "session_latest").resolve() / "runtime_resources"
+        unpacked.mkdir(exist_ok=True)
+        mounts = [f"mount -t tmpfs none {folder}" for folder in (unpacked, *blind_to)]
         commands = " && ".join([f"hostname {name}", *mounts, *inside, 'exec "$0" "$@"'])
         prefix = [*NAMESPACES, "sh", "-c", commands]
         self._start(name, [f"--address={self.address}", f"--num-cpus={cpus}"], prefix)

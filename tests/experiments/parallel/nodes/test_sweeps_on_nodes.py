@@ -105,6 +105,9 @@ def test_a_driver_that_is_killed_leaves_a_cluster_on_which_the_same_command_goes
 
 def test_a_node_that_joins_in_mid_sweep_trains_too(sweeps: tuple[Sweep, Sweep], machines: Machines) -> None:
     alone, grows = sweeps
+    for sweep in sweeps:  # the first trial lasts until the other node is there
+        study = sweep.folder / "faults.yaml"
+        study.write_text(STUDY.replace("box_mask: {", f"box_mask: {{training.epochs: {8 * EPOCHS}, "))
     assert alone.run("--in-process") == 0
     machines.add("near", blind_to=[grows.folder, *PROJECT])
     joins = {"blind_to": [grows.folder, *PROJECT]}
