@@ -13,18 +13,10 @@ from boxinst import Predictor
 from core.checkpoints.checkpoint import save_checkpoint
 from core.config.file import build_config
 from core.model.build import build_model
+from tests.core.annotate import photos
 
-SETTINGS = {
+SETTINGS = photos.SETTINGS | {
     "data": {"val_short_side": 64, "long_side_max": 128},
-    "model": {
-        "backbone": {"name": "resnet18"},
-        "levels": [3, 4, 5],
-        "pyramid_channels": 16,
-        "head_convs": 1,
-        "head_groups": 4,
-        "mask_branch_channels": 16,
-    },
-    "assignment": {"size_boundaries": [32, 64]},
     "inference": {"score_threshold": 0.0, "max_detections": 100},
 }
 MASK_RCNN = {"architecture": "mask_rcnn", "levels": [3, 4, 5, 6, 7]}
