@@ -9,6 +9,7 @@ there is nothing to show.
 """
 
 import argparse
+import gc
 import hashlib
 import json
 import sys
@@ -182,4 +183,6 @@ def report_studies(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # else Python looks for garbage at its end, for a second where torch and MLflow are loaded
+    sys.exit(status)

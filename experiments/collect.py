@@ -7,6 +7,7 @@ Exit status: 0 all trials finished, 1 some failed (0 with `allow_holes`), 2 wron
 """
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,4 +63,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # else Python looks for garbage at its end, for a second where torch and MLflow are loaded
+    sys.exit(status)

@@ -10,6 +10,7 @@ once. What MLflow lacks at the end is a warning, which names the command that se
 """
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,4 +75,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # else Python looks for garbage at its end, for a second where torch and MLflow are loaded
+    sys.exit(status)

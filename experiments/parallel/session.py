@@ -12,7 +12,7 @@ from experiments.parallel.nodes.code_copy import copy_code
 from experiments.parallel.nodes.watch import HeadLost, head_watched
 from experiments.parallel.placement import check_resources
 from experiments.parallel.start import joins_cluster, start_ray
-from experiments.parallel.stop import sigterm_held_back
+from experiments.parallel.stop import killed_when_told_to_end, sigterm_held_back
 from experiments.params import Resources
 
 
@@ -51,7 +51,7 @@ def sweep_folder(root: Path) -> Iterator[Path]:
         lost = True
         raise
     finally:
-        with sigterm_held_back():
+        with sigterm_held_back(), killed_when_told_to_end():
             if not lost:  # else it would wait for the head
                 ray.shutdown()
             shutil.rmtree(sweep, ignore_errors=True)

@@ -5,14 +5,18 @@ the sweep, which all nodes share.
 """
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from experiments.progress import Progress
 
 STOP_SECONDS = 20.0  # until running trials are given up when the sweep stops; Slurm and Kubernetes kill after 30
+LOOK_SECONDS = 0.02
 
 
 class SweepStop:
@@ -62,3 +66,37 @@ def sigterm_held_back() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def killed_when_told_to_end() -> Iterator[None]:
+    """Kill a child of this process as soon as it is sent SIGTERM in the block, but holds it back.
+
+    Ray's processes do (`sigterm_held_back`), and where Ray ends it gives them a second each to answer, in turn.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            for child in psutil.Process().children():
+                if holds_sigterm_back(child.pid):
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def holds_sigterm_back(pid: int) -> bool:
+    """Whether SIGTERM was sent to a process that has not taken it; False if the process is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    waiting = next(line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:"))  # a set of signals
+    return bool(int(waiting, 16) >> signal.SIGTERM - 1 & 1)

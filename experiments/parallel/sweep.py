@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ray import tune
@@ -51,6 +51,7 @@ def run_with_ray(
             cluster = until_the_end.enter_context(joined(jobs, store, resources, folder, flag, progress))
         given = {"jobs": list(jobs), "store": store, "resources": resources, "folder": folder, "flag": flag}
         given["cluster"] = cluster
+        let_trials_take_idle_processes()
         space, search = search_for(describe_jobs(jobs), resources.parallel_trials)
         with stop_requests() as asked:
             stop = SweepStop(asked, flag, progress)
@@ -93,3 +94,15 @@ def run_with_ray(
                 raise Interrupted("stopped", number)
             if stop.fault:
                 raise OSError(stop.fault)
+
+
+def let_trials_take_idle_processes() -> None:
+    """Have Tune run trials in the processes that Ray started with itself, which load torch early (`imported_early`).
+
+    Tune would have others started, since it sets a variable for PyTorch Lightning in the environment of a trial, and
+    the idle processes do not have it. A version of Tune that keeps it elsewhere starts its trials some seconds later.
+    """
+    with suppress(ImportError, AttributeError):
+        from ray.tune.execution import class_cache
+
+        class_cache.DEFAULT_ENV_VARS.clear()

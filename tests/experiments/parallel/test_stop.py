@@ -2,12 +2,21 @@
 
 import io
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 from experiments.jobs import list_jobs
 from experiments.parallel import stop as stop_module
-from experiments.parallel.stop import STOP_SECONDS, SweepStop, read_flag, sigterm_held_back
+from experiments.parallel.stop import (
+    STOP_SECONDS,
+    SweepStop,
+    holds_sigterm_back,
+    killed_when_told_to_end,
+    read_flag,
+    sigterm_held_back,
+)
 from experiments.progress import Progress
 from experiments.study import Study
 
@@ -63,3 +72,24 @@ def test_sigterm_waits_while_ray_has_handlers_of_its_own() -> None:
         assert received == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_children_that_hold_sigterm_back_are_killed_once_they_are_told_to_end() -> None:
+    waits = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+    with sigterm_held_back():
+        told, other = (subprocess.Popen(waits, stdout=subprocess.PIPE, text=True) for _ in range(2))
+    try:
+        for child in (told, other):
+            assert child.stdout.readline() == "up\n"
+        told.terminate()
+        assert told.poll() is None
+        assert holds_sigterm_back(told.pid)
+        assert not holds_sigterm_back(other.pid)
+        with killed_when_told_to_end():
+            assert told.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for child in (told, other):
+            child.kill()
+            child.communicate()
+    assert not holds_sigterm_back(told.pid)  # which is gone

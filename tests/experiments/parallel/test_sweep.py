@@ -1,6 +1,7 @@
 """A real sweep by Ray: trials take turns in one process, and none feels the one before it."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,26 @@ def test_trials_in_one_process_are_those_of_a_process_each(shapes: Path, here: P
         expected, found = alone.finished(job.key), records[job.trial.arm]
         assert found.metrics == expected.metrics
         assert without_seconds(found) == without_seconds(expected)
+
+
+def test_trials_run_in_processes_that_ray_started_with_itself(shapes: Path, here: Path) -> None:
+    """They have loaded torch while the driver did; others would start only with the first trials."""
+    jobs, store = list_jobs(study_of(QUIET, "quiet", shapes, here), provenance())[1:], Store(here / "store")
+    resources = Resources(parallel_trials=2)
+    with ray_started(resources) as folder:
+        limit = time.monotonic() + 60
+        while len(idle := {child.pid for child in psutil.Process().children(recursive=True) if is_idle(child)}) < 2:
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+        run_with_ray(jobs, store, resources, [], Progress(jobs, 2), folder)
+    assert {store.finished(job.key).process for job in jobs} == idle
+
+
+def is_idle(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("ray::IDLE")
+    except psutil.NoSuchProcess:
+        return False
 
 
 def without_seconds(record: Record) -> list[dict[str, float]]:
