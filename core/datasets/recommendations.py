@@ -56,13 +56,28 @@ def resized(data: DataConfig, side: int) -> DataConfig:
     return data.model_copy(update=scaled)
 
 
-def view_settings(data: DataConfig, size: ViewSize) -> dict[str, Any]:
-    """The settings that differ from the recipe's for views of this size, by dotted name."""
+def settings_for(config: Config, size: ViewSize) -> dict[str, Any]:
+    """The settings that differ from the recipe's for views of this size, by dotted name.
+
+    Zoom comes with a pairwise term whose weight rises until the end: at its full weight, masks in crops that objects
+    fill come to be their boxes.
+    """
+    data = config.data
     changed = resized(data, size.side)
-    if size.small_share > MAX_SMALL_SHARE and data.scale_range is None:
+    settings: dict[str, Any] = {}
+    if _zooms(data, size):
         changed = changed.model_copy(update={"scale_range": ZOOM})
+        if config.loss.pairwise and config.loss.pairwise_warmup < 1:
+            settings["loss.pairwise_warmup"] = 1.0
     names = ("short_sides", "val_short_side", "long_side_max", "scale_range")
-    return {f"data.{name}": getattr(changed, name) for name in names if getattr(changed, name) != getattr(data, name)}
+    of_data = {
+        f"data.{name}": getattr(changed, name) for name in names if getattr(changed, name) != getattr(data, name)
+    }
+    return of_data | settings
+
+
+def _zooms(data: DataConfig, size: ViewSize) -> bool:
+    return size.small_share > MAX_SMALL_SHARE and data.scale_range is None
 
 
 def size_line(data: DataConfig, candidates: Sequence[ViewSize], chosen: ViewSize, too_slow: str = "") -> str:
@@ -75,8 +90,11 @@ def size_line(data: DataConfig, candidates: Sequence[ViewSize], chosen: ViewSize
         return text
     why = too_slow or ("the photos have no more pixels" if chosen.side < LARGEST else "the limit of this advice")
     text += f"; larger: {why}"
-    if data.scale_range is None:
-        text += ". data.scale_range zooms into random crops: more boxes large enough to learn a mask from"
+    if _zooms(data, chosen):
+        text += (
+            ". data.scale_range zooms into random crops: more boxes large enough to learn a mask from; with it, "
+            "loss.pairwise_warmup keeps masks from becoming the filled box"
+        )
     return text
 
 

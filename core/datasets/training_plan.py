@@ -19,9 +19,9 @@ from core.datasets.recommendations import (
     epochs_for,
     evaluate_every,
     resized,
+    settings_for,
     size_line,
     view_candidates,
-    view_settings,
 )
 from core.datasets.view_sizes import MOSTLY_MISSED, WHY_MISSED, share_under, view_sides
 
@@ -66,7 +66,7 @@ def plan_training(
 
     def options_for(size: ViewSize, *output: str) -> list[str]:
         return ["--recipe", recipe, "--data-root", str(root), *output] + setting_options(
-            view_settings(config.data, size) | settings
+            settings_for(config, size) | settings
         )
 
     candidates = view_candidates(file.images, config.data)

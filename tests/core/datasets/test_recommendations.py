@@ -10,9 +10,9 @@ from core.datasets.recommendations import (
     epochs_for,
     evaluate_every,
     resized,
+    settings_for,
     size_line,
     view_candidates,
-    view_settings,
 )
 from tests.core.datasets.conftest import annotation
 
@@ -55,15 +55,21 @@ def test_all_sizes_of_a_recipe_grow_together():
 
 
 def test_settings_are_those_that_differ_with_a_zoom_where_boxes_stay_small():
-    assert view_settings(DATA, ViewSize(256, 0.1)) == {}
-    assert view_settings(DATA, ViewSize(384, 0.05)) == {
+    assert settings_for(CONFIG, ViewSize(256, 0.1)) == {}
+    assert settings_for(CONFIG, ViewSize(384, 0.05)) == {
         "data.short_sides": (384,),
         "data.val_short_side": 384,
         "data.long_side_max": 384,
     }
-    assert view_settings(DATA, ViewSize(256, 0.11)) == {"data.scale_range": (1.0, 2.0)}
-    zoomed = DATA.model_copy(update={"scale_range": (0.5, 1.5)})
-    assert view_settings(zoomed, ViewSize(256, 0.11)) == {}
+    zoom = {"data.scale_range": (1.0, 2.0)}
+    assert settings_for(CONFIG, ViewSize(256, 0.11)) == zoom | {"loss.pairwise_warmup": 1.0}
+    assert settings_for(changed({"loss": {"pairwise_warmup": 1.0}}), ViewSize(256, 0.11)) == zoom
+    assert settings_for(changed({"loss": {"pairwise": 0}}), ViewSize(256, 0.11)) == zoom
+    assert settings_for(changed({"data": {"scale_range": (0.5, 1.5)}}), ViewSize(256, 0.11)) == {}
+
+
+def changed(changes):
+    return build_config(merge(load_recipe("own"), changes), "test")
 
 
 def test_the_line_gives_the_reasons():

@@ -50,6 +50,7 @@ def test_the_command_can_be_pasted_and_is_read_as_it_was_meant(file, tmp_path):
     assert trained.data.short_sides == (640,)
     assert (trained.data.val_short_side, trained.data.long_side_max) == (640, 640)
     assert trained.data.scale_range == (1, 2)
+    assert trained.loss.pairwise_warmup == 1
     assert (trained.data.train_images, trained.data.val_images) == ("train", "my photos")
     assert trained.training.evaluate_every == 400
     assert found.data.long_side_max == 640
