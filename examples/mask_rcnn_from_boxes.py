@@ -1,5 +1,6 @@
 """Train torchvision's Mask R-CNN from boxes alone: the two losses of BoxInst replace its mask loss.
 
+    pip install .  # in a clone of the project: the library
     python examples/mask_rcnn_from_boxes.py --images photos --annotations instances.json --out mask_rcnn.pt
 
 The annotations are a COCO file, of which boxes and categories are read. The training loop is torchvision's, except that

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 
 MARGIN = 0.2  # of the box's width and height, on each side
@@ -41,13 +41,16 @@ def mask_in(photo: Image.Image, box: Sequence[float], network: Any) -> tuple[np.
 
 
 def add_masks(content: dict[str, Any], images: Path, network: Any, *, fill: bool) -> None:
-    file_names = {image["id"]: image["file_name"] for image in content["images"]}
+    image_of = {image["id"]: image for image in content["images"]}
     for annotation in content["annotations"]:
         if annotation.get("iscrowd"):
             continue
         annotation.pop("segmentation", None)
-        photo = Image.open(images / file_names[annotation["image_id"]]).convert("RGB")
-        mask, filled = mask_in(photo, annotation["bbox"], network)
+        image = image_of[annotation["image_id"]]
+        photo = Image.open(images / image["file_name"])
+        if photo.size != (image["width"], image["height"]):  # annotated upright, stored turned
+            photo = ImageOps.exif_transpose(photo)
+        mask, filled = mask_in(photo.convert("RGB"), annotation["bbox"], network)
         if not mask.any() and fill:
             mask, annotation["mask_source"] = filled, "box"
         if mask.any():

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 
 
@@ -29,9 +29,11 @@ def add_masks(content: dict[str, Any], images: Path, processor: Any, model: Any)
             of_image[annotation["image_id"]].append(annotation)
     for image in content["images"]:
         if annotations := of_image[image["id"]]:
-            photo = Image.open(images / image["file_name"]).convert("RGB")
+            photo = Image.open(images / image["file_name"])
+            if photo.size != (image["width"], image["height"]):  # annotated upright, stored turned
+                photo = ImageOps.exif_transpose(photo)
             boxes = [[x, y, x + width, y + height] for x, y, width, height in (a["bbox"] for a in annotations)]
-            inputs = processor(images=photo, input_boxes=[boxes], return_tensors="pt").to(model.device)
+            inputs = processor(images=photo.convert("RGB"), input_boxes=[boxes], return_tensors="pt").to(model.device)
             with torch.inference_mode():
                 outputs = model(**inputs, multimask_output=False)  # one mask for each box
             masks = processor.post_process_masks(outputs.pred_masks.cpu(), inputs["original_sizes"].cpu())[0][:, 0]

@@ -15,7 +15,7 @@ from core.checkpoints.checkpoint import load_trained
 from core.model.condinst import CondInst
 from core.train import main
 from tests.core.files.test_lock import HOLD
-from tests.core.training.test_loop import root
+from tests.core.training.tiny_training import root
 
 __all__ = ["root"]  # a fixture
 

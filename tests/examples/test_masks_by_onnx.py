@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
 
 from core.config.file import build_config
@@ -69,6 +69,15 @@ def test_the_object_in_a_box_is_its_mask(data: Path) -> None:
     assert (mask & true).sum() / (mask | true).sum() > 0.9  # resized there and back
     assert "segmentation" not in found[6]
     assert found[8]["segmentation"] == "as it was"
+
+
+def test_a_photo_that_is_stored_turned_is_seen_as_it_was_annotated(data: Path) -> None:
+    expected = run(data)[5]["segmentation"]
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    with Image.open(data / "images/1.png") as photo:
+        photo.transpose(Image.Transpose.ROTATE_90).save(data / "images/1.png", exif=turned)
+    assert run(data)[5]["segmentation"] == expected
 
 
 def test_pixels_outside_of_the_box_are_not_in_its_mask(data: Path) -> None:

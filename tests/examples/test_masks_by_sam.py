@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from pycocotools.coco import COCO
 from torch import Tensor
 
@@ -119,6 +119,13 @@ def test_each_box_gets_its_mask_and_all_else_stays(data: Path) -> None:
     assert "segmentation" not in of_boxes[6]
     of_boxes[6]["segmentation"] = [[0, 0, 1, 0, 1, 1]]
     assert found == expected
+
+
+def test_a_photo_that_is_stored_turned_is_shown_as_it_was_annotated(data: Path) -> None:
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6  # the stand-in refuses a photo of another size than that of the others
+    Image.new("RGB", (HEIGHT, WIDTH)).save(data / "images/1.png", exif=turned)
+    assert run(data)["annotations"][0]["segmentation"]["size"] == [HEIGHT, WIDTH]
 
 
 def test_a_training_takes_the_file(data: Path) -> None:

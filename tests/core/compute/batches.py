@@ -15,7 +15,7 @@ from core.model.condinst import CondInst
 from core.structures import Batch
 from core.training.epoch import epoch_batches
 from core.training.step import compute_losses
-from tests.core.training.test_loop import tiny
+from tests.core.training.tiny_training import tiny
 
 RELATIVE = 1e-5  # float32 sums of the same numbers in another order, over a few steps
 

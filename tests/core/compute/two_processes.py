@@ -29,7 +29,7 @@ from core.training.loop import TrainingResult, train
 from core.training.optimizer import build_optimizer
 from core.training.step import BatchLosses, train_step
 from tests.core.compute.batches import build, each_worker, loaded, terms
-from tests.core.training.test_loop import tiny
+from tests.core.training.tiny_training import tiny
 
 STEPS = 3
 MASK_RATIOS = (0.0, 0.5, 1.0)

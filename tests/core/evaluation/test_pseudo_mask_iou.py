@@ -10,17 +10,7 @@ from core.datasets.filled_box import encode_mask, filled_box
 from core.evaluation.pseudo_mask_iou import pseudo_mask_quality, read_masks
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.record import PSEUDO_MASK_QUALITY, QUALITY
-from tests.core.pseudo_masks.test_grabcut import (
-    DISK_BOX,
-    HEIGHT,
-    OTHER_BOX,
-    WIDTH,
-    data_set,
-    file_of,
-    folder,
-    write,
-    xyxy,
-)
+from tests.core.pseudo_masks.disks import DISK_BOX, HEIGHT, OTHER_BOX, WIDTH, data_set, file_of, folder, write, xyxy
 
 __all__ = ["folder"]  # a fixture: two images, 7 and 9, each with two boxes whose true mask is the filled box
 

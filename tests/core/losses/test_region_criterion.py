@@ -10,7 +10,7 @@ from core.losses.dice import dice_distance
 from core.losses.projection import projection_distance
 from core.structures import MaskTargets, RegionMasks
 from tests.core.losses.dense_pairwise import dense_pairwise_loss
-from tests.core.losses.test_criterion import NEIGHBORHOOD, OfTwo, random_edges, targets_of
+from tests.core.losses.small_batch import NEIGHBORHOOD, OfTwo, random_edges, targets_of
 
 OWN = {"class": torch.tensor(2.0), "mask": torch.tensor(3.0)}
 WEIGHTS = {"dice": 1.0, "projection": 1.0, "pairwise": 1.0, "pairwise_warmup": 0.0}

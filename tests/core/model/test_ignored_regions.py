@@ -9,7 +9,7 @@ import torch
 from core.datasets.sources.shapes import generate
 from core.model.ignored_regions import is_covered, without_ignored
 from core.structures import Annotations
-from tests.core.model.test_mask_rcnn import NOTHING, TERMS, batch_of, config_of, model_of
+from tests.core.model.small_mask_rcnn import NOTHING, TERMS, batch_of, config_of, model_of
 
 
 @pytest.fixture(scope="module")

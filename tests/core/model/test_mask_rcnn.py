@@ -1,120 +1,16 @@
-"""Mask R-CNN: its losses, its mask targets, and whole trainings on a few generated images."""
+"""Mask R-CNN: its losses, anchors, regions, masks and classes."""
 
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
-from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import box_iou
 
-from core.annotate.detected import annotate
-from core.compute.compute import Compute
-from core.config import Config, InferenceConfig
-from core.config.file import build_config
-from core.datasets.annotation_file import AnnotationFile
-from core.datasets.batch import collate
-from core.datasets.coco import CocoDataset, load_training_set
-from core.datasets.sources.shapes import generate
-from core.datasets.transforms import fixed_view
-from core.evaluation.evaluate import evaluate
-from core.model.build import build_model
-from core.model.mask_rcnn import Anchors, MaskRcnn, mask_targets
-from core.structures import Annotations, Batch, Regions
-from core.training.loop import TrainingResult, train
+from core.model.mask_rcnn import Anchors
 from core.training.step import compute_losses
+from tests.core.model.small_mask_rcnn import NOTHING, TERMS, batch_of, config_of, model_of, root
 
-TERMS = ["rpn_class", "rpn_box", "class", "box", "mask"]
-MASKS = {"dice": 1.0, "projection": 0.0, "pairwise": 0.0}
-NOTHING = Annotations(
-    boxes=torch.zeros(0, 4),
-    labels=torch.zeros(0, dtype=torch.int64),
-    has_mask=torch.zeros(0, dtype=torch.bool),
-    masks=torch.zeros(0, 24, 24, dtype=torch.bool),
-    mask_centroids=torch.zeros(0, 2),
-)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes") / "shapes"
-    generate(folder, {"train": 4, "val": 4}, seed=7, size=96)
-    return folder
-
-
-def config_of(
-    root: Path,
-    *,
-    precision: str = "float32",
-    epochs: int = 2,
-    loss: Mapping[str, float] = MASKS,
-    **supervision,
-) -> Config:
-    settings = {
-        "data": {
-            "root": str(root),
-            "train_images": "train",
-            "train_annotations": "instances_train.json",
-            "val_images": "val",
-            "val_annotations": "instances_val.json",
-            "short_sides": [96],
-            "val_short_side": 96,
-            "flip_probability": 0.0,
-            "ignored_bottom_rows": 0,
-        },
-        "supervision": {"mask_ratio": 1.0} | supervision,
-        "loss": dict(loss),
-        "model": {
-            "architecture": "mask_rcnn",
-            "backbone": {
-                "name": "timm:test_resnet",
-                "norm": "trained",
-                "frozen_stages": 0,
-                "channel_order": "RGB",
-                "pixel_std": [58.0, 57.0, 57.0],
-            },
-            "levels": [3, 4, 5],
-            "pyramid_channels": 32,
-        },
-        "assignment": {"size_boundaries": [48, 96]},
-        "training": {
-            "steps": None,
-            "epochs": epochs,
-            "batch_size": 4,
-            "optimizer": "adamw",
-            "learning_rate": 2e-3,
-            "schedule": "one_cycle",
-            "precision": precision,
-        },
-    }
-    return build_config(settings, "test")
-
-
-def batch_of(config: Config) -> Batch:
-    dataset = load_training_set(config.data, config.supervision, seed=0)
-    return collate([dataset[i] for i in range(4)])
-
-
-def model_of(config: Config) -> MaskRcnn:
-    torch.manual_seed(0)
-    model = build_model(config.model, 4)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):  # timm starts the last of each block at 0: its convolutions stand still
-            nn.init.ones_(module.weight)
-    return model
-
-
-def run(config: Config, folder: Path, **arguments) -> TrainingResult:
-    return train(config, 0, Compute(), folder=folder, digest="d", **arguments)
-
-
-def comparable(result: TrainingResult) -> tuple[str, str]:
-    curves = [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in result.curves]
-    return repr(curves), repr(result.evaluation.metrics)
+__all__ = ["root"]  # a fixture
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -226,84 +122,3 @@ def test_the_most_probable_class_of_a_box_is_never_the_background(root: Path) ->
         regions = model(batch.images, batch.image_sizes)
         assert model.most_probable_classes(regions, 1, boxes).tolist() == [2, 2]
         assert model.most_probable_classes(regions, 1, boxes[:0]).tolist() == []
-
-
-def test_a_target_switches_half_way_between_two_samples_of_the_grid() -> None:
-    # Columns 0..2 hold the pixels 2, 6, 10, whose middles are 2.5, 6.5, 10.5; column 3 lies at 14.5. The edge is at
-    # 12.5. Cells of 2 px around it, with their middles at 9.5, 11.5, 13.5, 15.5: 1, 3/4, 1/4, 0.
-    masks = torch.zeros(2, 8, 8, dtype=torch.bool)
-    masks[1, :, :3] = True
-    boxes = torch.tensor([[8.5, 4.0, 16.5, 12.0]])
-    target = mask_targets(masks, boxes, torch.tensor([1]), 4)
-    assert torch.equal(target, torch.tensor([1, 0.75, 0.25, 0]).expand(1, 4, 4))
-    transposed = mask_targets(masks.mT, boxes[:, [1, 0, 3, 2]], torch.tensor([1]), 4)
-    assert torch.equal(transposed, target.mT)
-    assert not mask_targets(masks, boxes, torch.tensor([0]), 4).any()
-
-
-class Oracle(nn.Module):
-    """Knows the boxes of every image; its masks are the targets that a perfect mask head would learn."""
-
-    def __init__(self, dataset: CocoDataset) -> None:
-        super().__init__()
-        self.samples = [dataset[i] for i in range(len(dataset))]
-
-    def forward(self, images: Tensor, image_sizes: list[tuple[int, int]]) -> Regions:
-        (self.annotations,) = [s.annotations for s in self.samples if torch.equal(s.image, images[0])]
-        scores = torch.linspace(0.9, 0.8, len(self.annotations.boxes))
-        return Regions([self.annotations.boxes], [scores], [self.annotations.labels], {}, tuple(images.shape[2:]))
-
-    def predict_masks(
-        self, regions: Regions, image_index: int, boxes: Float[Tensor, "N 4"], labels: Int64[Tensor, " N"]
-    ) -> Float[Tensor, "N m m"]:
-        return mask_targets(self.annotations.masks, boxes, torch.arange(len(boxes)), 28).logit(eps=1e-4)
-
-
-def test_a_perfect_mask_head_reaches_a_high_ap(tmp_path: Path) -> None:
-    generate(tmp_path / "shapes", {"val": 6}, seed=3, size=160)
-    file = AnnotationFile.read(tmp_path / "shapes" / "instances_val.json", tmp_path / "shapes" / "val")
-    dataset = CocoDataset(file, view_of=partial(fixed_view, short_side=160, long_side_max=160))
-    metrics = evaluate(Oracle(dataset), dataset, file, InferenceConfig(), Compute()).metrics
-    assert metrics["box_AP"] > 99
-    assert metrics["mask_AP"] > 80  # the grid of stride 4 sets the limit
-
-
-def test_four_images_are_learned_by_heart(root: Path, tmp_path: Path) -> None:
-    curves = run(config_of(root, epochs=30, precision="bfloat16"), tmp_path).curves
-    assert curves[-1]["loss/mask"] < 0.7 * curves[0]["loss/mask"]
-    assert curves[-1]["loss/total"] < 0.5 * curves[0]["loss/total"]
-
-
-def test_killed_and_resumed_is_equal_to_the_bit_and_its_checkpoint_annotates_photos(root: Path, tmp_path: Path) -> None:
-    config = config_of(root)
-    whole = run(config, tmp_path / "whole")
-
-    def kill(numbers: dict) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(config, tmp_path / "killed", on_epoch=kill)
-    assert comparable(run(config, tmp_path / "killed")) == comparable(whole)
-    checkpoint, out = tmp_path / "killed" / "checkpoint.pt", tmp_path / "annotated"
-    assert annotate(checkpoint, root / "val", out, Compute(), min_score=0.0).annotations
-    assert len(list(out.glob("*.jpg"))) == 4
-
-
-def test_the_mask_term_is_the_mean_cross_entropy_of_all_cells_to_the_bit(root: Path) -> None:
-    config = config_of(root)
-    model, batch = model_of(config).train(), batch_of(config)
-    torch.manual_seed(0)
-    terms, masks = model.losses(batch.images, batch.image_sizes, batch.annotations)
-    target = mask_targets(torch.cat([a.masks for a in batch.annotations]), masks.boxes, masks.target_index, 28)
-    total = functional.binary_cross_entropy_with_logits(masks.logits, target, reduction="sum")
-    assert torch.equal(terms["mask"], total / masks.logits.numel())
-    assert len(masks.logits) > 4
-
-
-def test_each_region_shows_the_instance_that_it_overlaps(root: Path) -> None:
-    config = config_of(root)
-    model, batch = model_of(config).train(), batch_of(config)
-    _, masks = model.losses(batch.images, batch.image_sizes, [NOTHING, *batch.annotations[1:]])
-    boxes = torch.cat([a.boxes for a in batch.annotations[1:]])
-    assert len(set(masks.target_index.tolist())) == len(boxes)  # each box is among its own regions
-    assert (box_iou(masks.boxes, boxes)[torch.arange(len(masks.boxes)), masks.target_index] >= 0.5).all()

@@ -17,7 +17,7 @@ from core.structures import Batch
 from core.targets.box_mask import box_masks
 from core.training.preconditions import check_something_to_learn
 from core.training.step import compute_losses
-from tests.core.model.test_mask_rcnn import MASKS, NOTHING, TERMS, batch_of, config_of, model_of, root, run
+from tests.core.model.small_mask_rcnn import MASKS, NOTHING, TERMS, batch_of, config_of, model_of, root, run
 
 __all__ = ["root"]  # a fixture
 BOXES = {"dice": 0.0, "projection": 1.0, "pairwise": 1.0}

@@ -22,8 +22,8 @@ from core.targets.edges import supervised_edges
 from core.targets.mask_targets import build_mask_targets
 from core.training.loop import TrainingResult, train
 from tests.core.pseudo_masks.test_teacher import HalfPlanes
-from tests.core.training.test_loop import comparable, root, tiny
 from tests.core.training.test_stop import asked_at
+from tests.core.training.tiny_training import comparable, root, tiny
 
 __all__ = ["root"]  # a fixture
 

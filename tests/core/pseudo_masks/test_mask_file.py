@@ -15,7 +15,7 @@ from core.config.file import build_config
 from core.datasets.coco import CocoDataset, build_training_set, read_training_file
 from core.datasets.filled_box import encode_mask, filled_box
 from core.pseudo_masks.mask_file import add_masks, read_mask_file, with_masks
-from tests.core.pseudo_masks.test_grabcut import DISK_BOX, HEIGHT, WIDTH, decoded, disk, folder, xyxy
+from tests.core.pseudo_masks.disks import DISK_BOX, HEIGHT, WIDTH, decoded, disk, folder, xyxy
 
 __all__ = ["folder"]  # a fixture
 

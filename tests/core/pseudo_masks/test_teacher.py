@@ -20,7 +20,7 @@ from core.pseudo_masks.teacher import teacher_masks, without_pseudo_masks
 from core.structures import Predictions
 from core.training import loop as training
 from core.training.loop import TrainingResult
-from tests.core.training.test_loop import comparable, root, run, tiny
+from tests.core.training.tiny_training import comparable, root, run, tiny
 
 __all__ = ["root"]  # a fixture
 

@@ -1,11 +1,20 @@
-"""Which images the steps of an epoch see, and how many epochs see boxes only; by hand."""
+"""Which images the steps of an epoch see, and how many epochs see boxes only."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import nn
 
 from core.compute.workers import Workers
-from core.config import TrainingConfig
+from core.config import Config, TrainingConfig
+from core.structures import Batch
+from core.training import epoch as epoch_of_steps
 from core.training.effective_batch import steps_per_epoch
 from core.training.epoch import boxes_only_epochs, epoch_batches, epoch_order
+from tests.core.training.tiny_training import root, run, tiny
+
+__all__ = ["root"]  # a fixture
 
 
 def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_workers: int) -> list[list[list[int]]]:
@@ -13,6 +22,31 @@ def batches_of(num_images: int, *, batch_size: int, accumulation: int, num_worke
     training = TrainingConfig(batch_size=batch_size, accumulation=accumulation)
     workers = [Workers(rank, num_workers) for rank in range(num_workers)]
     return [epoch_batches(num_images, training, worker, seed=3, epoch=0) for worker in workers]
+
+
+def test_each_epoch_sees_every_image_once_in_another_order() -> None:
+    first, second = epoch_order(20, seed=3, epoch=0), epoch_order(20, seed=3, epoch=1)
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second
+    assert first == epoch_order(20, seed=3, epoch=0)
+    assert first != epoch_order(20, seed=4, epoch=0)
+
+
+def test_steps_take_the_images_in_the_order_of_their_seed_and_epoch(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, original = [], epoch_of_steps.train_step
+
+    def recorded(model: nn.Module, optimizer: Any, batches: list[Batch], config: Config, **settings: Any) -> Any:
+        seen.append((model.training, [i for batch in batches for i in batch.image_ids], settings))
+        return original(model, optimizer, batches, config, **settings)
+
+    monkeypatch.setattr(epoch_of_steps, "train_step", recorded)
+    run(tiny(root, training={"epochs": 2, "evaluate_every": 1}), tmp_path, seed=3)
+    orders = [epoch_order(6, seed=3, epoch=epoch) for epoch in (0, 1)]
+    assert [image_id for _, image_ids, _ in seen for image_id in image_ids] == [i + 1 for i in orders[0] + orders[1]]
+    assert [settings["step"] for _, _, settings in seen] == list(range(6))
+    assert {(training, settings["steps"], settings["seed"]) for training, _, settings in seen} == {(True, 6, 3)}
 
 
 def test_a_data_set_smaller_than_one_step_comes_again_until_the_step_is_full() -> None:

@@ -14,7 +14,7 @@ from core.datasets.sources.shapes import generate
 from core.losses.criterion import Losses, criterion
 from core.training.finite import FiniteChecks
 from core.training.loop import train
-from tests.core.training.test_loop import tiny
+from tests.core.training.tiny_training import tiny
 
 
 def losses(box: float) -> Losses:

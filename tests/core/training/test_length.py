@@ -11,9 +11,9 @@ from core.compute.interrupt import Stopped
 from core.config import Config
 from core.training.length import continues
 from core.training.saved_state import checked_progress
-from tests.core.training.test_loop import comparable, root, run, tiny
 from tests.core.training.test_stop import asked_at
 from tests.core.training.test_stop import run as run_until
+from tests.core.training.tiny_training import comparable, root, run, tiny
 
 __all__ = ["root"]  # a fixture
 

@@ -9,77 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from core.checkpoints.checkpoint import load_checkpoint, load_trained
-from core.compute.compute import Compute
-from core.config import Config
-from core.config.file import build_config
+from core.checkpoints.checkpoint import load_trained
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.coco import CocoDataset
-from core.datasets.sources.shapes import generate
-from core.structures import Batch
-from core.training import epoch as epoch_of_steps
 from core.training import loop as training
-from core.training.epoch import epoch_order
-from core.training.loop import TrainingResult, train
+from tests.core.training.tiny_training import comparable, root, run, tiny
 
-TINY = {
-    "name": "tiny",
-    "data": {
-        "train_images": "train",
-        "train_annotations": "instances_train.json",
-        "val_images": "val",
-        "val_annotations": "instances_val.json",
-        "short_sides": [96],
-        "val_short_side": 96,
-        "long_side_max": 96,
-        "ignored_bottom_rows": 0,
-    },
-    "model": {
-        "backbone": {
-            "name": "resnet18",
-            "norm": "trained",
-            "frozen_stages": 0,
-            "stride_in_1x1": False,
-            "channel_order": "RGB",
-            "pixel_std": [58.0, 57.0, 57.0],
-        },
-        "levels": [3, 4, 5],
-        "pyramid_channels": 32,
-        "head_convs": 1,
-        "head_groups": 8,
-        "mask_branch_channels": 32,
-        "mask_branch_convs": 1,
-    },
-    "assignment": {"size_boundaries": [48, 96]},
-    "loss": {"pairwise_warmup": 0.5},
-    "training": {"steps": None, "epochs": 4, "batch_size": 2, "optimizer": "adamw", "learning_rate": 1e-3,
-                 "schedule": "one_cycle", "evaluate_every": 2},
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes") / "shapes"
-    generate(folder, {"train": 6, "val": 2}, seed=7, size=96)
-    return folder
-
-
-def tiny(root: Path, **sections: dict) -> Config:
-    settings = json.loads(json.dumps(TINY))
-    settings["data"]["root"] = str(root)
-    for section, difference in sections.items():
-        settings.setdefault(section, {}).update(difference)
-    return build_config(settings, "tiny")
-
-
-def run(config: Config, folder: Path, seed: int = 0, **arguments) -> TrainingResult:
-    return train(config, seed, Compute(), folder=folder, **arguments)
-
-
-def comparable(result: TrainingResult) -> tuple[str, str]:
-    """Curves and metrics without the clock; as text, so that NaN equals NaN."""
-    curves = [{k: v for k, v in numbers.items() if k != "seconds"} for numbers in result.curves]
-    return repr(curves), repr(result.evaluation.metrics)
+__all__ = ["root"]  # a fixture
 
 
 def test_loss_falls_when_six_images_are_learned_by_heart(root: Path, tmp_path: Path) -> None:
@@ -227,55 +163,3 @@ def test_one_class_is_enough(root: Path, tmp_path: Path) -> None:
                                                      "val_annotations": str(tmp_path / "val.json")})  # fmt: skip
     assert list(run(config, tmp_path / "run").evaluation.per_class) == ["thing"]
     assert load_trained(tmp_path / "run" / "checkpoint.pt", "cpu")[1]["category_ids"] == [44]
-
-
-def test_a_checkpoint_of_another_config_is_refused(root: Path, tmp_path: Path) -> None:
-    run(tiny(root, training={"epochs": 1}), tmp_path)
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: written for another seed: found 0, expected 1"):
-        run(tiny(root, training={"epochs": 1}), tmp_path, seed=1)
-
-
-def test_a_truncated_checkpoint_is_named(root: Path, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a torch file"):
-        load_checkpoint(path, config=tiny(root), seed=0, data_digest="", device="cpu")
-
-
-def test_each_epoch_sees_every_image_once_in_another_order() -> None:
-    first, second = epoch_order(20, seed=3, epoch=0), epoch_order(20, seed=3, epoch=1)
-    assert sorted(first) == sorted(second) == list(range(20))
-    assert first != second
-    assert first == epoch_order(20, seed=3, epoch=0)
-    assert first != epoch_order(20, seed=4, epoch=0)
-
-
-def test_steps_take_the_images_in_the_order_of_their_seed_and_epoch(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen, original = [], epoch_of_steps.train_step
-
-    def recorded(model: nn.Module, optimizer: Any, batches: list[Batch], config: Config, **settings: Any) -> Any:
-        seen.append((model.training, [i for batch in batches for i in batch.image_ids], settings))
-        return original(model, optimizer, batches, config, **settings)
-
-    monkeypatch.setattr(epoch_of_steps, "train_step", recorded)
-    run(tiny(root, training={"epochs": 2, "evaluate_every": 1}), tmp_path, seed=3)
-    orders = [epoch_order(6, seed=3, epoch=epoch) for epoch in (0, 1)]
-    assert [image_id for _, image_ids, _ in seen for image_id in image_ids] == [i + 1 for i in orders[0] + orders[1]]
-    assert [settings["step"] for _, _, settings in seen] == list(range(6))
-    assert {(training, settings["steps"], settings["seed"]) for training, _, settings in seen} == {(True, 6, 3)}
-
-
-def test_validation_images_of_other_categories_are_refused(root: Path, tmp_path: Path) -> None:
-    content = json.loads((root / "instances_val.json").read_text())
-    content["categories"][0]["name"] = "blob"
-    (tmp_path / "val.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"val\.json: categories are \['blob', .* expected those of .*'ellipse'"):
-        run(tiny(root, data={"val_annotations": str(tmp_path / "val.json")}), tmp_path)
-
-
-def test_a_mask_loss_without_anything_to_learn_from_is_refused(root: Path, tmp_path: Path) -> None:
-    loss = {"projection": 0.0, "pairwise": 0.0}
-    with pytest.raises(ValueError, match=r"instances_train\.json: no instance with a mask .*mask_ratio is 0\)"):
-        run(tiny(root, loss=loss), tmp_path)

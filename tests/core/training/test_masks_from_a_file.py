@@ -13,7 +13,7 @@ from core.checkpoints.checkpoint import TEACHER
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.train import main as train_by_command
 from core.training.loop import TrainingResult
-from tests.core.training.test_loop import comparable, root, run, tiny
+from tests.core.training.tiny_training import comparable, root, run, tiny
 
 __all__ = ["root"]  # a fixture
 

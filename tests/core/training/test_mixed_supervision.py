@@ -9,7 +9,7 @@ from core.compute.compute import Compute
 from core.config import Config
 from core.config.loss import MASK_TERMS
 from core.training.loop import TrainingResult, train
-from tests.core.training.test_loop import root, tiny
+from tests.core.training.tiny_training import root, tiny
 
 __all__ = ["root"]  # a fixture
 

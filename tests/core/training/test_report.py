@@ -16,7 +16,7 @@ from core.training.loop import train
 from core.training.pace import EpochTime
 from core.training.report import Plan, Report, advice_on_steps, describe_start, epoch_line, start_lines
 from core.training.schedule import Schedule
-from tests.core.training.test_loop import root, tiny
+from tests.core.training.tiny_training import root, tiny
 
 __all__ = ["root"]  # a fixture
 

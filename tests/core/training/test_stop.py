@@ -11,7 +11,7 @@ from core.compute.compute import Compute
 from core.compute.interrupt import Stopped
 from core.config import Config
 from core.training.loop import TrainingResult, train
-from tests.core.training.test_loop import comparable, root, tiny
+from tests.core.training.tiny_training import comparable, root, tiny
 
 __all__ = ["root"]  # a fixture
 

@@ -12,7 +12,7 @@ from core.checkpoints.checkpoint import load_trained
 from core.checkpoints.state import network_tensors
 from core.config import Config
 from core.training import loop as training
-from tests.core.training.test_loop import comparable, root, run, tiny
+from tests.core.training.tiny_training import comparable, root, run, tiny
 
 __all__ = ["root"]  # a fixture
 

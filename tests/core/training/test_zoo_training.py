@@ -14,7 +14,7 @@ from core.training.loop import train
 from core.training.optimizer import build_optimizer
 from core.training.preconditions import check_something_to_learn
 from core.training.step import train_step
-from tests.core.training.test_loop import root, tiny
+from tests.core.training.tiny_training import root, tiny
 
 __all__ = ["root"]  # a fixture
 
