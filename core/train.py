@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         "learning_rate are given for training.schedule_batch_size images per step (16 on COCO) and are scaled to the "
         "effective batch size",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: %(default)s)")
     parser.add_argument(
         "--device",
         default="cuda" if torch.cuda.is_available() else "cpu",

@@ -62,7 +62,7 @@ def conduct(sweep: Sweep, params: Params, arguments: argparse.Namespace, folder:
         observers: list[Observer] = [progress, tracking]
         try:
             if folder is None:
-                run_one_by_one(to_run, store, params.resources, observers)
+                run_one_by_one(to_run, store, params.resources, observers, progress=sys.stderr.isatty())
             else:
                 from experiments.parallel.sweep import run_with_ray  # takes seconds: only if there are trials to run
 

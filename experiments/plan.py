@@ -67,13 +67,14 @@ def describe_study(study: Study, costs: ArmCosts, teraflops: float, published_cs
     trials = study.first_trials
     first = trials[0]
     meanings: dict[str, None] = {}
-    total = 0.0
+    total, unknown = 0.0, 0
     lines = [f"{study.name}: {study.question}", f"expected: {study.expectation}"]
     for trial in trials:
         arm = costs.of(trial.config)
         cost = f"{arm.parameters / 1e6:.2f} M parameters with {arm.num_classes} classes, "
         if arm.images_seen is None or arm.forward_flops is None:
             cost += "device-hours unknown"
+            unknown += 1
         else:
             hours = device_hours(arm.images_seen, arm.forward_flops, teraflops)
             total += hours * len(study.seeds)
@@ -94,8 +95,11 @@ def describe_study(study: Study, costs: ArmCosts, teraflops: float, published_cs
             f"    {cost}",
             f"    published mask AP: {'; '.join(number for number, _ in published) or 'none known'}",
         ]
+    hours = f"{total:.3g} device-hours" if total else "device-hours unknown"
+    if total and unknown:
+        hours += f" without the {unknown} unknown"
     lines += [
-        f"{len(study.arms)} arms x {len(study.seeds)} seeds: {total:.3g} device-hours = samples seen x "
+        f"{len(study.arms)} arms x {len(study.seeds)} seeds: {hours} = samples seen x "
         f"{1 + BACKWARD} x forward FLOP of one image with {NUM_MASKS} masks / {teraflops:g} TFLOP/s, sustained and "
         "assumed (--teraflops); without data loading, losses and evaluation",
         *meanings,

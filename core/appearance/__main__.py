@@ -46,21 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m core.appearance",
         description="Measure sizes, fill, overlap and colors of the objects of a data set with masks, and the purity "
         "of its edges, beside those of COCO photos and the generated sets. Trains nothing.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="folder of the data set, as for core.datasets.check")
-    parser.add_argument("--recipe", default="shapes", help="recipe whose image sizes for validation are used")
-    parser.add_argument("--smallest", type=float, default=MOSTLY_MISSED, help="smallest side of a box that counts, px")
+    parser.add_argument(
+        "--recipe", default="shapes", help="whose image sizes for validation are used (default: %(default)s)"
+    )
+    of_boxes = "smallest side of a box that counts, px (default: %(default)s)"
+    parser.add_argument("--smallest", type=float, default=MOSTLY_MISSED, help=of_boxes)
     parser.add_argument(
         "--ignored-bottom-rows",
         type=int,
-        default=argparse.SUPPRESS,
         help="rows at the bottom of a file whose masks are unreliable, px (default: as the recipe says)",
     )
-    parser.add_argument("--table", type=Path, default=KNOWN, help="CSV with the statistics of other sets")
-    parser.add_argument("--name", default="yours", help="name of the column of this set")
+    parser.add_argument(
+        "--table", type=Path, default=KNOWN, help="CSV with the statistics of other sets (default: %(default)s)"
+    )
+    parser.add_argument("--name", default="yours", help="name of the column of this set (default: %(default)s)")
     parser.add_argument("--save", action="store_true", help="write the column to the table")
-    parser.set_defaults(ignored_bottom_rows=None)
     return run_command(partial(run, parser.parse_args(arguments)))
 
 

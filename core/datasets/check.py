@@ -64,7 +64,8 @@ def check(
             print(f"note: {note}")
     for problem in problems[:MAX_PROBLEMS_PRINTED]:
         print(f"problem: {problem}")
-    print(f"{len(problems)} problem(s)" if problems else "no problems")
+    shown = f", the first {MAX_PROBLEMS_PRINTED} above" if len(problems) > MAX_PROBLEMS_PRINTED else ""
+    print(f"{len(problems)} problem(s){shown}" if problems else "no problems")
     if not problems:
         plan = plan_training(files[0], config, root, layout, recipe=recipe, measure=measure, threads=threads)
         print("\n".join(["", *plan.lines]))

@@ -128,10 +128,11 @@ def _wrong_masks(masks: AnnotationFile) -> list[str]:
     """Masks that are malformed; if there is none, those without a pixel although their box has some, or outside it."""
     if malformed := [problem for record in masks.images for problem in record.segmentation_problems()]:
         return malformed
-    return [problem for record in masks.images for problem in (*record.empty_masks(), *_outside(record))]
+    return [problem for record in masks.images for problem in (*record.empty_masks(), *mostly_outside(record))]
 
 
-def _outside(record: ImageRecord) -> list[str]:
+def mostly_outside(record: ImageRecord) -> list[str]:
+    """Masks of an image that lie less than MIN_INSIDE in their box, each in a sentence."""
     size = record.height, record.width
     problems = []
     for annotation_id, box, mask in zip(record.annotation_ids, record.boxes, record.segmentations, strict=True):

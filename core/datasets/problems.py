@@ -2,9 +2,9 @@
 
 A problem: a training would refuse the data, or silently learn or measure something wrong (corners in place of width
 and height, photos annotated or listed twice, validation photos that were trained on). A note: the training is right,
-but its result may not be what was hoped for (boxes without masks, small or clipped boxes, classes with few boxes,
-photos without any, malformed masks of crowds to train on). A few repeated boxes or photos, as large public sets have
-them, are a note.
+but its result may not be what was hoped for (boxes without masks, masks beside their boxes, small or clipped boxes,
+classes with few boxes, photos without any, malformed masks of crowds to train on). A few repeated boxes or photos, as
+large public sets have them, are a note.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from core.datasets.annotation_file import AnnotationFile
 from core.datasets.box_checks import Finding
 from core.datasets.class_notes import class_notes
 from core.datasets.crowd_masks import crowd_mask_note
+from core.datasets.foreign_masks import mostly_outside
 from core.datasets.image_checks import is_missing
 from core.datasets.photo import open_rgb
 from core.datasets.photo_checks import content_note, empty_note, repeated_names, shared_content
@@ -92,7 +93,7 @@ def notes(train: AnnotationFile, val: AnnotationFile, data: DataConfig, recipe: 
         repeated = box_checks.repeated_problem(file)
         more = [repeated[0]] if repeated and not repeated[1] else []
         found += [f"{file.path}: {note}" for note in more + box_checks.box_notes(file)]
-        found += [f"{file.path}: {note}" for note in (content_note(file), empty_note(file)) if note]
+        found += [f"{file.path}: {note}" for note in (outside_note(file), content_note(file), empty_note(file)) if note]
     without = [(box_checks.num_boxes(file) - sum(map(num_masks, file.images)), file.path) for file in (train, val)]
     if counts := ", ".join(f"{count} of {path.name}" for count, path in without if count):
         needs = "AP of masks needs those in validation, and the arm `full` of a study those in training"
@@ -100,6 +101,12 @@ def notes(train: AnnotationFile, val: AnnotationFile, data: DataConfig, recipe: 
     if not any(len(record.labels) for record in val.images):
         found.append(f"{val.path}: no instance, so that no AP can be measured")
     return found + class_notes(train, val)
+
+
+def outside_note(file: AnnotationFile) -> str | None:
+    """How many masks lie beside their box, with the first of them."""
+    masks = [problem for record in file.images for problem in mostly_outside(record)]
+    return f"{len(masks)} masks beside their box, such as {masks[0]}" if masks else None
 
 
 def suspects(file: AnnotationFile, data: DataConfig) -> Iterator[Finding]:

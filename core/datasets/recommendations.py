@@ -59,8 +59,8 @@ def resized(data: DataConfig, side: int) -> DataConfig:
 def settings_for(config: Config, size: ViewSize) -> dict[str, Any]:
     """The settings that differ from the recipe's for views of this size, by dotted name.
 
-    Zoom comes with a pairwise term whose weight rises until the end: at its full weight, masks in crops that objects
-    fill come to be their boxes.
+    Zoom comes with a pairwise term whose weight rises until the end: at its full weight masks in crops tend to fill
+    their boxes, the more so the longer the training (measured on people and on nuclei).
     """
     data = config.data
     changed = resized(data, size.side)
@@ -92,8 +92,8 @@ def size_line(data: DataConfig, candidates: Sequence[ViewSize], chosen: ViewSize
     text += f"; larger: {why}"
     if _zooms(data, chosen):
         text += (
-            ". data.scale_range zooms into random crops: more boxes large enough to learn a mask from; with it, "
-            "loss.pairwise_warmup keeps masks from becoming the filled box"
+            ". data.scale_range zooms into random crops: more boxes large enough to learn a mask from; a longer "
+            "loss.pairwise_warmup, since at the term's full weight masks in such crops tend to fill their boxes"
         )
     return text
 

@@ -53,6 +53,8 @@ def compare_masks(masks: dict[int, Mask], truth: dict[int, Mask]) -> MaskIous:
         ValueError: if there is no pair, or one differs in the size of its image.
     """
     both = [annotation_id for annotation_id in truth if annotation_id in masks]
+    if not masks:
+        raise ValueError("no annotation of the file with the masks has one")
     if not both:
         found = f"{len(masks)} annotations with a mask, and {len(truth)} with a true one"
         raise ValueError(f"no pair of masks: {found}, but none with the same id in both files")

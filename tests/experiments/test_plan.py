@@ -126,7 +126,14 @@ def test_a_teacher_is_trained_too(study: Study, costs: ArmCosts) -> None:
 
 def test_epochs_of_data_that_is_not_there_have_no_length(elsewhere: Study, costs: ArmCosts) -> None:
     assert schedule(elsewhere.trials[0].config, None) == ("2 epochs: no data to count their steps", None)
-    assert "with 80 classes, device-hours unknown" in describe_study(elsewhere, costs, 20.0)
+    told = describe_study(elsewhere, costs, 20.0)
+    assert "with 80 classes, device-hours unknown" in told
+    assert "2 arms x 1 seeds: device-hours unknown = samples seen" in told
+
+
+def test_hours_that_are_not_all_known_say_so(study: Study, elsewhere: Study, costs: ArmCosts) -> None:
+    told = describe_study(replace(study, trials=(study.trials[0], elsewhere.trials[1])), costs, 20.0)
+    assert "device-hours without the 1 unknown = samples seen" in told
 
 
 def test_the_trials_to_run_are_listed_and_nothing_is_written_to_the_store(

@@ -29,8 +29,15 @@ def test_the_command_exits_with_one_on_problems(write, check):
     status, printed = check(write([annotation(category_id=4)]))
     assert status == 1
     assert "annotation 1 (image 7): category_id is 4, expected one of 3, 9" in printed
-    assert "2 problem(s)" in printed
+    assert "2 problem(s)\n" in printed
     assert "train:" not in printed
+
+
+def test_of_many_problems_the_command_says_which_it_shows(write, check):
+    status, printed = check(write([annotation(i, category_id=4) for i in range(30)]))
+    assert status == 1
+    assert printed.count("problem: ") == 20
+    assert "31 problem(s), the first 20 above\n" in printed
 
 
 @pytest.fixture

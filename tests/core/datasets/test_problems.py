@@ -102,6 +102,15 @@ def test_boxes_without_masks_are_one_note(write):
     assert not any(note.startswith("boxes without a mask") for note in notes(complete, complete, DATA, "own"))
 
 
+def test_masks_beside_their_box_are_a_note(write):
+    beside = [[20, 12, 26, 12, 26, 18, 20, 18]]
+    good = annotation(2, bbox=[20, 12, 6, 6], segmentation=beside)
+    file = read(write([annotation(1, bbox=[1, 1, 6, 6], segmentation=beside), good]))
+    found = [note for note in notes(file, file, DATA, "own") if "beside their box" in note]
+    assert len(found) == 2  # once for each split
+    assert f"{file.path}: 1 masks beside their box, such as annotation 1 (image 7): 0 of the" in found[0]
+
+
 def test_the_worst_suspects_come_first(write):
     file = read(
         write(

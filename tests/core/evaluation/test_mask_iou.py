@@ -83,7 +83,7 @@ def test_an_empty_mask_has_nothing_in_common(tmp_path: Path) -> None:
     ("entry", "size", "message"),
     [
         (annotation(7, rectangle(0, 0, 4, 10), [0, 0, 8, 10]), (20, 30), "no pair of masks: 1 annotations with a mask"),
-        (annotation(1, [], [0, 0, 8, 10]), (20, 30), "no pair of masks: 0 annotations with a mask, and 4"),
+        (annotation(1, [], [0, 0, 8, 10]), (20, 30), "no annotation of the file with the masks has one"),
         (annotation(1, rectangle(0, 0, 4, 10), [0, 0, 8, 10]), (20, 40), r"annotation 1: .* \(20, 40\), expected"),
         (annotation(1, [[1, 2, 3]], [0, 0, 8, 10]), (20, 30), r"annotation 1 \(image 5\): polygon is"),
         (annotation(1, rectangle(0, 0, 4, 10), [0, 0, 8]), (20, 30), r"annotation 1 \(image 5\): bbox is \[0, 0, 8\]"),
