@@ -5,9 +5,11 @@ new database when several processes start at once. Runs are looked up by project
 was killed and started again continues in the same runs.
 """
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 
-from mlflow.entities import Experiment, Run
+from mlflow.entities import Experiment, Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -18,6 +20,7 @@ from experiments.study import Study
 from experiments.tracking.confusion import confusion
 from experiments.tracking.content import DESCRIPTION, PARENT, SOURCE, TABLES, as_table, describe_study, table_tag
 from experiments.tracking.server import Server
+from experiments.tracking.summary import AP, INTERVAL, arm_results, describe_results, metric_of, summary_metrics
 from experiments.tracking.trial_run import TrialRun, as_tags, shows, status_of
 
 SAMPLING_SECONDS = 5.0  # interval for CPU, memory and GPU
@@ -103,7 +106,20 @@ class StudyRuns:
             self._client.log_text(self._parent_id, as_table(instances), "confusion.json")
             self._client.set_tag(self._parent_id, TABLES, table_tag("confusion"))
         yield
+        self._summarize(records)
         self._end_sweep(records)
+
+    def _summarize(self, records: dict[str, Record]) -> None:
+        """Show on the run of the sweep what the arms reached; an arm that has no result any more shows NaN."""
+        jobs = [*self.jobs.values()]
+        results = arm_results(self.study, jobs, records)
+        shown = self._client.get_run(self._parent_id).data.metrics
+        former = [name for name in shown if name.startswith((f"{AP}/", f"{INTERVAL}/"))]
+        found = dict.fromkeys(former, math.nan) | summary_metrics(results)
+        now = int(1000 * time.time())
+        changed = [Metric(name, value, now, 0) for name, value in found.items() if not _equal(shown.get(name), value)]
+        description = describe_results(self.study, jobs[0].trial.config.name, results)
+        self._client.log_batch(self._parent_id, metrics=changed, tags=as_tags({DESCRIPTION: description}))
 
     def _complete(self, job: Job, record: Record, run: Run | None) -> None:
         if job.key not in self._open:
@@ -149,11 +165,12 @@ class StudyRuns:
     def _find_parent(self) -> str:
         """The run of the sweep over exactly these trials; created if missing."""
         keys = "-".join(sorted(key[:8] for key in self.jobs))
-        run = self._find("sweep_keys", keys)
+        run = self._unless_of_other_arms(self._find("sweep_keys", keys))
         if run is None:
             recipe = next(iter(self.jobs.values())).trial.config.name
             tags = {"sweep_keys": keys, "recipe": recipe} | self._server.tags() | SOURCE
-            name = f"{self.study.name} on {recipe}"
+            seeds = len(self.study.seeds)
+            name = f"{self.study.name} on {recipe}, {seeds} seed{'' if seeds == 1 else 's'}"
             return self._client.create_run(self._experiment_id, tags=tags, run_name=name).info.run_id
         self._client.log_batch(run.info.run_id, tags=as_tags(self._server.tags()))
         self._client.update_run(run.info.run_id, status="RUNNING")
@@ -181,7 +198,19 @@ class StudyRuns:
             return None
         return run
 
+    def _unless_of_other_arms(self, run: Run | None) -> Run | None:
+        """The run of a sweep; deleted if it shows an arm that was renamed since: no metric of a run can be deleted."""
+        names = {metric_of(arm) for arm in self.study.arms}
+        if run is not None and any(name.startswith(f"{AP}/") and name not in names for name in run.data.metrics):
+            self._client.delete_run(run.info.run_id)
+            return None
+        return run
+
     def _log_to(self, job: Job, run: Run | None) -> None:
         """Open this run of a trial, or a new one."""
         self._open[job.key] = TrialRun(self._server, self._experiment_id, self._parent_id, job, run)
         self.ids[job.key] = self._open[job.key].id
+
+
+def _equal(shown: float | None, value: float) -> bool:
+    return shown == value or (shown is not None and math.isnan(shown) and math.isnan(value))

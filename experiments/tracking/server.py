@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from experiments.tracking.content import PARENT
 from experiments.tracking.database import ARTIFACTS, DATABASE, prepare, sqlite_uri
 from experiments.tracking.driver import Driver, has_died
 from experiments.tracking.project import Project
@@ -38,6 +40,19 @@ class Server:
         for run in self.runs([each.experiment_id for each in experiments], "attributes.status = 'RUNNING'"):
             if has_died(run.data.tags.get("driver", ""), self.project.drivers):
                 self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def parent_of(self, run_ids: Sequence[str]) -> str | None:
+        """The run of the sweep that runs of trials are shown under; None if none of them is a run of this project."""
+        for run_id in run_ids:
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                continue
+            if self.artifacts is not None or run.data.tags.get("project") == self.project.id:
+                return run.data.tags.get(PARENT)
+        return None
 
     def is_live_elsewhere(self, run: Run) -> bool:
         """Whether another sweep that may still be alive logs to this run."""

@@ -1,5 +1,6 @@
 """A real MLflow database: a parent run per sweep, one child per trial, nothing twice after a restart."""
 
+import math
 import shutil
 import time
 from dataclasses import replace
@@ -132,6 +133,17 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
 
     table = server.table(parents[0], "confusion.json")
     assert table["found_by_neither"] == table["instances"] == [len(store.found(jobs[0].key))] * 2
+    assert parents[0].info.run_name == "pair on tiny, 1 seed"
+    assert {name: value for name, value in parents[0].data.metrics.items() if not name.startswith("system/")} == {
+        "mask_AP/a": 0.0,
+        "mask_AP/b": 20.0,
+    }
+    assert "| b | 20.0 | 100 | - | 1 | - | 0.3 |" in parents[0].data.tags["mlflow.note.content"]
+    assert [len(server.client.get_metric_history(parents[0].info.run_id, f"mask_AP/{arm}")) for arm in "ab"] == [1, 1]
+    assert [(run.data.tags["arm"], run.data.tags["seed"], run.data.tags["loss.dice"]) for run in children] == [
+        ("a", "0", "0.0"),
+        ("b", "0", "2.0"),
+    ]
     description = server.client.get_experiment(parents[0].info.experiment_id).tags["mlflow.note.content"]
     assert description.startswith("q\n\nExpected: a < b")
 
@@ -149,6 +161,8 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
         ("FAILED", "the process died: killed"),
         ("KILLED", None),
     ]
+    assert all(math.isnan(parents[0].data.metrics[f"mask_AP/{arm}"]) for arm in "ab")
+    assert "No result: a: seed 0: the process died: killed" in parents[0].data.tags["mlflow.note.content"]
 
 
 def test_a_trial_that_a_search_stopped_early_has_not_failed(
@@ -180,9 +194,12 @@ def test_a_renamed_arm_is_shown_under_its_new_name_alone(
     records = {job.key: store.finished(job.key) for job in jobs}
     Tracking([(study, jobs)], store, tmp_path).finish({"pair": records})
     renamed = [replace(jobs[0], trial=replace(jobs[0].trial, arm="c")), jobs[1]]
+    study = replace(study, arms=("c", "b"))
     Tracking([(study, renamed)], store, tmp_path).finish({"pair": records})
-    children = server.runs()[1]
+    parents, children = server.runs()
     assert [(run.info.run_name, run.data.params["arm"]) for run in children] == [("b-seed0", "b"), ("c-seed0", "c")]
+    assert [run.data.metrics for run in parents] == [{"mask_AP/b": 20.0, "mask_AP/c": 0.0}]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
 
 
 def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
