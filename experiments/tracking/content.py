@@ -28,9 +28,15 @@ def describe_study(study: Study) -> str:
 
 
 def parameters(job: Job) -> dict[str, str]:
-    """Every setting of a trial by dotted name, its arm and its seed."""
+    """Every setting of a trial by dotted name, its arm and its seed.
+
+    The seed and the values that the study varies stand beside it as `arm.<name>`: MLflow's Compare sorts by name, so
+    these come first.
+    """
     settings = leaves(job.trial.config.model_dump(mode="json"))
-    return {name: str(value) for name, value in settings.items()} | {"arm": job.trial.arm, "seed": str(job.trial.seed)}
+    of_arm = {f"arm.{name}": value for name, value in ({"seed": job.trial.seed} | job.trial.varied).items()}
+    own = {"arm": job.trial.arm, "seed": job.trial.seed}
+    return {name: str(value)[:LONGEST_TAG] for name, value in (settings | own | of_arm).items()}
 
 
 def tags_at_start(job: Job, parent_id: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ from experiments.tracking.content import LONGEST_TAG, plain_name
 
 AP = "mask_AP"
 CONFIDENCE = 0.95
+MOST_IN_A_LINE = 10  # arms
+LONGEST_TABLE = LONGEST_TAG - 1500  # characters; question, expectation and source stand beside it
 INTERVAL = f"{AP}_interval"  # MLflow draws the metrics before a slash as one section: mask AP first, then this one
 
 
@@ -72,18 +74,28 @@ def metric_of(arm: str) -> str:
     return f"{AP}/{plain_name(arm)}"
 
 
+def headline(sweep: str, results: Sequence[ArmResult]) -> str:
+    """Mask AP by arm, as runs name it, the best first: short, to fit a line. Empty without a result."""
+    known = sorted(((mean, result.arm) for result in results if (mean := result.mean()) is not None), reverse=True)
+    shown = ", ".join(f"{arm} {mean:.1f}" for mean, arm in known[:MOST_IN_A_LINE])
+    rest = f", and {len(known) - MOST_IN_A_LINE} more" if len(known) > MOST_IN_A_LINE else ""
+    return f"Mask AP ({sweep}): {shown}{rest}" if known else ""
+
+
 def describe_results(study: Study, recipe: str, results: Sequence[ArmResult]) -> str:
-    """Question, table of the arms and expectation in Markdown, short enough for a tag: the last arms may be cut."""
+    """Table, question and expectation in Markdown: MLflow shows the first six lines, the rest on a click."""
+    return f"{result_table(study, recipe, results)}\n\n{study.question}\n\nExpected: {study.expectation}"
+
+
+def result_table(study: Study, recipe: str, results: Sequence[ArmResult]) -> str:
+    """The table of the arms in Markdown, and why arms have no result."""
     reference = next((result.mean() for result in results if result.arm == study.reference_arm), None)
-    header = ["arm", "mask AP", "95 % interval", "seeds", "AP50", "box AP"]
     share = [f"% of {study.label(study.reference_arm)}"] if study.reference_arm is not None and reference else []
-    lines = [study.question, "", _row([*header[:2], *share, *header[2:]])]
-    lines.append(_row(["---", *["---:"] * (len(header) + len(share) - 1)]))
+    header = ["arm", "mask AP", *share, "95 % interval", "seeds", "AP50", "box AP"]
+    lines = [_row(header), _row(["---", *["---:"] * (len(header) - 1)])]
     ending = ["", f"Recipe `{recipe}`; AP in percent, the mean over the seeds (± standard deviation)."]
     ending += [f"No result: {result.label}: {'; '.join(result.missing)}." for result in results if result.missing]
-    ending += ["", f"Expected: {study.expectation}"] if study.expectation else []
-    rows = [_row(_cells(result, reference if share else None)) for result in results]
-    return _fitting(lines, rows, ending)
+    return _fitting(lines, [_row(_cells(result, reference if share else None)) for result in results], ending)
 
 
 def _cells(result: ArmResult, reference: float | None) -> list[str]:
@@ -104,12 +116,12 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _fitting(lines: list[str], rows: list[str], ending: list[str]) -> str:
-    """The text with as many of the rows as a tag holds; says how many are left out."""
+    """The text with as many of the rows as fit; says how many are left out."""
     shown = len(rows)
     while shown:
         rest = [] if shown == len(rows) else ["", f"... and {len(rows) - shown} more arms."]
         text = "\n".join([*lines, *rows[:shown], *rest, *ending])
-        if len(text) <= LONGEST_TAG:
+        if len(text) <= LONGEST_TABLE:
             return text
         shown -= 1
-    return "\n".join([*lines, *ending])[:LONGEST_TAG]
+    return "\n".join([*lines, *ending])[:LONGEST_TABLE]

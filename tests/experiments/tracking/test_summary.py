@@ -9,8 +9,14 @@ from core.record import Record
 from experiments.jobs import Job, list_jobs
 from experiments.provenance import Provenance
 from experiments.study import Study
-from experiments.tracking.content import LONGEST_TAG
-from experiments.tracking.summary import arm_results, describe_results, metric_of, summary_metrics
+from experiments.tracking.summary import (
+    LONGEST_TABLE,
+    arm_results,
+    describe_results,
+    headline,
+    metric_of,
+    summary_metrics,
+)
 
 
 @pytest.fixture
@@ -49,8 +55,6 @@ def test_several_seeds_give_a_mean_and_students_interval(
         abs=1e-4,
     )
     assert describe_results(study, "tiny", results).splitlines() == [
-        "q",
-        "",
         "| arm | mask AP | % of b | 95 % interval | seeds | AP50 | box AP |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| without \\| Dice | 10.0 ± 1.0 | 25 | 7.5 to 12.5 | 3 | 20.0 | - |",
@@ -58,6 +62,8 @@ def test_several_seeds_give_a_mean_and_students_interval(
         "",
         "Recipe `tiny`; AP in percent, the mean over the seeds (± standard deviation).",
         "No result: b: seed 2: step 7: not finite.",
+        "",
+        "q",
         "",
         "Expected: a < b",
     ]
@@ -83,10 +89,21 @@ def test_an_arm_that_was_left_out_says_why(study: Study, made_from: Provenance) 
 def test_a_table_that_is_too_long_for_a_tag_says_how_many_arms_it_lacks(study: Study) -> None:
     names = tuple(f"learning_rate={rate}" for rate in range(400))
     text = describe_results(study, "tiny", arm_results(replace(study, arms=names), [], {}))
-    assert LONGEST_TAG - 100 < len(text) <= LONGEST_TAG
+    assert LONGEST_TABLE - 100 < len(text) <= LONGEST_TABLE + 100
     shown = text.count("| learning_rate=")
     assert f"... and {400 - shown} more arms." in text
     assert text.endswith("Expected: a < b")
+
+
+def test_the_line_of_an_experiment_has_the_best_arms_first(
+    study: Study, made_from: Provenance, record_of: Callable[[Job], Record]
+) -> None:
+    jobs = list_jobs(study, made_from)
+    records = {job.key: finished(record_of(job), ap) for job, ap in zip(jobs, (5.0, 7.25), strict=True)}
+    assert headline("tiny, 1 seed", arm_results(study, jobs, records)) == "Mask AP (tiny, 1 seed): b 7.2, a 5.0"
+    assert headline("tiny, 3 seeds", arm_results(study, jobs, {})) == ""
+    many = arm_results(study, jobs, records) * 6
+    assert headline("tiny, 3 seeds", many).endswith("a 5.0, and 2 more")
 
 
 def test_names_of_metrics_have_only_what_mlflow_takes() -> None:
