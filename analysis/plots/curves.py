@@ -47,7 +47,7 @@ def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
                 drawn.add(column)
         if OWN_LOSS in curves and not drawn:
             label = None if axis.lines else "cross-entropy, true mask"
-            axis.plot(curves["epoch"], curves[OWN_LOSS], label=label, color="#404040")
+            axis.plot(curves["epoch"], curves[OWN_LOSS], label=label, color="#404040", linestyle="-")
     axis.set_ylim(bottom=0)
     axis.set(title=title, xlabel="epoch", ylabel="loss (weighted)")
     curves = pd.DataFrame(records[0].curves)
