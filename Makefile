@@ -26,7 +26,7 @@ help:
 	@echo "make faults  hurt trainings and sweeps (kills, full disks, damaged files, lost servers) and list what was lost"
 	@echo "make gpu     check a GPU: its tests, components against the CPU, speed, loading, a training; results/gpu_check.json"
 	@echo "             (OPTIONS='--device cpu --small' runs all of it without one)"
-	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training' there"
+	@echo "make ui      browse the runs in MLflow on http://127.0.0.1:5000; choose 'Model training', then a study"
 	@echo "make bench   time losses, a training image, a sweep, and thousands of trials; table and benchmarks.json"
 	@echo "make lint    ruff and codespell"
 	@echo "make lock    update requirements.txt from requirements.in"

@@ -37,7 +37,7 @@ class Domain:
         listed = read_yaml(file).get("studies") if file.exists() else None
         if isinstance(listed, list) and study not in listed:
             return f"not part of the set {self.name}"
-        return f"{self.folder}/{study}.csv does not exist or has no trials"
+        return f"no trials in {self.folder}"
 
 
 def read_domains(

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ class Study:
     seeds: tuple[int, ...]
     trials: tuple[Trial, ...]  # ordered by arm, then by seed
     left_out: tuple[tuple[Trial, str], ...] = ()  # trials of optional arms that cannot run, each with the reason
+    labels: Mapping[str, str] = field(default_factory=dict)  # arm, or a part of its name between commas: for readers
+
+    def label(self, arm: str) -> str:
+        """Name of an arm for readers: its label, or the labels of the parts of its name, or its name."""
+        return self.labels.get(arm) or ", ".join(self.labels.get(part, part) for part in arm.split(","))
 
     @property
     def first_trials(self) -> list[Trial]:
@@ -124,6 +129,7 @@ def load_study(
         seeds,
         tuple(trial for trial in trials if trial.arm not in reasons),
         tuple((trial, reasons[trial.arm]) for trial in trials if trial.arm in reasons),
+        file.labels,
     )
 
 

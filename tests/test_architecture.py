@@ -91,7 +91,7 @@ def test_neither_the_record_nor_the_analysis_loads_torch() -> None:
                 ),
             ],
         ),
-        (("mlflow",), [f"tracking/{name}.py" for name in ("database", "runs", "server", "trial_run")]),
+        (("mlflow",), [f"tracking/{name}.py" for name in ("database", "machine", "runs", "server", "trial_run")]),
         (("alembic", "sqlalchemy"), ["tracking/database.py", "tracking/server.py"]),
     ],
 )

@@ -32,6 +32,7 @@ COMMANDS = [
     "experiments.rescore",
     "experiments.run",
     "experiments.search",
+    "experiments.tracking.attach",
     "tests.gpu_check",
 ]
 

@@ -19,6 +19,7 @@ CAPTIONS = {  # by the suffix of a figure's name
     "_pictures": "Validation images, successes and failures, one column per arm",
     "consistency": "What a box provides on one photo: its projections, and neighbors of similar color",
 }
+TITLES = {"main": "Backbones and schedules on COCO", "voc": "Pascal VOC", "warmup": "Warm-up"}  # others: their names
 ORDER_OF_FIGURES = ("", "_sizes", "_pictures", "_curves")
 OWNERS = {"consistency": "edge_purity"}  # figures not named after their section
 
@@ -71,7 +72,8 @@ def caption_of(end: str) -> str:
 
 
 def title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    """The heading of a section, by the name of its study, measurement or table."""
+    return TITLES.get(name) or name.replace("_", " ").capitalize()
 
 
 def embed(path: Path) -> Picture:

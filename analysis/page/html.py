@@ -6,19 +6,15 @@ omits results of studies outside its set.
 """
 
 import argparse
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
-from markdown_it import MarkdownIt
-from markdown_it.common.utils import escapeHtml
-from markdown_it.renderer import RendererHTML
-from markupsafe import Markup
 
 from analysis.domains import read_domains
 from analysis.page.figures import Figure, figures_of, title
+from analysis.page.markdown import to_html, without_empty_columns
 from analysis.page.overview import overview
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.plain_text import markdown_text
@@ -35,7 +31,6 @@ from core.compute.command import run_command
 from core.files.atomic import write_text
 from core.files.json_file import read_utf8
 
-LINKS = ["link", "image", "autolink"]  # in what the report writes there is none
 TEMPLATES = Path(__file__).parent / "templates"
 ROBUSTNESS = "robustness"  # the table of findings: shown at the top, from the same domains
 MEASUREMENTS = "measurements"  # folder beside that of the study files: measurements without training
@@ -92,18 +87,26 @@ def study_section(data: StudyData, results_folder: Path, names: list[str]) -> St
     return StudySection(
         name=name,
         title=title(name),
-        study=study,
+        study=replace(study, expectation=expectation_in_words(study)),
         verdict=judged,
         scale=data.scale,
         seeds=tuple(sorted(set(results["seed"]))),
         num_trials=len(results),
         num_holes=len(holes(results)),
-        table=to_html(table, name=title(name), links=links),
+        table=to_html(without_empty_columns(table), name=title(name), links=links),
         comparison=to_html(read_utf8(compared), name="comparison", links={}) if compared.exists() else "",
         figures=figures_of(name, results_folder / "plots", names),
         arms=arms,
         versions=tuple(versions(records)),
     )
+
+
+def expectation_in_words(study: Study) -> str:
+    """What a study expects, with the names that readers see in place of those of the file in its orders."""
+    text = study.expectation
+    for order in study.expected_orders:
+        text = text.replace(" < ".join(order), " < ".join(study.label(arm) for arm in order))
+    return text
 
 
 def other_section(name: str, study_file: Path | None, results_folder: Path, names: list[str]) -> OtherSection:
@@ -124,39 +127,6 @@ def _read_table(results_folder: Path, name: str) -> str:
     if not path.exists():
         raise ValueError(f"{path}: no such file; `python -m analysis.report` writes it")
     return read_utf8(path)
-
-
-def to_html(text: str, *, name: str, links: Mapping[str, str]) -> Markup:
-    """Render the Markdown of a section without its title; HTML in it is escaped.
-
-    Headings are one level lower, below the section's own. Each table scrolls horizontally in a region called `name`.
-    `links` maps the text of the first cell of a row to the origin of its numbers.
-    """
-    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table").disable(LINKS)
-    tokens = parser.parse(text, {"name": name})
-    if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
-        tokens = tokens[3:]  # opening, text, closing
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
-    page = parser.renderer.render(tokens, parser.options, {"name": name})
-    for label, target in links.items():
-        shown = escapeHtml(label)
-        page = page.replace(f"<td>{shown}</td>", f'<th scope="row"><a href="{escape(target)}">{shown}</a></th>', 1)
-    return Markup(page)
-
-
-class _Renderer(RendererHTML):
-    def table_open(self, tokens, index, options, env) -> str:
-        name = escape(f"Table: {env['name']}")
-        return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>\n'
-
-    def table_close(self, tokens, index, options, env) -> str:
-        return "</table></div>\n"
-
-    def th_open(self, tokens, index, options, env) -> str:
-        tokens[index].attrSet("scope", "col")
-        return self.renderToken(tokens, index, options, env)
 
 
 def render(

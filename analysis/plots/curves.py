@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.study import Study
-from core.config.loss import MASK_TERMS
+from core.config.loss import MASK_TERMS, MaskTerm
 from core.record import Record
 
+OWN_LOSS = "loss/mask"  # of Mask R-CNN with masks: cross-entropy, none of the terms
 TERM_OF_COLUMN = {f"loss/{name}": term for name, term in sorted(MASK_TERMS.items(), key=lambda item: item[1].color)}
 
 
@@ -24,7 +25,10 @@ def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figu
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, arm in zip(axes, arms, strict=False):
         plot_terms(axis, records[arm], study.label(arm))
-    plot_ap(axes[len(arms)], {study.label(arm): records.get(arm, ()) for arm in study.arms})
+    last = plot_ap(axes[len(arms)], {study.label(arm): records.get(arm, ()) for arm in study.arms})
+    if last.lines:
+        title = "arms in the panel of mask AP"
+        figure.legend(*last.get_legend_handles_labels(), title=title, loc="outside lower center", ncols=columns)
     for axis in axes[len(arms) + 1 :]:
         axis.remove()
     return figure
@@ -38,9 +42,12 @@ def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
         curves = pd.DataFrame(record.curves)
         for column, term in TERM_OF_COLUMN.items():
             if column in curves and (curves[column].fillna(0) != 0).any():
-                label, style = None if column in drawn else term.label, styles[term.color % len(styles)]
+                label, style = None if column in drawn else _label(term, record), styles[term.color % len(styles)]
                 axis.plot(curves["epoch"], curves[column], label=label, **style)
                 drawn.add(column)
+        if OWN_LOSS in curves and not drawn:
+            label = None if axis.lines else "cross-entropy, true mask"
+            axis.plot(curves["epoch"], curves[OWN_LOSS], label=label, color="#404040", linestyle="-")
     axis.set_ylim(bottom=0)
     axis.set(title=title, xlabel="epoch", ylabel="loss (weighted)")
     curves = pd.DataFrame(records[0].curves)
@@ -50,6 +57,12 @@ def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=8)
     return axis
+
+
+def _label(term: MaskTerm, record: Record) -> str:
+    """The name of a term; says so where its masks are not the annotated ones."""
+    made = (record.config.get("supervision") or {}).get("pseudo_masks")
+    return term.label.replace("true mask", "pseudo mask") if made else term.label
 
 
 def _plot_warmup(axis: Axes, curves: pd.DataFrame) -> None:
@@ -81,9 +94,7 @@ def plot_ap(axis: Axes, records: Mapping[str, Sequence[Record]]) -> Axes:
                     **style,
                 )
     axis.set(title="mask AP on validation images", xlabel="epoch", ylabel="mask AP (%)")
-    axis.set_ylim(0, 1.5 * max(1.0, axis.dataLim.y1))  # room for the legend above the lines
+    axis.set_ylim(0, 1.08 * max(1.0, axis.dataLim.y1))
     axis.set_xlim(left=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if axis.lines:
-        axis.legend(fontsize=7.5, loc="upper left", ncols=2, columnspacing=1.0)
     return axis

@@ -93,25 +93,25 @@ def plot_arms(axis: Axes, table: pd.DataFrame, results: pd.DataFrame, study: Stu
     for x, row in enumerate(table.itertuples()):
         if row.n == 0:
             style = {"rotation": 90, "ha": "center", "va": "bottom", "color": REFERENCE}
-            axis.text(x - 0.12, 0.02, "no result", transform=axis.get_xaxis_transform(), **style)
+            axis.text(x, 0.02, "no result", transform=axis.get_xaxis_transform(), **style)
             continue
         color = REFERENCE if row.Index == study.reference_arm else OURS
-        axis.bar(x - 0.12, row.mask_AP, width=0.5, color=color)
+        axis.bar(x, row.mask_AP, width=0.5, color=color)
         top = row.mask_AP
         if row.n > 1:
             seeds = results.loc[results["arm"] == row.Index, "mask_AP"]
-            axis.plot([x - 0.28] * len(seeds), seeds, "o", color="white", markeredgecolor="black", markersize=3.5)
+            axis.plot([x - 0.16] * len(seeds), seeds, "o", color="white", markeredgecolor="black", markersize=3.5)
             below, above = row.mask_AP - row.mask_AP_low, row.mask_AP_high - row.mask_AP
-            axis.errorbar(x - 0.12, row.mask_AP, [[below], [above]], color="black", capsize=4, linewidth=1.2)
+            axis.errorbar(x, row.mask_AP, [[below], [above]], color="black", capsize=4, linewidth=1.2)
             top = row.mask_AP_high
-        _value(axis, x - 0.12, top, row.mask_AP, color)
+        _value(axis, x, top, row.mask_AP, color)
     if study.reference_arm is not None and table["n"][study.reference_arm]:
         full = table["mask_AP"][study.reference_arm]
         name = f"ours, {study.label(study.reference_arm)}"
         axis.axhline(full, color=REFERENCE, linestyle=(0, (5, 3)), linewidth=1.2, zorder=0.5, label=name)
     _plot_published(axis, study, published)
     axis.set_xticks(range(len(table)), [two_lines(label) for label in table["label"]])
-    axis.set_xlim(-0.55, len(table) - 0.4)
+    axis.set_xlim(-0.45, len(table) - 0.35)
     axis.set_ylim(0, 1.14 * max(1.0, axis.dataLim.y1))
     axis.set_ylabel("mask AP (%)")
     axis.grid(axis="y")
@@ -200,7 +200,7 @@ def plot_estimates(
 
 def _plot_published(axis: Axes, study: Study, published: pd.DataFrame) -> None:
     theirs = published_for(published, study.name, "mask_AP").dropna(subset="value")
-    places = {arm: x + 0.3 for x, arm in enumerate(study.arms)}
+    places = {arm: x + 0.42 for x, arm in enumerate(study.arms)}
     for (status, split, backbone, schedule), rows in theirs.groupby(["status", "split", "backbone", "schedule"]):
         rows = rows[rows.index.isin(study.arms)]
         if rows.empty:

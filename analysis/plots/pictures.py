@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from analysis.study import Study
 
 GROUND_TRUTH = "ground_truth"
-LABEL = 24  # characters of a line above a column
+LABEL = 22  # characters of a line above a column
 
 
 def picture_columns(folder: Path, table: pd.DataFrame, results: pd.DataFrame, study: Study) -> dict[str, Path]:
@@ -92,5 +92,5 @@ def pictures_figure(
             axis.imshow(imread(folder / image), interpolation="antialiased")
             axis.set_axis_off()
     if caption:
-        figure.supxlabel(caption, fontsize=8.5, color="#404040")
+        figure.supxlabel(fill(caption, int(13.5 * size[0])), fontsize=8.5, color="#404040")
     return figure

@@ -1,5 +1,7 @@
 """The view `annotation_budget`: mask AP over the annotation time of the training images."""
 
+import math
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +18,8 @@ from analysis.verdict import OwnWords
 from core.record import Record
 
 KINDS = {"boxes only": (OURS, "o"), "masks only": (THEIRS, "s"), "masks and boxes": ("#009E73", "^")}
-
+NEAR = (0.2, 0.055)  # points closer than these shares of width and height of the axis: their names would overlap
+LINE = 12.5  # points from one name to the next
 
 NEEDS_X = False
 
@@ -120,21 +123,10 @@ def plot_time(
         x = x.sort_values()
         label = f"{kind}, {seed_count(table)}" if kind == next(iter(KINDS)) else kind
         plot_estimates(axis, x, results, "mask_AP", color=color, marker=marker, label=label, line=True)
-        for arm, at in x.items():
-            mean = summarize_arm(results, arm, "mask_AP").mean
-            if not pd.isna(mean):
-                axis.annotate(
-                    study.label(arm),
-                    (at, mean),
-                    (8, -3),
-                    textcoords="offset points",
-                    fontsize=8.5,
-                    color=color,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
-                )
     low, high = axis.dataLim.intervaly
     axis.set_ylim(max(0.0, low - 0.12 * (high - low) - 1), high + 0.12 * (high - low) + 1)
     axis.set_xlim(axis.dataLim.x0 / 1.35, axis.dataLim.x1 * 2.2)  # room for the names
+    _name_arms(axis, results, study, times)
     marks = sorted({float(f"{time:.3g}") for time in times["time"]})
     marks = [mark for i, mark in enumerate(marks) if i == 0 or mark > 1.2 * marks[i - 1]]
     axis.set_xticks(marks, [f"{mark:g}" for mark in marks])
@@ -143,3 +135,38 @@ def plot_time(
     axis.set_ylabel("mask AP (%)")
     axis.grid(axis="y")
     return axis
+
+
+def _name_arms(axis: Axes, results: pd.DataFrame, study: Study, times: pd.DataFrame) -> None:
+    """The name of each arm right of its mean; names of points that lie together stand above each other."""
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    means = {arm: summarize_arm(results, arm, "mask_AP").mean for arm in study.arms if arm in times.index}
+    points = {  # place on the axis, from 0 to 1
+        arm: (math.log(times["time"][arm] / left) / math.log(right / left), (mean - low) / (high - low))
+        for arm, mean in means.items()
+        if not pd.isna(mean)
+    }
+    groups: list[list[str]] = []
+    for arm in sorted(points, key=lambda arm: points[arm][1]):  # upwards
+        beside = (group for group in groups if _near(points[group[-1]], points[arm]))
+        if (group := next(beside, None)) is not None:
+            group.append(arm)
+        else:
+            groups.append([arm])
+    for group in groups:
+        anchor = max(times["time"][arm] for arm in group), sum(means[arm] for arm in group) / len(group)
+        for place, arm in enumerate(group):
+            axis.annotate(
+                study.label(arm),
+                anchor,
+                (8, -3 + LINE * (place - (len(group) - 1) / 2)),
+                textcoords="offset points",
+                fontsize=8.5,
+                color=KINDS[times["kind"][arm]][0],
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
+                zorder=2.6,
+            )
+
+
+def _near(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(abs(one[side] - other[side]) < NEAR[side] for side in (0, 1))

@@ -28,15 +28,27 @@ def describe_study(study: Study) -> str:
 
 
 def parameters(job: Job) -> dict[str, str]:
-    """Every setting of a trial by dotted name, its arm and its seed."""
+    """Every setting of a trial by dotted name, its arm and its seed.
+
+    The seed and the values that the study varies stand beside it as `arm.<name>`: MLflow's Compare sorts by name, so
+    these come first.
+    """
     settings = leaves(job.trial.config.model_dump(mode="json"))
-    return {name: str(value) for name, value in settings.items()} | {"arm": job.trial.arm, "seed": str(job.trial.seed)}
+    of_arm = {f"arm.{name}": value for name, value in ({"seed": job.trial.seed} | job.trial.varied).items()}
+    own = {"arm": job.trial.arm, "seed": job.trial.seed}
+    return {name: str(value)[:LONGEST_TAG] for name, value in (settings | own | of_arm).items()}
 
 
 def tags_at_start(job: Job, parent_id: str) -> dict[str, str]:
-    made_from = job.provenance
+    """Tags of a trial before it runs; arm, seed and the values that its study varies are tags too, to be columns."""
+    made_from, trial = job.provenance, job.trial
+    varied = {name: str(value)[:LONGEST_TAG] for name, value in trial.varied.items()}
     return {
+        **varied,
         PARENT: parent_id,
+        "arm": trial.arm,
+        "seed": str(trial.seed),
+        "recipe": trial.config.name,
         GIT_COMMIT: made_from.git_revision or "none",
         "git_dirty": str(made_from.git_dirty),
         "data_digest": job.data_digest,
@@ -76,7 +88,7 @@ def final_metrics(record: Record) -> dict[str, float | None]:
     """final/<metric>, final/seconds, final/peak_memory_mb, and class/<class name>, its mask AP in percent."""
     return {
         **{f"final/{name}": value for name, value in record.metrics.items()},
-        **{f"class/{_plain(name)}": value for name, value in record.per_class.items()},
+        **{f"class/{plain_name(name)}": value for name, value in record.per_class.items()},
         "final/seconds": record.seconds,
         "final/peak_memory_mb": record.peak_memory_mb,
     }
@@ -98,6 +110,6 @@ def table_tag(name: str) -> str:
     return json.dumps([{"path": f"{name}.json", "type": "table"}])
 
 
-def _plain(name: str) -> str:
-    """A class name with only the characters that MLflow accepts in a metric name."""
+def plain_name(name: str) -> str:
+    """A name of a class or an arm with only the characters that MLflow accepts in a metric name."""
     return "".join(letter if letter.isalnum() or letter in " _-." else "_" for letter in name)

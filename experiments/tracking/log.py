@@ -50,7 +50,7 @@ class Tracking:
             way_out = (
                 "start it or name another in MLFLOW_TRACKING_URI, and run the same command without --fresh to resume"
             )
-            raise ValueError(f"MLflow at {self.address}: {_in_a_line(error)}; {way_out}") from error
+            raise ValueError(f"MLflow at {self.address}: {in_a_line(error)}; {way_out}") from error
         self._studies = [StudyRuns(self._server, study, jobs, store) for study, jobs in studies]
         self._later(self._server.end_abandoned)
         for runs in self._studies:
@@ -86,7 +86,7 @@ class Tracking:
         try:
             self._background.finish(partial(self._finish, records), seconds=seconds, silent_seconds=SILENT_SECONDS)
         except Exception as error:  # whatever it is, it does not concern the results
-            self.problem = f"MLflow at {self.address}: {_in_a_line(error)}"
+            self.problem = f"MLflow at {self.address}: {in_a_line(error)}"
         finally:
             notice.cancel()
             self._server.close()
@@ -113,11 +113,12 @@ class Tracking:
             log(*arguments)
         except Exception as error:  # whatever it is, it does not concern the trials
             self.lost = True
-            reason = _in_a_line(error)
+            reason = in_a_line(error)
             logging.warning("MLflow at %s: %s; trials continue and are logged at the end", self.address, reason)
 
 
-def _in_a_line(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
+    """What went wrong, without the password of an address."""
     line = _without_password(str(error).strip().partition("\n")[0])
     is_plain = line and isinstance(error, (*UNREACHABLE, ValueError))  # else the message says little without its type
     return line if is_plain else f"{type(error).__name__}: {line}".removesuffix(": ")

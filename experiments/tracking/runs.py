@@ -5,22 +5,41 @@ new database when several processes start at once. Runs are looked up by project
 was killed and started again continues in the same runs.
 """
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 
-from mlflow.entities import Experiment, Run
-from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.entities import Metric, Run
 
 from core.record import Record
 from experiments.jobs import Job
 from experiments.store import Store
 from experiments.study import Study
 from experiments.tracking.confusion import confusion
-from experiments.tracking.content import DESCRIPTION, PARENT, SOURCE, TABLES, as_table, describe_study, table_tag
+from experiments.tracking.content import (
+    DESCRIPTION,
+    LONGEST_TAG,
+    PARENT,
+    SOURCE,
+    TABLES,
+    as_table,
+    describe_study,
+    table_tag,
+)
+from experiments.tracking.machine import Machine
 from experiments.tracking.server import Server
+from experiments.tracking.summary import (
+    AP,
+    INTERVAL,
+    arm_results,
+    describe_results,
+    headline,
+    metric_of,
+    result_table,
+    summary_metrics,
+)
 from experiments.tracking.trial_run import TrialRun, as_tags, shows, status_of
-
-SAMPLING_SECONDS = 5.0  # interval for CPU, memory and GPU
+from experiments.tracking.view import arms_view, view_tag
 
 
 class StudyRuns:
@@ -35,15 +54,18 @@ class StudyRuns:
         self.jobs = {job.key: job for job in jobs}
         self.ids: dict[str, str] = {}  # run id by key
         self._server, self._client, self._store = server, server.client, store
+        self._recipe = next(iter(self.jobs.values())).trial.config.name
+        seeds = len(study.seeds)
+        self._sweep_name = f"{self._recipe}, {seeds} seed{'' if seeds == 1 else 's'}"  # a column shows 20 characters
         self._experiment_id = self._parent_id = ""  # not known yet
         self._open: dict[str, TrialRun] = {}  # by key
         self._unsent: dict[str, list[dict[str, float]]] = {}  # epochs by key
-        self._monitor: SystemMetricsMonitor | None = None
+        self._machine: Machine | None = None
 
     def begin(self) -> None:
         """Find or create the study's experiment and the run of this sweep."""
         if not self._parent_id:
-            self._experiment_id = self._find_experiment()
+            self._experiment_id = self._server.find_experiment(self.study.name, describe_study(self.study))
             with self._server.project.lock():
                 self._parent_id = self._find_parent()
 
@@ -54,7 +76,8 @@ class StudyRuns:
         takes over with the first epoch that it trains itself.
         """
         self.begin()
-        self._monitor_system()
+        if self._machine is None:
+            self._machine = Machine(self._server, f"{self.study.name}, {self._sweep_name}", self._parent_id)
         with self._server.project.lock():
             run = self._find_trial(job)
             if run is not None and run.info.status == "FINISHED":
@@ -103,7 +126,27 @@ class StudyRuns:
             self._client.log_text(self._parent_id, as_table(instances), "confusion.json")
             self._client.set_tag(self._parent_id, TABLES, table_tag("confusion"))
         yield
+        self._summarize(records)
         self._end_sweep(records)
+
+    def _summarize(self, records: dict[str, Record]) -> None:
+        """Show on the run of the sweep what the arms reached; an arm that has no result any more shows NaN."""
+        jobs = [*self.jobs.values()]
+        results = arm_results(self.study, jobs, records)
+        shown = self._client.get_run(self._parent_id).data.metrics
+        former = [name for name in shown if name.startswith((f"{AP}/", f"{INTERVAL}/"))]
+        found = dict.fromkeys(former, math.nan) | summary_metrics(results)
+        now = int(1000 * time.time())
+        changed = [Metric(name, value, now, 0) for name, value in found.items() if not _equal(shown.get(name), value)]
+        description = describe_results(self.study, self._recipe, results)[:LONGEST_TAG]
+        self._client.log_batch(self._parent_id, metrics=changed, tags=as_tags({DESCRIPTION: description}))
+        line = headline(self._sweep_name, results)
+        if line and self._server.is_own:  # of an experiment MLflow shows the first line above the runs
+            table = result_table(self.study, self._recipe, results)
+            text = f"{line}\n\n{table}\n\n{describe_study(self.study)}"
+            self._client.set_experiment_tag(self._experiment_id, DESCRIPTION, text)
+            view = arms_view(f"arms, {self._sweep_name}", self._parent_id, now)
+            self._client.set_experiment_tag(self._experiment_id, view_tag(self._sweep_name), view)
 
     def _complete(self, job: Job, record: Record, run: Run | None) -> None:
         if job.key not in self._open:
@@ -120,9 +163,9 @@ class StudyRuns:
         self.end(job, record)
 
     def _end_sweep(self, records: dict[str, Record]) -> None:
-        if self._monitor is not None:
-            self._monitor.finish()
-            self._monitor = None
+        if self._machine is not None:
+            self._machine.finish()
+            self._machine = None
         for key, run in [*self._open.items()]:
             run.end("KILLED")
             del self._open[key]
@@ -130,42 +173,16 @@ class StudyRuns:
         failed = any(status_of(record) == "FAILED" for record in records.values())
         self._client.set_terminated(self._parent_id, "KILLED" if missing else "FAILED" if failed else "FINISHED")
 
-    def _find_experiment(self) -> str:
-        name, description = self.study.name, describe_study(self.study)
-        experiment: Experiment | None = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            try:
-                return self._client.create_experiment(name, self._server.artifacts, {DESCRIPTION: description})
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            experiment = self._client.get_experiment_by_name(name)  # another sweep was faster
-        elif experiment.lifecycle_stage == "deleted":
-            self._client.restore_experiment(experiment.experiment_id)
-        if experiment.tags.get(DESCRIPTION) != description:
-            self._client.set_experiment_tag(experiment.experiment_id, DESCRIPTION, description)
-        return experiment.experiment_id
-
     def _find_parent(self) -> str:
         """The run of the sweep over exactly these trials; created if missing."""
         keys = "-".join(sorted(key[:8] for key in self.jobs))
-        run = self._find("sweep_keys", keys)
+        run = self._unless_of_other_arms(self._find("sweep_keys", keys))
         if run is None:
-            recipe = next(iter(self.jobs.values())).trial.config.name
-            tags = {"sweep_keys": keys, "recipe": recipe} | self._server.tags() | SOURCE
-            name = f"{self.study.name} on {recipe}"
-            return self._client.create_run(self._experiment_id, tags=tags, run_name=name).info.run_id
+            tags = {"sweep_keys": keys, "recipe": self._recipe} | self._server.tags() | SOURCE
+            return self._client.create_run(self._experiment_id, tags=tags, run_name=self._sweep_name).info.run_id
         self._client.log_batch(run.info.run_id, tags=as_tags(self._server.tags()))
-        self._client.update_run(run.info.run_id, status="RUNNING")
+        self._client.update_run(run.info.run_id, status="RUNNING", name=self._sweep_name)
         return run.info.run_id
-
-    def _monitor_system(self) -> None:
-        """Log CPU, memory, network and, with nvidia-ml-py, GPU of the driver's machine to the run of the sweep."""
-        if self._monitor is None:
-            self._monitor = SystemMetricsMonitor(
-                self._parent_id, SAMPLING_SECONDS, resume_logging=True, tracking_uri=self._server.uri
-            )
-            self._monitor.start()
 
     def _find(self, tag: str, value: str) -> Run | None:
         """The latest run of this project with this tag."""
@@ -181,7 +198,19 @@ class StudyRuns:
             return None
         return run
 
+    def _unless_of_other_arms(self, run: Run | None) -> Run | None:
+        """The run of a sweep; deleted if it shows an arm that was renamed since: no metric of a run can be deleted."""
+        names = {metric_of(arm) for arm in self.study.arms}
+        if run is not None and any(name.startswith(f"{AP}/") and name not in names for name in run.data.metrics):
+            self._client.delete_run(run.info.run_id)
+            return None
+        return run
+
     def _log_to(self, job: Job, run: Run | None) -> None:
         """Open this run of a trial, or a new one."""
         self._open[job.key] = TrialRun(self._server, self._experiment_id, self._parent_id, job, run)
         self.ids[job.key] = self._open[job.key].id
+
+
+def _equal(shown: float | None, value: float) -> bool:
+    return shown == value or (shown is not None and math.isnan(shown) and math.isnan(value))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from experiments.tracking.content import DESCRIPTION, PARENT
 from experiments.tracking.database import ARTIFACTS, DATABASE, prepare, sqlite_uri
 from experiments.tracking.driver import Driver, has_died
 from experiments.tracking.project import Project
@@ -26,9 +28,33 @@ class Server:
     project: Project
     driver: Driver
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the project's own database, which nobody else uses."""
+        return self.artifacts is not None
+
+    def find_experiment(self, name: str, description: str) -> str:
+        """The id of the experiment of this name; created if missing.
+
+        Its description ends with this one; what the last sweep found may stand before it.
+        """
+        experiment: Experiment | None = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            try:
+                return self.client.create_experiment(name, self.artifacts, {DESCRIPTION: description})
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            experiment = self.client.get_experiment_by_name(name)  # another sweep was faster
+        elif experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        if not experiment.tags.get(DESCRIPTION, "").endswith(description):
+            self.client.set_experiment_tag(experiment.experiment_id, DESCRIPTION, description)
+        return experiment.experiment_id
+
     def runs(self, experiments: Sequence[str], condition: str) -> Iterator[Run]:
         """The runs of this project that meet a condition, the latest first."""
-        if self.artifacts is None:  # the project's own database may hold runs from before they named their project
+        if not self.is_own:  # the project's own database may hold runs from before they named their project
             condition += f" and tags.project = '{self.project.id}'"
         return _all_pages(lambda token: self.client.search_runs([*experiments], condition, page_token=token))
 
@@ -38,6 +64,19 @@ class Server:
         for run in self.runs([each.experiment_id for each in experiments], "attributes.status = 'RUNNING'"):
             if has_died(run.data.tags.get("driver", ""), self.project.drivers):
                 self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def parent_of(self, run_ids: Sequence[str]) -> str | None:
+        """The run of the sweep that runs of trials are shown under; None if none of them is a run of this project."""
+        for run_id in run_ids:
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                continue
+            if self.is_own or run.data.tags.get("project") == self.project.id:
+                return run.data.tags.get(PARENT)
+        return None
 
     def is_live_elsewhere(self, run: Run) -> bool:
         """Whether another sweep that may still be alive logs to this run."""

@@ -1,6 +1,6 @@
 """The Markdown of a section as HTML."""
 
-from analysis.page.html import to_html
+from analysis.page.markdown import to_html, without_empty_columns
 
 MARKDOWN = """# Loss terms
 
@@ -44,3 +44,36 @@ def test_the_first_cell_of_a_row_leads_to_where_its_numbers_come_from():
 
 def test_no_text_gives_no_page():
     assert to_html("", name="x", links={}) == ""
+
+
+WIDE = r"""One | two.
+
+| arm | mask AP | n | APl | difference | its n |
+| --- | ------: | -: | --: | ---------: | ----: |
+| a \| b | 1.0 | 3 | - | +1.0 | 3 |
+| c | - | 3 | - | - | - |
+
+- a source"""
+
+
+def test_a_column_without_a_number_and_one_that_repeats_another_are_left_out():
+    assert without_empty_columns(WIDE).splitlines() == [
+        "One | two.",
+        "",
+        "| arm | mask AP | n | difference |",
+        "| --- | ------: | -: | ---------: |",
+        r"| a \| b | 1.0 | 3 | +1.0 |",
+        "| c | - | 3 | - |",
+        "",
+        "- a source",
+    ]
+    assert "<td>a | b</td>" in to_html(without_empty_columns(WIDE), name="t", links={})
+
+
+def test_the_number_of_seeds_of_a_difference_stays_where_it_is_another():
+    text = WIDE.replace("+1.0 | 3 |", "+1.0 | 2 |")
+    assert "| a \\| b | 1.0 | 3 | +1.0 | 2 |" in without_empty_columns(text)
+
+
+def test_the_arms_stay_if_there_is_nothing_else():
+    assert without_empty_columns("| arm | AP |\n| - | -: |\n| - | - |") == "| arm |\n| - |\n| - |"

@@ -44,12 +44,12 @@ def test_the_verdict_of_the_color_threshold_knows_the_purity_of_the_edges(two_st
 
 
 def test_studies_that_are_not_asked_for_are_not_shown_although_their_results_lie_there(two_studies, tmp_path):
-    assert '<section id="warmup">' in two_studies()
+    assert '<section id="warmup" class="study">' in two_studies()
     text = two_studies("--studies", "color_threshold")
-    assert '<section id="color_threshold">' in text
+    assert '<section id="color_threshold" class="study">' in text
     assert 'id="warmup' not in text
     assert len(Page(text).images) == 1
-    assert "Warmup" in Page(text).texts
+    assert "Warm-up" in Page(text).texts
     assert "· not run" in text
     Path("results/sets").mkdir()
     Path("results/sets/taus.yaml").write_text("recipe: shapes\nstudies: [color_threshold]\n")

@@ -1,3 +1,5 @@
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import styled
 from analysis.plots.saving import save
@@ -22,3 +24,34 @@ def test_the_warm_up_has_an_axis_of_its_own_where_the_pairwise_term_acts(study):
     assert figure.axes[0].get_legend_handles_labels()[1][-1] == "pairwise warm-up (right)"
     assert len(figure.axes) == 4  # both, full and AP, and the factor beside both
     assert figure.axes[3].get_yticks().tolist() == [0, 1]
+
+
+def test_the_mask_loss_of_another_architecture_is_drawn_as_its_own(study):
+    epochs = [{"epoch": e, "loss/mask": 0.5, "loss/total": 2.0} for e in (1, 2)]
+    with styled():
+        panel = curves_figure({"full": [record_of({}, curves=epochs)] * 2}, study).axes[0]
+    assert panel.get_legend_handles_labels()[1] == ["cross-entropy, true mask"]
+    assert [line.get_ydata().tolist() for line in panel.lines] == [[0.5, 0.5]] * 2
+
+
+def test_a_mask_that_grabcut_made_is_not_called_true(study):
+    epochs = [{"epoch": 1, "loss/dice": 0.5}]
+    made = record_of({"supervision": {"pseudo_masks": "grabcut"}}, curves=epochs)
+    with styled():
+        panels = curves_figure({"both": [made], "full": [record_of({}, curves=epochs)]}, study).axes
+    assert [panel.get_legend_handles_labels()[1] for panel in panels[:2]] == [
+        ["Dice, pseudo mask"],
+        ["Dice, true mask"],
+    ]
+
+
+def test_the_names_of_many_arms_lie_in_the_figure_below_the_panels(study):
+    epochs = [{"epoch": e, "loss/dice": 0.5, "mask_AP": 10.0 * e} for e in (1, 2)]
+    with styled():
+        figure = curves_figure({arm: [record_of({}, curves=epochs)] for arm in study.arms}, study)
+        FigureCanvasAgg(figure).draw()
+        (legend,) = figure.legends
+        extent = legend.get_window_extent()
+        assert 0 <= extent.x0 <= extent.x1 <= figure.bbox.width
+        assert all(not extent.overlaps(axis.get_window_extent()) for axis in figure.axes)
+    assert [text.get_text() for text in legend.get_texts()] == [study.label(arm) for arm in study.arms]

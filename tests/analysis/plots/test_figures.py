@@ -46,6 +46,14 @@ def test_values_of_both_sides_are_printed_and_the_axis_is_returned(results, stud
     assert [label.get_text() for label in axis.get_xticklabels()][3] == "projection\n+ pairwise"
 
 
+def test_the_name_of_an_arm_is_below_its_bar(results, study):
+    axis = Figure().subplots()
+    plot_arms(axis, arm_table(results, study, read_published()), results, study, read_published())
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in axis.patches if bar.get_height()]
+    assert middles == pytest.approx([0, 1, 3, 4])  # pairwise has no result
+    assert axis.get_xticks().tolist() == [0, 1, 2, 3, 4]
+
+
 def test_unconfirmed_numbers_are_hollow(results, study):
     axis = Figure().subplots()
     plot_arms(axis, arm_table(results, study, read_published()), results, study, read_published())

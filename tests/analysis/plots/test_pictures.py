@@ -1,9 +1,12 @@
+from textwrap import fill
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imsave
 
 from analysis.plots.figures import styled
-from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure, shared_images
+from analysis.plots.pictures import LABEL, contrasting_images, picture_columns, pictures_figure, shared_images
 from analysis.plots.saving import save
 from analysis.published import read_published
 from analysis.results import read_results
@@ -44,6 +47,20 @@ def test_the_grid_keeps_the_shape_of_its_images(tmp_path, drawn):
         again = save(pictures_figure(columns, ["a.png"]), tmp_path / "again", ("png",))[0].read_bytes()
     assert first == again
     assert [axis.get_title() for axis in figure.axes] == ["one", "two"]
+
+
+def test_no_text_is_wider_than_the_grid_of_two_columns(tmp_path, drawn):
+    drawn("one", ["a"])
+    drawn("two", ["a"])
+    titles = ["Dice on true masks", fill("projection + pairwise from true masks (Eq. 5)", LABEL)]
+    columns = dict(zip(titles, (tmp_path / "pictures" / name for name in ("one", "two")), strict=True))
+    with styled():
+        figure = pictures_figure(columns, ["a.png"], caption="6 of 8 images, from those where one and another " * 3)
+        FigureCanvasAgg(figure).draw()
+        first, second = (axis.title.get_window_extent() for axis in figure.axes)
+        caption = figure._supxlabel.get_window_extent()
+    assert not first.overlaps(second)
+    assert all(0 <= extent.x0 <= extent.x1 <= figure.bbox.width for extent in (first, second, caption))
 
 
 def test_nothing_drawn_means_no_images(tmp_path):

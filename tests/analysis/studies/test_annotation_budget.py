@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analysis.plots.figures import styled
 from analysis.presentation import main_figure, own_columns, study_table
@@ -69,6 +70,18 @@ def test_each_arm_stands_by_name_at_its_time(read):
     assert {text.get_text() for text in axis.texts} >= {"25 % of boxes", "4 % of masks, 54 % of boxes"}
     assert axis.get_xlabel() == "annotation time (hours), 79.2 s per mask, 7 s per box"
     assert axis.lines[0].get_xydata() == pytest.approx(np.array([[1.75, 40.0], [7.0, 50.0]]))
+
+
+def test_the_names_of_arms_that_reach_the_same_in_the_same_time_stand_above_each_other(read):
+    data = read(
+        num_instances=dict.fromkeys(APS, WHOLE) | {"boxes_25": WHOLE // 4},
+        aps=APS | {"boxes_100": [50.0], "masks_4_boxes_54": [50.1]},
+    )
+    with styled():
+        figure = main_figure(data, study_table(data))
+        FigureCanvasAgg(figure).draw()
+        extents = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert not extents["100 % of boxes"].overlaps(extents["4 % of masks, 54 % of boxes"])
 
 
 def test_a_cost_of_nothing_is_refused():

@@ -70,4 +70,6 @@ def test_every_setting_is_a_parameter(study: Study, made_from: Provenance) -> No
     job = list_jobs(study, made_from)[1]
     shown = parameters(job)
     assert (shown["loss.dice"], shown["training.batch_size"], shown["arm"], shown["seed"]) == ("2.0", "4", "b", "0")
+    assert sorted(shown)[:3] == ["arm", "arm.loss.dice", "arm.seed"]  # as MLflow's Compare shows them
+    assert (shown["arm.loss.dice"], shown["arm.seed"]) == ("2.0", "0")
     assert all(isinstance(value, str) for value in shown.values())

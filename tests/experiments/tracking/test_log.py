@@ -1,5 +1,6 @@
 """A real MLflow database: a parent run per sweep, one child per trial, nothing twice after a restart."""
 
+import math
 import shutil
 import time
 from dataclasses import replace
@@ -17,7 +18,7 @@ from experiments.stopped_early import stopped_early
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import crashed, describe_job, run_job, run_one_by_one
-from experiments.tracking import runs as tracking_runs
+from experiments.tracking import machine as tracking_machine
 from experiments.tracking import server as tracking_server
 from experiments.tracking.database import sqlite_uri
 from experiments.tracking.log import Tracking
@@ -36,6 +37,13 @@ class Server:
         runs = self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
         children = [run for run in runs if "trial_key" in run.data.tags]
         return [run for run in runs if run not in children], children
+
+    def machines(self) -> list[Run]:
+        experiment = self.client.get_experiment_by_name("machine")
+        return [] if experiment is None else self.client.search_runs([experiment.experiment_id])
+
+    def history(self, metric: str) -> list:
+        return [each for run in self.machines() for each in self.client.get_metric_history(run.info.run_id, metric)]
 
     def table(self, run: Run, name: str) -> dict[str, list]:
         """A table as MLflow's own reader finds it, by column."""
@@ -69,8 +77,8 @@ def killed(log: Tracking) -> None:
     """Leave a sweep as a killed process does: the operating system closes its files, and nothing else happens."""
     sent(log)
     for runs in log._studies:
-        if runs._monitor is not None:
-            runs._monitor.finish()
+        if runs._machine is not None:
+            runs._machine._monitor.finish()
     log._server.driver._file.close()
 
 
@@ -132,8 +140,18 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
 
     table = server.table(parents[0], "confusion.json")
     assert table["found_by_neither"] == table["instances"] == [len(store.found(jobs[0].key))] * 2
+    assert parents[0].info.run_name == "tiny, 1 seed"
+    assert parents[0].data.metrics == {"mask_AP/a": 0.0, "mask_AP/b": 20.0}
+    assert "| b | 20.0 | 100 | - | 1 | - | 0.3 |" in parents[0].data.tags["mlflow.note.content"]
+    assert [len(server.client.get_metric_history(parents[0].info.run_id, f"mask_AP/{arm}")) for arm in "ab"] == [1, 1]
+    assert [(run.data.tags["arm"], run.data.tags["seed"], run.data.tags["loss.dice"]) for run in children] == [
+        ("a", "0", "0.0"),
+        ("b", "0", "2.0"),
+    ]
     description = server.client.get_experiment(parents[0].info.experiment_id).tags["mlflow.note.content"]
-    assert description.startswith("q\n\nExpected: a < b")
+    assert description.startswith("Mask AP (tiny, 1 seed): b 20.0, a 0.0\n\n| arm | mask AP |")
+    assert "\n\nq\n\nExpected: a < b" in description
+    assert description.count("Expected") == 1
 
     # a trial that is run afresh replaces its run; one that fails says so; one without a record was killed
     log = sweep()
@@ -149,6 +167,8 @@ def test_a_sweep_that_is_killed_and_started_again_leaves_one_run_a_trial(
         ("FAILED", "the process died: killed"),
         ("KILLED", None),
     ]
+    assert all(math.isnan(parents[0].data.metrics[f"mask_AP/{arm}"]) for arm in "ab")
+    assert "No result: a: seed 0: the process died: killed" in parents[0].data.tags["mlflow.note.content"]
 
 
 def test_a_trial_that_a_search_stopped_early_has_not_failed(
@@ -180,9 +200,12 @@ def test_a_renamed_arm_is_shown_under_its_new_name_alone(
     records = {job.key: store.finished(job.key) for job in jobs}
     Tracking([(study, jobs)], store, tmp_path).finish({"pair": records})
     renamed = [replace(jobs[0], trial=replace(jobs[0].trial, arm="c")), jobs[1]]
+    study = replace(study, arms=("c", "b"))
     Tracking([(study, renamed)], store, tmp_path).finish({"pair": records})
-    children = server.runs()[1]
+    parents, children = server.runs()
     assert [(run.info.run_name, run.data.params["arm"]) for run in children] == [("b-seed0", "b"), ("c-seed0", "c")]
+    assert [run.data.metrics for run in parents] == [{"mask_AP/b": 20.0, "mask_AP/c": 0.0}]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
 
 
 def test_what_a_killed_driver_left_open_is_ended_and_what_another_runs_is_left(
@@ -366,15 +389,20 @@ def test_clones_on_one_server_leave_the_runs_of_each_other_alone(
 def test_the_machine_is_watched_while_trials_run(
     study: Study, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking_runs, "SAMPLING_SECONDS", 0.1)
-    log = Tracking([(study, jobs)], Store(tmp_path / "store"), tmp_path)
-    sent(log)
-    assert log._studies[0]._monitor is None  # nothing runs
-    log.started(jobs[0])
-    deadline = time.monotonic() + 20
-    server, shown = Server(tmp_path), {}
-    while "system/cpu_utilization_percentage" not in shown and time.monotonic() < deadline:
-        time.sleep(0.2)
-        shown = server.runs()[0][0].data.metrics
-    log.finish({})
-    assert shown["system/system_memory_usage_megabytes"] > 100
+    monkeypatch.setattr(tracking_machine, "SAMPLING_SECONDS", 0.1)
+    server, seen = Server(tmp_path), []
+    for _ in range(2):  # a second sweep goes on in the same run
+        log = Tracking([(study, jobs)], Store(tmp_path / "store"), tmp_path)
+        sent(log)
+        assert log._studies[0]._machine is None  # nothing runs
+        log.started(jobs[0])
+        deadline = time.monotonic() + 20
+        while not (history := server.history("system/cpu_utilization_percentage")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        log.finish({})
+        seen.append(len(history))
+    (run,) = server.machines()
+    assert (run.info.run_name, run.info.status) == ("pair, tiny, 1 seed", "FINISHED")
+    assert run.data.metrics["system/system_memory_usage_megabytes"] > 100
+    assert all(seen)
+    assert server.runs()[0][0].data.metrics == {}  # among the results there is none of it
