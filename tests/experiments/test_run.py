@@ -249,7 +249,7 @@ def test_where_ray_does_not_start_nothing_is_lost(study: Study, here: Path, monk
 
 
 def test_where_a_sweep_ends_by_a_fault_it_is_closed(study: Study, here: Path, monkeypatch) -> None:
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, progress: bool) -> None:
         raise OSError("No space left on device")
 
     closed = []
