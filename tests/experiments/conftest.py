@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,8 +16,9 @@ from core.datasets.sources.shapes import generate
 from core.pseudo_masks.grabcut import PSEUDO_MASKS
 from core.record import Record
 from experiments import trial as trial_module
-from experiments.jobs import Job
+from experiments.jobs import Job, list_jobs
 from experiments.provenance import Provenance, current_code
+from experiments.store import Store
 from experiments.study import Study, load_study
 
 BASE = {
@@ -84,6 +86,25 @@ def as_recorded(epochs: list[dict[str, float]]) -> list[dict[str, float | None]]
 def study(shapes: Path, tmp_path: Path) -> Study:
     """Two arms, `a` and `b`, with one seed."""
     return study_of(ARMS, "pair", shapes, tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def jobs(study: Study, made_from: Provenance) -> list[Job]:
+    """The jobs of `study`."""
+    return list_jobs(study, made_from)
+
+
+def failing(study: Study) -> Study:
+    """The study with a first arm whose training, if it is `fake_training`, raises."""
+    trial = study.trials[0]
+    loss = trial.config.loss.model_copy(update={"dice": 3.0})
+    broken = replace(trial, config=trial.config.model_copy(update={"loss": loss}))
+    return replace(study, trials=(broken, *study.trials[1:]))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from experiments import run as run_module
 from experiments.collect import main
 from experiments.store import Store
 from tests.experiments.conftest import write_params
-from tests.experiments.test_run import Silence
+from tests.experiments.without_mlflow import Silence
 
 
 @pytest.fixture

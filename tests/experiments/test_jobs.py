@@ -12,11 +12,6 @@ from experiments.provenance import Provenance
 from experiments.study import Study
 
 
-@pytest.fixture
-def jobs(study: Study, made_from: Provenance) -> list[Job]:
-    return list_jobs(study, made_from)
-
-
 def test_a_file_of_weights_counts_by_what_it_holds_not_by_where_it_lies(
     study: Study, made_from: Provenance, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from experiments.store import Store
 from experiments.study import Study, load_study
 from experiments.tracking.content import parameters
 from tests.experiments.conftest import study_of, write_params
-from tests.experiments.test_run import FLAGS, Silence, params
+from tests.experiments.without_mlflow import FLAGS, Silence, params
 
 TEXT = """
 question: What do masks that another model makes of the boxes teach, beside boxes alone, GrabCut and true masks?

@@ -16,9 +16,8 @@ from core.evaluation.evaluate import Evaluation
 from core.files.atomic import write_text
 from core.record import Record, read_record
 from experiments import trial as trial_module
-from experiments.jobs import Job, list_jobs
+from experiments.jobs import Job
 from experiments.params import Resources
-from experiments.provenance import Provenance
 from experiments.rescore import main
 from experiments.results import write_results
 from experiments.store import Store
@@ -43,11 +42,6 @@ def drawn_evaluation(config: Config) -> Evaluation:
         masks.append(shared | {"segmentation": {"size": moved["size"], "counts": moved["counts"].decode()}})
     scores = coco_metrics(file.content, boxes, masks)
     return Evaluation(scores.metrics, scores.recalls, {}, {}, boxes, masks)
-
-
-@pytest.fixture
-def jobs(study: Study, made_from: Provenance) -> list[Job]:
-    return list_jobs(study, made_from)
 
 
 @pytest.fixture

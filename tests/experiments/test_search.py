@@ -22,7 +22,7 @@ from experiments.search import SEARCHES, SearchStudy, load_search, main
 from experiments.store import Store
 from experiments.sweep import describe_job
 from tests.experiments.conftest import write_params
-from tests.experiments.test_run import Silence
+from tests.experiments.without_mlflow import Silence
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = "{training.epochs: 4, training.evaluate_every: 1}"

@@ -1,6 +1,7 @@
 """The recipes on COCO state what AdelaiDet's resolved configs do; each tells of its network what its file name says."""
 
 from functools import reduce
+from pathlib import Path
 
 import pytest
 import yaml
@@ -78,3 +79,34 @@ def test_eight_workers_train_the_schedule_as_it_is_stated() -> None:
     for recipe in GPU_RECIPES:
         training = config_named(recipe).training
         assert scale_to_batch(training, num_workers=8) is training
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a": "extends: 5"}, r"a\.yaml: extends: found 5, expected the name of a recipe"),
+        ({"a": "extends: [b]"}, r"a\.yaml: extends: found \['b'\], expected the name"),
+        ({"a": "extends: ../b"}, r"a\.yaml: extends: recipe '\.\./b': expected letters"),
+        ({"a": "extends: b"}, r"a\.yaml: extends: recipe 'b': no file"),
+        ({"a": "extends: a"}, r"a\.yaml: extends: a extends a, expected a chain that ends"),
+        ({"a": "extends: b", "b": "extends: a"}, r"b\.yaml: extends: a extends b extends a, expected a chain"),
+        ({"a": "extends: b", "b": "loss.dice: -1"}, r"a\.yaml: extends: .*b\.yaml: loss\.dice: .*found -1"),
+        ({"a": "a.b.c.d.e.f.g.h.i: 1"}, r"a\.yaml: unknown key 'a\.b.*a name of 9 parts, expected at most 8"),
+    ],
+)
+def test_a_recipe_that_cannot_be_put_together_is_named(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_recipe("a", tmp_path)
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("training: {steps: 180000}\nloss.dice: 2\n")
+    (tmp_path / "wide.yaml").write_text("extends: long\nmodel: {pyramid_channels: 512}\n")
+    assert load_recipe("wide", tmp_path) == {
+        "name": "wide",
+        "training": {"steps": 180000},
+        "loss": {"dice": 2},
+        "model": {"pyramid_channels": 512},
+    }

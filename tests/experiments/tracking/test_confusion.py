@@ -9,19 +9,13 @@ import pytest
 
 from core.files.atomic import write_text
 from core.record import Record
-from experiments.jobs import Job, list_jobs
-from experiments.provenance import Provenance
+from experiments.jobs import Job
 from experiments.store import Store
 from experiments.study import Study
 from experiments.tracking.confusion import confusion, count_found
 
 WEAK = {0: 0.9, 1: 0.4, 2: None, 3: None}
 FULL = {0: 0.8, 1: 0.9, 2: 0.6, 3: None}
-
-
-@pytest.fixture
-def jobs(study: Study, made_from: Provenance) -> list[Job]:
-    return list_jobs(study, made_from)
 
 
 @pytest.fixture
