@@ -4,7 +4,8 @@ It also writes `results/tables/comparisons.{md,csv}`, every comparison of arms o
 
 A finding is an order of arms that a study expects, or what its view judges. Each domain, a recipe with its data,
 judges it by the rule of `analysis.comparisons`. A finding survives if it holds on all domains that ran the study, at
-least two; it does not if it fails on one. The results that ran last count unless their recipe has a reference.
+least two; it does not if it fails on one. The results that ran last count unless the reference of their recipe has the
+study.
 """
 
 import argparse
@@ -62,15 +63,15 @@ def findings(domains: Sequence[Domain]) -> list[Finding]:
         }
         for text in dict.fromkeys(text for judged in by_domain.values() for text in judged):
             verdicts = {title: judged[text] for title, judged in by_domain.items() if text in judged}
-            counted = {title: verdicts[title] for title in _counted(domains) if title in verdicts}
-            found.append(Finding(name, text, verdicts, *_survival(counted)))
+            found.append(Finding(name, text, verdicts, *_survival(_counted(verdicts, domains))))
     return found
 
 
-def _counted(domains: Sequence[Domain]) -> list[str]:
-    """Titles of the domains that count: one for each recipe, its reference where there is one."""
-    references = {domain.name for domain in domains if not domain.here}
-    return [domain.title for domain in domains if not (domain.here and domain.name in references)]
+def _counted(verdicts: dict[str, Verdict], domains: Sequence[Domain]) -> dict[str, Verdict]:
+    """The verdicts that count: one for each recipe, that of its reference where the reference has one."""
+    judged = [domain for domain in domains if domain.title in verdicts]
+    references = {domain.name for domain in judged if not domain.here}
+    return {d.title: verdicts[d.title] for d in judged if not (d.here and d.name in references)}
 
 
 def _survival(verdicts: dict[str, Verdict]) -> tuple[Survival, str]:

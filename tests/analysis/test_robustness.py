@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -94,6 +95,14 @@ def test_this_run_counts_only_where_its_recipe_has_no_reference(here):
     assert set(found.verdicts) == {"shapes, this run", "shapes"}
     (found,) = findings(domains_of(here("results", SHAPES, "own")))
     assert found.reason == "holds on own, this run, shapes"
+
+
+def test_a_study_that_the_reference_of_its_recipe_lacks_counts_here(here):
+    here("reference/shapes", SHAPES, "shapes")
+    domains = domains_of(here("results", SHAPES, "shapes"))
+    lacking = [replace(domain, studies=domain.studies if domain.here else {}) for domain in domains]
+    (found,) = findings(lacking)
+    assert (found.survival, found.reason) == ("open", "holds on shapes, this run, no other domain ran it")
 
 
 def test_the_table_is_written_with_every_comparison(here, capsys):
