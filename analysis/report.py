@@ -9,7 +9,6 @@ there is nothing to show.
 """
 
 import argparse
-import gc
 import hashlib
 import json
 import sys
@@ -35,7 +34,7 @@ from analysis.studies.edge_purity import render_markdown as edge_purity_markdown
 from analysis.study import add_choice, chosen_studies, load_study
 from analysis.study_data import StudyData, read_study_data
 from analysis.verdict import Verdict
-from core.compute.command import WRONG_INPUT, run_command
+from core.compute.command import WRONG_INPUT, leave, run_command
 from core.files.atomic import write_text
 from core.files.json_file import read_utf8
 
@@ -183,6 +182,4 @@ def report_studies(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage at its end, for a second where torch and MLflow are loaded
-    sys.exit(status)
+    leave(main())

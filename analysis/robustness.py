@@ -5,7 +5,7 @@ It also writes `results/tables/comparisons.{md,csv}`, every comparison of arms o
 A finding is an order of arms that a study expects, or what its view judges. Each domain, a recipe with its data,
 judges it by the rule of `analysis.comparisons`. A finding survives if it holds on all domains that ran the study, at
 least two; it does not if it fails on one. The results that ran last count unless the reference of their recipe has the
-study.
+study. One seed cannot tell arms apart, so a domain with one does not count where two others have more.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from analysis.plain_text import table_csv
 from analysis.presentation import all_comparisons, study_findings
 from analysis.reference.seed_spread import with_spread
 from analysis.reference.trials import REFERENCES
-from analysis.results import study_names
+from analysis.results import finished, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
 from analysis.study_order import in_order
@@ -34,7 +34,7 @@ from core.files.atomic import write_text
 NOTE = (
     "A finding holds on a domain if every step of it is told apart: p of the difference, paired by seed, below 5 % "
     "after Holm's correction over the study's comparisons. It survives if it holds on all domains that ran it, at "
-    "least two. "
+    "least two; where two have several seeds, a domain with one seed, which cannot tell arms apart, does not count. "
     "The recipe `shapes` was made so that trainings of two minutes show the order of the loss terms; that this order "
     "holds there is no finding."
 )
@@ -63,15 +63,20 @@ def findings(domains: Sequence[Domain]) -> list[Finding]:
         }
         for text in dict.fromkeys(text for judged in by_domain.values() for text in judged):
             verdicts = {title: judged[text] for title, judged in by_domain.items() if text in judged}
-            found.append(Finding(name, text, verdicts, *_survival(_counted(verdicts, domains))))
+            found.append(Finding(name, text, verdicts, *_survival(_counted(verdicts, domains, name))))
     return found
 
 
-def _counted(verdicts: dict[str, Verdict], domains: Sequence[Domain]) -> dict[str, Verdict]:
-    """The verdicts that count: one for each recipe, that of its reference where the reference has one."""
+def _counted(verdicts: dict[str, Verdict], domains: Sequence[Domain], study: str) -> dict[str, Verdict]:
+    """The verdicts that count: one for each recipe, that of its reference where the reference has one.
+
+    Where two domains have several seeds, only such domains count.
+    """
     judged = [domain for domain in domains if domain.title in verdicts]
     references = {domain.name for domain in judged if not domain.here}
-    return {d.title: verdicts[d.title] for d in judged if not (d.here and d.name in references)}
+    judged = [domain for domain in judged if not (domain.here and domain.name in references)]
+    several = [domain for domain in judged if len(set(finished(domain.studies[study].results)["seed"])) > 1]
+    return {domain.title: verdicts[domain.title] for domain in (several if len(several) > 1 else judged)}
 
 
 def _survival(verdicts: dict[str, Verdict]) -> tuple[Survival, str]:

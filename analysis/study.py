@@ -9,7 +9,7 @@ from analysis.plain_text import one_line
 from core.config.expectation import read_expectation
 from core.config.file import nearest, read_yaml, validated
 from core.config.names import NAME
-from core.config.study_file import StudyText
+from core.config.study_file import StudyText, arm_label
 from core.files.shown import shown
 
 SETS = "sets"  # folder beside that of the study files: the data and studies of each set
@@ -40,19 +40,7 @@ class Study:
         return self.file.stem
 
     def label(self, arm: str) -> str:
-        """Name of an arm for readers: its label, or the labels of its parts, or its name with spaces.
-
-        An arm of a grid is named after its values, such as `color_threshold=0.1`; commas separate them.
-        """
-        if arm in self.labels:
-            return self.labels[arm]
-        return ", ".join(self.labels.get(part) or _plain(part) for part in arm.split(","))
-
-
-def _plain(part: str) -> str:
-    name, equals, value = part.partition("=")
-    words = name.replace("_", " ")
-    return f"{words} = {value}" if equals else words
+        return arm_label(self.labels, arm)
 
 
 def load_study(path: str | Path, arms_with_results: Sequence[str]) -> Study:

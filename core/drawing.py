@@ -34,14 +34,17 @@ def draw_instances(
     *,
     min_score: float = 0.0,
     zoom: int = 1,
+    colors: Sequence[int] | None = None,
+    notes: Sequence[str] | None = None,
 ) -> Image.Image:
     """Draw detections or annotations on a copy of their photo, each instance in its own color.
 
     Boxes (xyxy) and run-length encoded masks are in the frame of `image`; pass empty `masks` to draw boxes only.
     `names` are the class names by label. Detections below `min_score` are left out. `zoom` enlarges the photo before
     drawing, so that text stays readable on small images; on large ones lines and text grow. The first instance (the
-    best of `Detections`) is drawn last, so that nothing covers it. Colors repeat after seven instances. Of more than
-    MAX_NAMED instances only the first of each name has its text written.
+    best of `Detections`) is drawn last, so that nothing covers it. `colors` are numbers of colors, by default those of
+    the instances themselves; they repeat after seven. A note, if not empty, stands after the name and score. Of more
+    than MAX_NAMED instances only the first of each name has its text written.
 
     Raises:
         ValueError: if the photo is not an RGB image, or the size of a mask differs from the photo's.
@@ -53,26 +56,29 @@ def draw_instances(
         if size != expected:
             raise ValueError(f"mask {index} has size (height, width) {size}, expected {expected} as the image")
     order = [i for i in reversed(range(len(boxes))) if scores is None or scores[i] >= min_score]
-    colors = [PALETTE[i % len(PALETTE)] for i in range(len(boxes))]
+    numbers = range(len(boxes)) if colors is None else colors
+    palette = [PALETTE[number % len(PALETTE)] for number in numbers]
     picture = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.BICUBIC)
     scale = max(min(picture.size) / UNSCALED_SIDE, 1.0)
     line = round(scale)  # px
     if len(masks):
         pixels = np.array(picture)
         for i in order:
-            _tint(pixels, masks[i], zoom, colors[i], line)
+            _tint(pixels, masks[i], zoom, palette[i], line)
         picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(round(TEXT_HEIGHT * scale))
     for i in order:
         x1, y1, x2, y2 = (boxes[i] * zoom).tolist()
-        draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colors[i], width=line)
+        draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=palette[i], width=line)
     first_of_name = {names[int(labels[i])]: i for i in order}
     named = order if len(order) <= MAX_NAMED else sorted(first_of_name.values(), reverse=True)
     for i in named:  # after all boxes, so that no box side crosses a name
         name = names[int(labels[i])]
         text = name if scores is None else f"{name} {float(scores[i]):.2f}"
-        _write(draw, text, (boxes[i, :2] * zoom).tolist(), colors[i], font, margin=line)
+        if notes is not None and notes[i]:
+            text += f", {notes[i]}"
+        _write(draw, text, (boxes[i, :2] * zoom).tolist(), palette[i], font, margin=line)
     return picture
 
 

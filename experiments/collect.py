@@ -7,12 +7,10 @@ Exit status: 0 all trials finished, 1 some failed (0 with `allow_holes`), 2 wron
 """
 
 import argparse
-import gc
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.compute.command import run_command
+from core.compute.command import leave, run_command
 from core.config.names import checked_study
 from experiments.params import Params, load_params
 from experiments.recipe import load_studies
@@ -63,6 +61,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage at its end, for a second where torch and MLflow are loaded
-    sys.exit(status)
+    leave(main())

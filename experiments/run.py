@@ -10,12 +10,11 @@ once. What MLflow lacks at the end is a warning, which names the command that se
 """
 
 import argparse
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.compute.command import run_command
+from core.compute.command import leave, run_command
 from experiments.dvc_stage import end_with_dvc
 from experiments.params import SETS, load_params
 from experiments.plan import TERAFLOPS, print_plan
@@ -75,6 +74,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    gc.freeze()  # else Python looks for garbage at its end, for a second where torch and MLflow are loaded
-    sys.exit(status)
+    leave(main())

@@ -13,7 +13,7 @@ from core.config.expectation import read_expectation
 from core.config.file import build_config, field_paths, merge, nearest, read_yaml, validated
 from core.config.names import checked_arm, checked_study
 from core.config.recipe import load_recipe
-from core.config.study_file import StudyFile, expand
+from core.config.study_file import StudyFile, arm_label, expand
 from core.files.shown import shown
 
 STUDIES = Path(__file__).parent / "studies"
@@ -51,8 +51,7 @@ class Study:
     labels: Mapping[str, str] = field(default_factory=dict)  # arm, or a part of its name between commas: for readers
 
     def label(self, arm: str) -> str:
-        """Name of an arm for readers: its label, or the labels of the parts of its name, or its name."""
-        return self.labels.get(arm) or ", ".join(self.labels.get(part, part) for part in arm.split(","))
+        return arm_label(self.labels, arm)
 
     @property
     def first_trials(self) -> list[Trial]:

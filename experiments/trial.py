@@ -95,7 +95,7 @@ def run_trial(
                 return record
             validation_file = read_validation_file(trial.config.data)
             validation_set = build_validation_set(validation_file, trial.config.data)
-            pictures = draw_detections(result.evaluation, validation_set, folder / "pictures")
+            pictures = draw_detections(result.evaluation, validation_set, validation_file.content, folder / "pictures")
             found = found_annotations(
                 validation_file.content,
                 result.evaluation.mask_results,

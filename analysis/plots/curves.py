@@ -13,6 +13,7 @@ from core.config.loss import MASK_TERMS, MaskTerm
 from core.record import Record
 
 OWN_LOSS = "loss/mask"  # of Mask R-CNN with masks: cross-entropy, none of the terms
+MARKERS = ({"marker": "o"}, {"marker": "s", "markerfacecolor": "white"}, {"marker": "^", "markerfacecolor": "white"})
 TERM_OF_COLUMN = {f"loss/{name}": term for name, term in sorted(MASK_TERMS.items(), key=lambda item: item[1].color)}
 
 
@@ -79,21 +80,16 @@ def _plot_warmup(axis: Axes, curves: pd.DataFrame) -> None:
 
 
 def plot_ap(axis: Axes, records: Mapping[str, Sequence[Record]]) -> Axes:
-    """Mask AP at each evaluated epoch, one color per arm, one line per seed."""
-    for style, (label, of_arm) in zip(matplotlib.rcParams["axes.prop_cycle"] * 3, records.items(), strict=False):
-        for i, record in enumerate(of_arm):
-            curves = pd.DataFrame(record.curves)
-            if "mask_AP" in curves:
-                evaluated = curves.dropna(subset="mask_AP")
-                axis.plot(
-                    evaluated["epoch"],
-                    evaluated["mask_AP"],
-                    marker="o",
-                    markersize=3.5,
-                    label=None if i else label,
-                    **style,
-                )
-    axis.set(title="mask AP on validation images", xlabel="epoch", ylabel="mask AP (%)")
+    """Mean mask AP of the seeds at each evaluated epoch, one line per arm; colors come again with hollow markers."""
+    styles = list(matplotlib.rcParams["axes.prop_cycle"])
+    for number, (label, of_arm) in enumerate(records.items()):
+        curves = [frame for record in of_arm if "mask_AP" in (frame := pd.DataFrame(record.curves))]
+        if not curves:
+            continue
+        mean = pd.concat(curves).dropna(subset="mask_AP").groupby("epoch")["mask_AP"].mean()
+        style = styles[number % len(styles)] | MARKERS[number // len(styles) % len(MARKERS)]
+        axis.plot(mean.index, mean, markersize=4.5, label=label, **style)
+    axis.set(title="mask AP on validation images, mean of seeds", xlabel="epoch", ylabel="mask AP (%)")
     axis.set_ylim(0, 1.08 * max(1.0, axis.dataLim.y1))
     axis.set_xlim(left=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

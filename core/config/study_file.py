@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -90,3 +91,17 @@ def expand(file: StudyFile) -> dict[str, dict[str, Any]]:
 def _as_text(value: Any) -> str:
     parts = list(value.values()) if isinstance(value, dict) else value
     return "-".join(map(_as_text, parts)) if isinstance(parts, list) else str(value)
+
+
+def arm_label(labels: Mapping[str, str], arm: str) -> str:
+    """Name of an arm for readers: its label, or the labels of its parts, or its name with spaces.
+
+    An arm of a grid is named after its values, such as `color_threshold=0.1`; commas separate them.
+    """
+    return labels.get(arm) or ", ".join(labels.get(part) or _with_spaces(part) for part in arm.split(","))
+
+
+def _with_spaces(part: str) -> str:
+    name, equals, value = part.partition("=")
+    words = name.replace("_", " ")
+    return f"{words} = {value}" if equals else words

@@ -79,13 +79,21 @@ def test_a_finding_survives_where_it_holds_on_every_domain(here):
     (found,) = findings(domains_of(Path("reference/shapes")))
     assert found.text == "box as mask < projection only < projection + pairwise < full masks"
     assert (found.survival, found.reason) == ("survives", "holds on scenes, shapes")
-    here("reference/people", PEOPLE, "people")
-    (found,) = findings(domains_of(Path("reference/shapes")))
-    assert (found.survival, found.reason) == ("open", "too few seeds to tell on people")
     here("reference/nuclei", NUCLEI, "nuclei")
     (found,) = findings(domains_of(Path("reference/shapes")))
     assert (found.survival, found.reason) == ("does not survive", "fails on nuclei")
     assert found.verdicts["nuclei"].reason.startswith("projection only vs. box as mask: -10.0 AP")
+
+
+def test_a_domain_with_one_seed_counts_only_where_no_two_have_more(here):
+    here("reference/shapes", SHAPES, "shapes")
+    here("reference/people", PEOPLE, "people")
+    (found,) = findings(domains_of(Path("reference/shapes")))
+    assert (found.survival, found.reason) == ("open", "too few seeds to tell on people")
+    here("reference/scenes", {arm: [ap / 2 for ap in of] for arm, of in SHAPES.items()}, "scenes")
+    (found,) = findings(domains_of(Path("reference/shapes")))
+    assert (found.survival, found.reason) == ("survives", "holds on scenes, shapes")
+    assert found.verdicts["people"].outcome == "too few seeds to tell"
 
 
 def test_this_run_counts_only_where_its_recipe_has_no_reference(here):

@@ -139,3 +139,19 @@ def test_mask_of_another_size_is_refused() -> None:
 def test_photo_of_another_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="mode L"):
         draw_instances(photo().convert("L"), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), [], ["cat"])
+
+
+def test_colors_are_by_the_numbers_given_and_repeat() -> None:
+    boxes = [[10.0, 30, 30, 55], [40.0, 30, 70, 55]]
+    pixels = draw(boxes, [], colors=[3, len(PALETTE) + 1])
+    assert tuple(pixels[40, 10]) == PALETTE[3]
+    assert tuple(pixels[40, 40]) == PALETTE[1]
+
+
+def test_a_note_makes_the_text_of_its_instance_longer_and_no_other() -> None:
+    boxes, scores = [[2.0, 15, 30, 25], [2.0, 45, 30, 58]], torch.tensor([0.9, 0.8])
+    plain, noted = (draw(boxes, [], scores=scores, notes=notes) for notes in (["", ""], ["IoU 1", ""]))
+    assert np.array_equal(plain, draw(boxes, [], scores=scores))
+    changed = np.nonzero((plain != noted).any(axis=2))
+    assert changed[0].max() < 15  # above the first box
+    assert changed[1].max() > 60  # behind its score, which ends before

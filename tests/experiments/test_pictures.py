@@ -1,4 +1,4 @@
-"""Pictures: annotations are drawn as masks where the file has them, as boxes where it has none."""
+"""Pictures: annotations are drawn as masks, as boxes where the file has none; a detection looks like its annotation."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,10 @@ from PIL import Image
 
 from core.config import DataConfig
 from core.datasets.coco import load_validation_set
-from experiments.pictures import draw_annotations
+from core.datasets.masks import encode
+from core.evaluation.evaluate import Evaluation
+from experiments import pictures
+from experiments.pictures import draw_annotations, draw_detections
 
 
 def validation_set(shapes: Path, annotations: str = "instances_val.json"):
@@ -37,3 +40,30 @@ def test_boxes_without_masks_are_drawn_as_boxes(shapes: Path, tmp_path: Path) ->
         for kind in ("masks", "boxes")
     }
     assert 0 < changed["boxes"] < changed["masks"]
+
+
+def test_a_detection_has_the_color_of_its_annotation_and_the_iou_of_their_masks(
+    shapes: Path, tmp_path: Path, monkeypatch
+) -> None:
+    dataset, content = validation_set(shapes), json.loads((shapes / "instances_val.json").read_text())
+    index = next(i for i, record in enumerate(dataset.records) if len(record.labels) > 1)
+    record = dataset.records[index]
+    by_id = {annotation["id"]: annotation for annotation in content["annotations"]}
+    found = [by_id[annotation_id] for annotation_id in reversed(record.annotation_ids)]
+    found.append(found[0] | {"bbox": [0, 0, 4, 4]})  # where there is nothing
+    common = [
+        {"image_id": record.image_id, "category_id": annotation["category_id"], "score": 0.9 - 0.1 * place}
+        for place, annotation in enumerate(found)
+    ]
+    boxes = [part | {"bbox": annotation["bbox"]} for part, annotation in zip(common, found, strict=True)]
+    masks = [
+        part | {"segmentation": encode(annotation["segmentation"], record.height, record.width)}
+        for part, annotation in zip(common, found, strict=True)
+    ]
+    drawn = {}
+    monkeypatch.setattr(pictures, "draw_instances", lambda image, *_, **given: drawn.update(given) or image)
+    monkeypatch.setattr(pictures, "NUM_PICTURES", index + 1)
+    draw_detections(Evaluation({}, {}, {}, {}, boxes, masks), dataset, content, tmp_path)
+    count = len(record.labels)
+    assert drawn["colors"] == [*reversed(range(count)), count]
+    assert drawn["notes"] == ["IoU 1.00"] * count + [""]

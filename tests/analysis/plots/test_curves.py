@@ -1,6 +1,7 @@
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from analysis.plots.curves import curves_figure
+from analysis.plots.curves import curves_figure, plot_ap
 from analysis.plots.figures import styled
 from analysis.plots.saving import save
 from tests.analysis.made_up import record_of
@@ -55,3 +56,20 @@ def test_the_names_of_many_arms_lie_in_the_figure_below_the_panels(study):
         assert 0 <= extent.x0 <= extent.x1 <= figure.bbox.width
         assert all(not extent.overlaps(axis.get_window_extent()) for axis in figure.axes)
     assert [text.get_text() for text in legend.get_texts()] == [study.label(arm) for arm in study.arms]
+
+
+def test_the_panel_of_mask_ap_has_one_line_an_arm_the_mean_of_its_seeds(study):
+    seeds = [[{"epoch": 2, "mask_AP": 10.0 + add}, {"epoch": 4, "mask_AP": 20.0 + add}] for add in (0.0, 4.0)]
+    with styled():
+        figure = Figure()
+        panel = plot_ap(figure.subplots(), {"both": [record_of({}, curves=epochs) for epochs in seeds], "none": []})
+    assert [line.get_xydata().tolist() for line in panel.lines] == [[[2.0, 12.0], [4.0, 22.0]]]
+
+
+def test_no_two_of_many_arms_look_alike_in_the_panel_of_mask_ap():
+    record = record_of({}, curves=[{"epoch": 1, "mask_AP": 10.0}])
+    with styled():
+        figure = Figure()
+        panel = plot_ap(figure.subplots(), {f"arm {i}": [record] for i in range(16)})
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in panel.lines}
+    assert len(looks) == 16
