@@ -1,6 +1,6 @@
 """The domains that studies ran on: every reference with studies, and the results that ran last."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,20 @@ def read_domains(
         domains.append(Domain(name, own or results, here, studies, _edge_purity(results)))
     places = {name: place for place, name in enumerate(DOMAIN_ORDER)}
     return sorted(domains, key=lambda domain: (not domain.here, places.get(domain.name, len(places)), domain.name))
+
+
+def measured_edges(domains: Sequence[Domain], references: Path | None = REFERENCES) -> dict[str, pd.DataFrame]:
+    """The edge purity of each domain by its title, then of the references without studies; none is there twice."""
+    measured = {domain.title: domain.edge_purity for domain in domains}
+    if references is not None:
+        measured |= {
+            path.name: _edge_purity(path) for path in sorted(references.glob("*/")) if path.name not in measured
+        }
+    kept: dict[str, pd.DataFrame] = {}
+    for title, frame in measured.items():
+        if frame is not None and not any(frame.equals(other) for other in kept.values()):
+            kept[title] = frame
+    return kept
 
 
 def _studies_of(folder: Path, study_files: Path) -> dict[str, StudyData]:

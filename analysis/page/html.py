@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jinja2
 
-from analysis.domains import read_domains
+from analysis.domains import measured_edges, read_domains
 from analysis.page.figures import Figure, figures_of, title
 from analysis.page.markdown import to_html, without_empty_columns
 from analysis.page.overview import overview
@@ -163,7 +163,7 @@ def render(
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
-        top=overview(domains, study_files, studies),
+        top=overview(domains, study_files, studies, measured_edges(domains, REFERENCES if ask_reference else None)),
         studies=sections,
         others=[other_section(name, measured.get(name), results_folder, names) for name in others],
         not_measured=[(title(name), load_study(path, [])) for name, path in measured.items() if name not in others],

@@ -4,6 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
 
 from analysis.aggregate import bootstrap_interval, over_domains
 from analysis.comparisons import Comparison, Pair
@@ -11,7 +14,9 @@ from analysis.domains import NOT_RUN, Domain
 from analysis.edge_counts import KEY
 from analysis.page.figures import Picture, embed_svg, title
 from analysis.plots.domains import domains_figure
+from analysis.plots.edges import edges_figure
 from analysis.plots.figures import styled
+from analysis.plots.forest import forest_figure
 from analysis.plots.saving import drawn
 from analysis.presentation import compared_arms, study_verdict
 from analysis.results import holes
@@ -47,36 +52,52 @@ class Row:
 
 @dataclass(frozen=True)
 class Overview:
-    """`answer`, `difference` and `aggregate` are sentences; `bars` is None without a result of the loss terms."""
+    """`answer`, `difference` and `aggregate` are sentences; a picture is None where nothing was measured for it.
+
+    The pictures: loss terms by domain, color edges by domain, every comparison of arms.
+    """
 
     domains: tuple[str, ...]
     answer: str
     difference: str
     aggregate: str
     bars: Picture | None
+    edges: Picture | None
+    comparisons: Picture | None
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
 
 
-def overview(domains: Sequence[Domain], study_files: Path, shown: Collection[str]) -> Overview:
-    """Collect the top of the page; `shown` are the studies with a section of their own.
+def overview(
+    domains: Sequence[Domain],
+    study_files: Path,
+    shown: Collection[str],
+    edges: Mapping[str, pd.DataFrame] = MappingProxyType({}),
+) -> Overview:
+    """Collect the top of the page; `shown` are studies with a section of their own, `edges` the edge purity by name.
 
     Raises:
         ValueError: if a study file is malformed.
     """
     terms = {domain.title: domain.studies[LOSS_TERMS] for domain in domains if LOSS_TERMS in domain.studies}
     terms = {title: data for title, data in terms.items() if data.results["mask_AP"].notna().any()}
-    bars = None
-    if terms:
-        with styled():
-            bars = embed_svg(drawn(domains_figure(list(terms), list(terms.values())), "svg"), LOSS_TERMS)
+    compared = {
+        domain.title: {name: (data.study, compared_arms(data)) for name, data in domain.studies.items()}
+        for domain in domains
+    }
+    with styled():
+        bars = domains_figure(list(terms), list(terms.values())) if terms else None
+        forest, lines = forest_figure(compared), edges_figure(edges) if edges else None
+        pictures = [figure and embed_svg(drawn(figure, "svg"), LOSS_TERMS) for figure in (bars, lines, forest)]
     names = {path.stem for path in study_files.glob("*.yaml")} | {name for domain in domains for name in domain.studies}
     return Overview(
         domains=tuple(domain.title for domain in domains),
         answer=answer(terms),
         difference=difference(terms, domains),
         aggregate=aggregate({domain.title: terms[domain.title] for domain in domains if domain.title in terms}),
-        bars=bars,
+        bars=pictures[0],
+        edges=pictures[1],
+        comparisons=pictures[2],
         rows=tuple(_row(name, domains, study_files, name in shown) for name in in_order(names)),
         findings=tuple(findings(domains)),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.comparisons import Comparisons
+from analysis.comparisons import Comparisons, Pair
 from analysis.plain_text import table_csv
 from analysis.study import Study
 from analysis.tables.study_table import markdown_table, number, p_in_words, span
@@ -43,18 +43,23 @@ def comparison_table(compared: Mapping[str, tuple[Study, Comparisons]]) -> pd.Da
     return pd.DataFrame(rows, columns=["comparison", *columns]).set_index("comparison")
 
 
+def pair_label(study: Study, pair: Pair) -> str:
+    """The two arms of a comparison for readers, with the metric if it is not mask AP."""
+    on = "" if pair.metric == "mask_AP" else f", {pair.metric}"
+    return f"{study.label(pair.arm)} - {study.label(pair.other)}{on}"
+
+
 def comparison_files(compared: Mapping[str, tuple[Study, Comparisons]]) -> dict[str, str]:
     """The table by file name: Markdown for readers, unrounded CSV."""
     cells = []
     for name, (study, comparisons) in compared.items():
         for found in comparisons:
-            pair, difference = found.pair, found.difference
-            on = "" if pair.metric == "mask_AP" else f", {pair.metric}"
+            difference = found.difference
             interval = span(*difference.interval, sign="+") if difference.interval else "-"
             apart = "one seed" if pd.isna(found.p_holm) else "yes" if found.told_apart else "no"
             p = "-" if pd.isna(found.p_holm) else p_in_words(found.p_holm).removeprefix("p ").removeprefix("= ")
             cells.append(
-                [name.replace("_", " "), f"{study.label(pair.arm)} - {study.label(pair.other)}{on}"]
+                [name.replace("_", " "), pair_label(study, found.pair)]
                 + [number(difference.mean, sign="+"), interval, str(difference.n), p, apart]
             )
     header = ["study", "arms", "difference", "95 % interval", "n", "p (Holm)", "told apart"]

@@ -21,7 +21,9 @@ def test_the_top_has_bars_a_cell_for_each_study_and_a_reason_in_each_cell(text):
     assert "The projection term over box mask matters most: it adds +20.2 AP (told apart) on shapes, this" in summary
     assert "Both over projection only adds +20.0 AP (told apart) on shapes, this run." in summary
     assert "NOT COCO numbers" in summary
-    assert Page(summary).images[0]["alt"].startswith("Bars of mask AP")
+    images = [image["alt"] for image in Page(summary).images]
+    assert images[0].startswith("Bars of mask AP")
+    assert images[1].startswith("Differences in AP")
 
 
 def test_one_seed_is_judged_by_the_reference_in_table_and_summary_alike(
