@@ -167,7 +167,7 @@ class SupervisedEdges:
     first: Int32[Tensor, " S"]
     second: Int32[Tensor, " S"]
     weight: UInt8[Tensor, " S"]
-    counted: Int64[Tensor, " T"]  # sum of the weights
+    counted: Int64[Tensor, " T"]  # sum of the weights; what the mean of the term divides by
     start: Int64[Tensor, " T+1"]
     possible: int  # edges at the pixels of all box masks, kept or not, also off the grid or in ignored regions
     same: Bool[Tensor, " S"] | None = None  # None: all of them

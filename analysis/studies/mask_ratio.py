@@ -17,10 +17,17 @@ from analysis.verdict import OwnWords, apart_in_words, step_in_words
 NEEDS_X = True
 NAMED_RATIO = 0.1  # the ratio whose share of the gap is in the verdict
 NO_INTERVAL = "the 95 % interval of the gap itself contains 0"
+MIXED, TWO_PHASES, MASKS_ONLY, WEIGHTED = (
+    "masks and boxes mixed",
+    "boxes first, then masks",
+    "masks only, no boxes elsewhere",
+    "mixed, the term of the masks weighs more",
+)
 KINDS = {  # use of the images with masks -> color and marker
-    "masks and boxes mixed": (OURS, "o"),
-    "boxes first, then masks": (THEIRS, "s"),
-    "masks only, no boxes elsewhere": ("#009E73", "^"),
+    MIXED: (OURS, "o"),
+    TWO_PHASES: (THEIRS, "s"),
+    MASKS_ONLY: ("#009E73", "^"),
+    WEIGHTED: ("#CC79A7", "D"),
 }
 
 
@@ -33,7 +40,7 @@ def figure(data: StudyData, table: pd.DataFrame) -> Figure | None:
 
 
 def pairs(data: StudyData) -> OwnPairs:
-    return OwnPairs(phase_pairs(data.results, data.study))
+    return OwnPairs(pairs_with_mixing(data.results, data.study))
 
 
 def words(data: StudyData, compared: Comparisons) -> OwnWords:
@@ -48,12 +55,13 @@ def ratio_arms(results: pd.DataFrame, study: Study) -> pd.DataFrame:
             "ratio": pd.to_numeric(first[study.x]),
             "boxes_first": pd.to_numeric(first.get("supervision.boxes_first", 0.0)),
             "image_ratio": pd.to_numeric(first.get("supervision.image_ratio", 1.0)),
+            "dice": pd.to_numeric(first.get("loss.dice", 1.0)),
         }
     )
-    mixed, two_phases, masks_only = KINDS
-    settings["kind"] = mixed
-    settings.loc[settings["image_ratio"] < 1, "kind"] = masks_only
-    settings.loc[settings["boxes_first"] > 0, "kind"] = two_phases
+    settings["kind"] = MIXED
+    settings.loc[settings["dice"] > 1, "kind"] = WEIGHTED
+    settings.loc[settings["image_ratio"] < 1, "kind"] = MASKS_ONLY
+    settings.loc[settings["boxes_first"] > 0, "kind"] = TWO_PHASES
     return settings[["ratio", "kind"]]
 
 
@@ -76,9 +84,9 @@ def gaps(results: pd.DataFrame, study: Study) -> dict[str, Summary]:
 
 
 def gap_sentences(results: pd.DataFrame, study: Study, compared: Comparisons) -> list[str]:
-    """Whether AP rises with the ratio, how two phases compare with mixing, and the gap that 10 % of masks close."""
+    """Whether AP rises with the ratio, how other uses compare with mixing, and the gap that 10 % of masks close."""
     arms = ratio_arms(results, study)
-    mixed = arms[arms["kind"] == next(iter(KINDS))].sort_values("ratio")
+    mixed = arms[arms["kind"] == MIXED].sort_values("ratio")
     means = [(arm, summarize_arm(results, arm, "mask_AP").mean) for arm in mixed.index]
     means = [(arm, mean) for arm, mean in means if not pd.isna(mean)]
     falls = [
@@ -90,8 +98,8 @@ def gap_sentences(results: pd.DataFrame, study: Study, compared: Comparisons) ->
         f"does not rise with every step of the ratio: it falls {', '.join(falls)}" if falls else "rises with every step"
     )
     sentences = [f"Mean AP {rises}."] if len(means) > 1 else []
-    phases = [compared[pair] for pair in phase_pairs(results, study)]
-    sentences += [f"{step_in_words(study, found)}, mixed: {apart_in_words(found)}." for found in phases]
+    others = [compared[pair] for pair in pairs_with_mixing(results, study)]
+    sentences += [f"{step_in_words(study, found)}, mixed: {apart_in_words(found)}." for found in others]
     shares = gaps(results, study)
     for arm in arms.index[arms["ratio"] == NAMED_RATIO]:
         if arm in shares and not pd.isna(shares[arm].mean):
@@ -105,14 +113,13 @@ def gap_sentences(results: pd.DataFrame, study: Study, compared: Comparisons) ->
     return sentences
 
 
-def phase_pairs(results: pd.DataFrame, study: Study) -> tuple[Pair, ...]:
-    """Each two-phase arm with the arm that mixes as many masks into every batch."""
+def pairs_with_mixing(results: pd.DataFrame, study: Study) -> tuple[Pair, ...]:
+    """Each arm of two phases or of another weight with the arm that mixes as many masks into every batch."""
     arms = ratio_arms(results, study)
-    mixed_kind, two_phases, _ = KINDS
     return tuple(
         Pair(arm, mixed)
-        for arm in arms.index[arms["kind"] == two_phases]
-        for mixed in arms.index[(arms["kind"] == mixed_kind) & (arms["ratio"] == arms["ratio"][arm])]
+        for arm in arms.index[arms["kind"].isin((TWO_PHASES, WEIGHTED))]
+        for mixed in arms.index[(arms["kind"] == MIXED) & (arms["ratio"] == arms["ratio"][arm])]
     )
 
 
@@ -185,9 +192,9 @@ def plot_ratio(
         axis.axhline(summary.mean, color=REFERENCE, linestyle=style, linewidth=1.2, zorder=0.5, label=f"ours, {name}")
     for kind, (color, marker) in KINDS.items():
         x = _x_of(results, study, kind, places)
-        label = f"{kind}, {seed_count(table)}" if kind == next(iter(KINDS)) else kind
+        label = f"{kind}, {seed_count(table)}" if kind == MIXED else kind
         if len(x):
-            line = kind == next(iter(KINDS))
+            line = kind == MIXED
             plot_estimates(axis, x, results, "mask_AP", color=color, marker=marker, label=label, line=line)
     low, high = axis.dataLim.intervaly
     room = max(1.0, 0.1 * (high - low))
@@ -203,7 +210,7 @@ def plot_gap(axis: Axes, results: pd.DataFrame, study: Study, places: dict[float
     for kind, (color, marker) in KINDS.items():
         x = {arm: at for arm, at in _x_of(results, study, kind, places).items() if arm in shares}
         means = [shares[arm].mean for arm in x]
-        line = "-" if kind == next(iter(KINDS)) else "none"
+        line = "-" if kind == MIXED else "none"
         axis.plot(list(x.values()), means, color=color, marker=marker, linestyle=line, markersize=6)
         for arm, at in x.items():
             if shares[arm].interval is not None:

@@ -14,6 +14,7 @@ MASK_FILE = "supervision.pseudo_masks.file"
 CAME_LATER = {
     "loss.kept_edges": None,
     "loss.edge_membership": "each_end",
+    "loss.pairwise_mean": "supervised_edges",
     "loss.ema_masks": 0.0,
     "supervision.ema_teacher": None,
 }

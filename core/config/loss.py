@@ -62,6 +62,8 @@ class LossConfig(Frozen):
     # edges of both pairwise terms: each_end counts an edge once for each end in the box (AdelaiDet), one_end once (the
     # paper: at least one end in the box), both_ends (ours) only where both are in it
     edge_membership: EdgeMembership = "each_end"
+    # the pairwise term is a mean over the supervised edges (AdelaiDet), or its sum over all edges at the box's pixels
+    pairwise_mean: Literal["supervised_edges", "all_edges"] = "supervised_edges"
     pairwise_warmup: NonNegative = 10_000 / 90_000  # share of the schedule over which the weight rises from 0 to 1
     # whether mask terms are averaged over the locations of all workers or of each worker (AdelaiDet)
     mask_normalizer: Literal["all_workers", "each_worker"] = "all_workers"

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.config.loss import EdgeMembership
+from core.neighborhood import Neighborhood
 from core.structures import SupervisedEdges
 
 
@@ -43,3 +44,16 @@ def counted_by(edges: SupervisedEdges, box_masks: Bool[Tensor, "T h w"], members
         same=same,
         kept=kept,
     )
+
+
+def averaged_over_all(
+    edges: SupervisedEdges, box_masks: Bool[Tensor, "T h w"], neighborhood: Neighborhood
+) -> SupervisedEdges:
+    """Let the mean of the pairwise term run over all edges at the pixels of the box, similar or not.
+
+    The sum stays that of the supervised edges, so the color threshold scales the term, too: where it keeps a fifth of
+    the edges, the term has a fifth of its weight. So the paper's formula divides, as we remember it (unconfirmed); the
+    released code divides by the supervised edges. Each end in the box counts, also for edges that lead off the grid.
+    """
+    kept = edges.counted.sum() if edges.kept is None else edges.kept
+    return replace(edges, counted=neighborhood.num_edges * box_masks.flatten(1).sum(1), kept=kept)

@@ -8,7 +8,7 @@ from core.neighborhood import Neighborhood
 from core.structures import MASK_STRIDE, Batch, MaskTargets
 from core.targets.box_mask import box_masks
 from core.targets.color_similarity import similar_edges
-from core.targets.edge_membership import counted_by
+from core.targets.edge_membership import averaged_over_all, counted_by
 from core.targets.edges import labeled_edges, supervised_edges
 from core.targets.ignored import ignored_cells
 
@@ -50,6 +50,8 @@ def build_mask_targets(batch: Batch, loss: LossConfig) -> MaskTargets:
         image_index = to_device(torch.tensor(images, dtype=torch.int64), device)
         similar = supervised_edges(in_boxes, of_images, image_index, neighborhood)
         similar = counted_by(similar, in_boxes, loss.edge_membership)
+        if loss.pairwise_mean == "all_edges":
+            similar = averaged_over_all(similar, in_boxes, neighborhood)
     return MaskTargets(
         has_mask=torch.cat([a.has_mask for a in annotations]),
         masks=masks,

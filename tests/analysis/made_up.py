@@ -20,10 +20,15 @@ STUDIES = {  # arms with what they vary, as the study files name them
     },
     "mask_ratio": {
         **{
-            f"masks_{percent}": {"supervision.mask_ratio": percent / 100, "supervision.boxes_first": 0.0}
+            f"masks_{percent}": {
+                "supervision.mask_ratio": percent / 100,
+                "supervision.boxes_first": 0.0,
+                "loss.dice": 1.0,
+            }
             for percent in (0, 1, 5, 10, 25, 50, 100)
         },
-        "two_phases_10": {"supervision.mask_ratio": 0.1, "supervision.boxes_first": 0.75},
+        "two_phases_10": {"supervision.mask_ratio": 0.1, "supervision.boxes_first": 0.75, "loss.dice": 1.0},
+        "dice_times_10": {"supervision.mask_ratio": 0.1, "supervision.boxes_first": 0.0, "loss.dice": 10.0},
     },
     "annotation_budget": {
         "boxes_25": {"supervision.mask_ratio": 0.0, "supervision.image_ratio": 0.25},

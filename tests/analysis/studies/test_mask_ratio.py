@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.comparisons import Pair
 from analysis.plots.figures import styled
 from analysis.presentation import compared_arms, main_figure, study_table, study_verdict
 from analysis.studies.mask_ratio import gap_sentences, gaps, ratio_arms, ratio_columns
@@ -33,6 +34,13 @@ def test_arms_are_told_by_what_they_vary(read):
     assert arms["ratio"].to_dict() == {"masks_0": 0.0, "masks_10": 0.1, "masks_100": 1.0, "two_phases_10": 0.1}
     assert arms["kind"]["masks_10"] == "masks and boxes mixed"
     assert arms["kind"]["two_phases_10"] == "boxes first, then masks"
+
+
+def test_an_arm_whose_masks_weigh_more_is_a_kind_of_its_own_and_compared_with_mixing(read):
+    data = read({"dice_times_10": [57.0, 56.1, 57.0]})
+    assert ratio_arms(data.results, data.study)["kind"]["dice_times_10"] == "mixed, the term of the masks weighs more"
+    assert Pair("dice_times_10", "masks_10") in compared_arms(data).found
+    assert "vs. 10 % of masks: +2.0 AP" in " ".join(sentences_of(data))
 
 
 def test_the_share_of_the_gap_is_a_ratio_of_paired_means(read):

@@ -8,7 +8,7 @@ import torch
 from core.config import LossConfig
 from core.losses.pairwise import negative_log_same, pairwise_loss
 from core.neighborhood import Neighborhood
-from core.targets.edge_membership import counted_by
+from core.targets.edge_membership import averaged_over_all, counted_by
 from core.targets.edges import labeled_edges, supervised_edges
 from core.targets.mask_targets import build_mask_targets
 from tests.core.losses.test_pairwise import CLOSE, NEIGHBORHOODS, mixed_problem
@@ -114,3 +114,24 @@ def test_the_setting_counts_the_edges_of_both_pairwise_terms() -> None:
         targets = build_mask_targets(image, LossConfig(**loss, edge_membership=membership))
         counts[membership] = (targets.labeled_edges.counted.item(), targets.similar_edges.counted.item())
     assert counts == {"each_end": (2 * 6 + 4, 4), "one_end": (6 + 4, 2), "both_ends": (6, 2)}
+
+
+def test_the_mean_over_all_edges_divides_the_same_sum_by_every_edge_at_the_pixels_of_the_box() -> None:
+    # As above: 4 edges of similar color are counted, of the 8 at each of the 4 pixels of the box.
+    image = batch(annotations([], 2, 3), annotations([[0, 0, 7, 8]], 2, 3))
+    loss = {"neighborhood_dilation": 1, "pairwise": 1.0}
+    logits, target_index = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(1).long()
+    found = {}
+    for mean in ("supervised_edges", "all_edges"):
+        edges = build_mask_targets(image, LossConfig(**loss, pairwise_mean=mean)).similar_edges
+        found[mean] = pairwise_loss(logits, edges, target_index)
+        assert float(edges.share_kept) == 4 / 32
+    assert [int(count) for _, count in found.values()] == [4, 32]
+    assert torch.equal(found["all_edges"][0], found["supervised_edges"][0])
+
+
+def test_the_mean_over_all_edges_without_boxes() -> None:
+    none = torch.zeros(0, 3, 3, dtype=torch.bool)
+    similar = torch.ones(1, 8, 3, 3, dtype=torch.bool)
+    edges = supervised_edges(none, similar, torch.zeros(0, dtype=torch.int64), CLOSE)
+    assert averaged_over_all(edges, none, CLOSE).counted.tolist() == []
