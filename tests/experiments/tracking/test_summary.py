@@ -90,7 +90,7 @@ def test_a_table_that_is_too_long_for_a_tag_says_how_many_arms_it_lacks(study: S
     names = tuple(f"learning_rate={rate}" for rate in range(400))
     text = describe_results(study, "tiny", arm_results(replace(study, arms=names), [], {}))
     assert LONGEST_TABLE - 100 < len(text) <= LONGEST_TABLE + 100
-    shown = text.count("| learning_rate=")
+    shown = text.count("| learning rate = ")
     assert f"... and {400 - shown} more arms." in text
     assert text.endswith("Expected: a < b")
 
