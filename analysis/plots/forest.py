@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.comparisons import Comparison, Comparisons, Pair
+from analysis.plain_text import one_line
 from analysis.study import Study
 from analysis.study_order import in_order
 from analysis.tables.comparison_table import pair_label
@@ -14,6 +15,7 @@ from analysis.tables.comparison_table import pair_label
 Compared = Mapping[str, tuple[Study, Comparisons]]  # by study
 WIDTH, ROW = 11.6, 0.21  # inches: fits a page 1216 px wide; a row of text
 LINEAR = 5.0  # AP: the axis is linear up to here and logarithmic beyond, so that gaps of 2 and of 50 AP can be read
+LONGEST = 72  # characters of a row's name: longer ones leave no room for the plot
 SPREAD = 0.62  # of a row: its domains lie side by side within it
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#56606B")  # Okabe and Ito's, and gray
 
@@ -67,8 +69,13 @@ def _rows(domains: Mapping[str, Compared]) -> dict[tuple[str, Pair], str]:
             study, comparisons = compared.get(name, (None, ()))
             for found in comparisons:
                 if study is not None and found.difference.n:
-                    rows.setdefault((name, found.pair), pair_label(study, found.pair))
+                    rows.setdefault((name, found.pair), _short(pair_label(study, found.pair)))
     return rows
+
+
+def _short(label: str) -> str:
+    label = one_line(label)
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 3]}..."
 
 
 def plot_domain(axis: Axes, by_place: Mapping[float, Comparison], color: str) -> Axes:

@@ -31,7 +31,7 @@ def test_committed_records_are_read_and_written_back_to_the_byte(folder: Path) -
 
 
 def test_committed_records_are_there() -> None:
-    assert {folder.parts[-3] for folder in COMMITTED} == {"people", "shapes"}
+    assert {folder.parts[-3] for folder in COMMITTED} == {"nuclei", "people", "shapes"}
 
 
 def test_a_field_that_a_later_version_adds_is_kept(tmp_path: Path) -> None:
