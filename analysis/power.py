@@ -1,4 +1,9 @@
-"""The smallest gap between two arms that a number of seeds can show."""
+"""The smallest gap between two arms that a number of seeds can show.
+
+It is λ e. e is the pooled standard error of the study's paired differences: with n seeds, their pooled standard
+deviation / sqrt(n). λ is the shift at which Student's two-sided test finds a difference in 80 % of cases
+(noncentral t).
+"""
 
 import math
 
@@ -7,11 +12,6 @@ from scipy.stats import nct
 from scipy.stats import t as student_t
 
 POWER = 0.8
-FORMULA = (
-    "smallest gap = λ e: e is the pooled standard error of the study's paired differences (with n seeds their pooled "
-    "standard deviation / sqrt(n)), λ the shift at which Student's two-sided test at 5 % finds a difference in 80 % of "
-    "cases (noncentral t, n - 1 degrees of freedom)"
-)
 
 
 def smallest_gap(error: float, freedom: float, *, level: float = 0.05, power: float = POWER) -> float:

@@ -8,7 +8,6 @@ from typing import Literal
 import pandas as pd
 
 from analysis.comparisons import Comparison, Comparisons, Pair
-from analysis.power import FORMULA
 from analysis.statistics import order_holds, summarize_arm
 from analysis.study import Study
 from analysis.tables.study_table import difference_in_words, number, p_in_words, span
@@ -169,10 +168,10 @@ def gap_in_words(compared: Comparisons) -> str:
         return "The smallest gap that could be told apart is unknown: no difference has an interval."
     seeds = f"{_count(compared.seeds)} seed{'' if compared.seeds == 1 else 's'}"
     alone, first = (compared.smallest_gap(corrected=corrected) for corrected in (False, True))
-    strict = f", and of {number(first)} AP where it is the first of Holm's {_comparisons(compared)}"
+    strict = f"; {number(first)} AP where it is the first of Holm's {_comparisons(compared)}"
     return (
-        f"With {seeds}, the arms of this study are told apart in 80 % of cases from a true gap of {number(alone)} AP on"
-        f"{strict if len(compared.judged) > 1 else ''} ({FORMULA})."
+        f"{seeds[0].upper()}{seeds[1:]} tell two arms of this study apart in 80 % of cases if their true gap is "
+        f"{number(alone)} AP{strict if len(compared.judged) > 1 else ''}."
     )
 
 

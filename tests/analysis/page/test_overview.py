@@ -18,8 +18,9 @@ def test_the_top_has_bars_a_cell_for_each_study_and_a_reason_in_each_cell(text):
     assert "no trials in results" in summary
     assert "How long?" in summary
     # 20 and 20.5; 20 and 20, where these made-up settings do not say which term is new
-    assert "The projection term over box mask matters most: it adds +20.2 AP (told apart) on shapes, this" in summary
-    assert "Both over projection only adds +20.0 AP (told apart) on shapes, this run." in summary
+    assert "The projection term over box mask matters most on shapes, this run (+20.2 AP)." in summary
+    assert '<th scope="col">both over projection only</th>' in summary
+    assert "<td>+20.0 AP (+20.0 to +20.0)</td>" in summary
     assert "NOT COCO numbers" in summary
     images = [image["alt"] for image in Page(summary).images]
     assert images[0].startswith("Bars of mask AP")
