@@ -55,6 +55,7 @@ report: $(READY)
 	python -m analysis.published_tables --params params.yaml
 	python -m analysis.robustness --params params.yaml
 	python -m analysis.page --params params.yaml
+	python -m analysis.headline --params params.yaml
 
 experiments: $(READY)
 	dvc exp show --drop '^(analysis|core|data_store|datasets|experiments|reference|requirements|results|store)'

@@ -5,11 +5,11 @@ comparisons: neighbors in the orders that it expects, every arm against the refe
 Two arms are told apart if the p of their difference is below 5 % after Holm's correction over all of them.
 
 The seeds vary, the validation images do not: the verdict holds "given these images". Where the mask AP of both arms is
-known for resampled images (`analysis.resampled_images`), the standard error includes the sampling of images.
+known for resampled images (`analysis.resampled_images`), interval and p include the sampling of images.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -66,11 +66,22 @@ class Comparison:
         return self.told_apart and self.difference.mean < 0
 
     @property
+    def hangs_on_images(self) -> bool:
+        """Whether the validation images widen the interval of the difference more than the seeds do."""
+        found = self.difference
+        of_images, of_seeds = replace(found, error=0.0), replace(found, images_error=0.0)
+        return of_images.half_width(LEVEL) > of_seeds.half_width(LEVEL)
+
+    @property
     def reversed(self) -> "Comparison":
         found = self.difference
         interval = None if found.interval is None else (-found.interval[1], -found.interval[0])
-        turned = Summary(-found.mean, found.sd, found.n, interval, found.error, found.freedom)
-        return Comparison(self.pair.reversed, turned, self.p_holm, self.images)
+        return replace(self, pair=self.pair.reversed, difference=replace(found, mean=-found.mean, interval=interval))
+
+    def smallest_gap(self, *, level: float = LEVEL) -> float:
+        """The true gap (AP) that would be told apart at `level` in 80 % of cases with as many seeds; NaN if unknown."""
+        found = self.difference
+        return smallest_gap(found.error, found.freedom, found.images_error, level=level)
 
 
 @dataclass(frozen=True)
@@ -102,19 +113,14 @@ class Comparisons:
         of_ap = [comparison for comparison in self.judged if comparison.pair.metric == "mask_AP"]
         return bool(of_ap) and all(comparison.images for comparison in of_ap)
 
-    @property
-    def pooled_error(self) -> float:
-        """Root mean square of the standard errors of the differences: with n seeds, the pooled sd over sqrt(n)."""
-        errors = [comparison.difference.error for comparison in self.judged]
-        return float(np.sqrt(np.mean(np.square(errors)))) if errors else float("nan")
-
     def smallest_gap(self, *, corrected: bool = False) -> float:
-        """The smallest true gap (AP) that is told apart in 80 % of cases with as many seeds; NaN if unknown.
+        """The median, over comparisons, of the smallest true gap (AP) that is told apart; NaN if unknown.
 
         For a comparison that needs p < 5 %, as Holm's last; `corrected`: for the one that needs 5 % / all, his first.
         """
-        freedom = min((comparison.difference.freedom for comparison in self.judged), default=float("nan"))
-        return smallest_gap(self.pooled_error, freedom, level=LEVEL / (len(self.judged) if corrected else 1))
+        level = LEVEL / (len(self.judged) if corrected else 1)
+        gaps = [comparison.smallest_gap(level=level) for comparison in self.judged]
+        return float(np.median(gaps)) if gaps else float("nan")
 
 
 def compare_arms(
@@ -161,7 +167,7 @@ def _pairs(study: Study, own: Iterable[Pair]) -> list[Pair]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values corrected for their number, step by step from the smallest (Holm 1979); NaN stays and counts not.
+    """The p values corrected for their number, step by step from the smallest (Holm 1979); NaN stays, uncounted.
 
     The k-th smallest of m is multiplied by m - k + 1, is at least the corrected one before it, and at most 1.
     """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.edge_counts import read_edge_purity
+from analysis.edge_counts import KEY, read_edge_purity
 from analysis.reference.trials import REFERENCES
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import SETS
-from analysis.study_data import StudyData, read_study_data
+from analysis.study_data import DEFAULT_NEIGHBORHOOD, StudyData, read_study_data
 from core.config.file import read_yaml
 
 DOMAIN_ORDER = ("scenes", "people", "nuclei", "shapes")  # photo-like first; others follow by name
@@ -33,10 +33,10 @@ class Domain:
 
     def why_absent(self, study: str, study_files: Path) -> str:
         """Why the domain has no result of a study, in a few words."""
-        file = study_files.with_name(SETS) / f"{self.name}.yaml"
-        listed = read_yaml(file).get("studies") if file.exists() else None
-        if isinstance(listed, list) and study not in listed:
-            return f"not part of the set {self.name}"
+        sets = {path.stem: read_yaml(path) for path in sorted(study_files.with_name(SETS).glob("*.yaml"))}
+        lists = {name: found.get("studies") for name, found in sets.items() if found.get("recipe") == self.name}
+        if lists and all(isinstance(listed, list) and study not in listed for listed in lists.values()):
+            return f"not part of the set {' or '.join(lists)}"
         return f"no trials in {self.folder}"
 
 
@@ -48,7 +48,7 @@ def read_domains(
     Raises:
         ValueError: if a file of a reference is malformed.
     """
-    folders = [] if references is None else sorted(references.glob("*/"))
+    folders = [] if references is None else sorted(references.glob("[!.]*/"))
     own = next((folder for folder in folders if folder.resolve() == results.resolve()), None)
     domains = [
         Domain(folder.name, folder, False, _studies_of(folder, study_files), _edge_purity(folder))
@@ -69,11 +69,13 @@ def measured_edges(domains: Sequence[Domain], references: Path | None = REFERENC
     measured = {domain.title: domain.edge_purity for domain in domains}
     if references is not None:
         measured |= {
-            path.name: _edge_purity(path) for path in sorted(references.glob("*/")) if path.name not in measured
+            path.name: _edge_purity(path) for path in sorted(references.glob("[!.]*/")) if path.name not in measured
         }
     kept: dict[str, pd.DataFrame] = {}
     for title, frame in measured.items():
-        if frame is not None and not any(frame.equals(other) for other in kept.values()):
+        if frame is None or DEFAULT_NEIGHBORHOOD not in set(zip(*(frame[name] for name in KEY[:2]), strict=True)):
+            continue
+        if not any(frame.equals(other) for other in kept.values()):
             kept[title] = frame
     return kept
 

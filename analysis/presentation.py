@@ -16,6 +16,7 @@ from analysis.study import nearest
 from analysis.study_data import StudyData
 from analysis.tables.comparison_table import comparison_files
 from analysis.tables.latex import latex_table, study_caption
+from analysis.tables.quality_table import quality_numbers, quality_section
 from analysis.tables.study_table import OwnColumns, arm_table, reader_table, reading_note, render_markdown
 from analysis.verdict import OwnWords, Verdict, gap_in_words, judgments, verdict
 
@@ -116,6 +117,7 @@ def all_comparisons(studies: Iterable[StudyData]) -> dict[str, str]:
 def table_files(data: StudyData) -> dict[str, str]:
     """The study's tables by file name: Markdown for readers, unrounded CSV, LaTeX for a paper."""
     table, columns, name = study_table(data), own_columns(data), data.study.name
+    quality = quality_numbers(data.study, data.records_by_arm)
     judged = study_verdict(data)
     markdown = render_markdown(
         table,
@@ -140,7 +142,7 @@ def table_files(data: StudyData) -> dict[str, str]:
         label=f"tab:{name}",
     )
     return {
-        f"{name}.md": markdown,
-        f"{name}.csv": table_csv(table),
+        f"{name}.md": "\n".join(part for part in (markdown, quality_section(data.study, quality)) if part),
+        f"{name}.csv": table_csv(table.join(quality)),
         f"{name}.tex": latex,
     }

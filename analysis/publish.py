@@ -14,7 +14,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from analysis.drawing import draw_from_records, draw_study
@@ -61,23 +62,23 @@ def publish(
     for name in studies if pictures else ():  # or grids of older results would be published
         data = read_study_data(study_files / f"{name}.yaml", results)
         draw_study(data, study_table(data), results)
-    partial = _copy_of(reference)
-    for path in csvs:
-        _copy_study(path, partial)
-    (partial / "plots").mkdir(exist_ok=True)
-    published, known = {path.stem for path in csvs}, {path.stem for path in results.glob("*.csv")}
-    for path in (path for pattern in WITHOUT_RECORDS for path in (results / "plots").glob(pattern)):
-        if owner(path.stem, known) in published and (pictures or not path.match(PICTURES)):
-            shutil.copy(path, partial / "plots")
-    for path in stale_grids(partial):
-        path.unlink()
-    _draw_all(partial, study_files)
-    shutil.rmtree(partial / "tables", ignore_errors=True)
-    write_tables(partial, study_files)
-    (partial / PAGE).unlink(missing_ok=True)
-    if html:
-        write_text(partial / PAGE, render(partial, study_files, ask_reference=False))
-    return _seal(partial, results, reference, study_files)
+    with _new_version(reference) as partial:
+        for path in csvs:
+            _copy_study(path, partial)
+        (partial / "plots").mkdir(exist_ok=True)
+        published, known = {path.stem for path in csvs}, {path.stem for path in results.glob("*.csv")}
+        for path in (path for pattern in WITHOUT_RECORDS for path in (results / "plots").glob(pattern)):
+            if owner(path.stem, known) in published and (pictures or not path.match(PICTURES)):
+                shutil.copy(path, partial / "plots")
+        for path in stale_grids(partial):
+            path.unlink()
+        _draw_all(partial, study_files)
+        shutil.rmtree(partial / "tables", ignore_errors=True)
+        write_tables(partial, study_files)
+        (partial / PAGE).unlink(missing_ok=True)
+        if html:
+            write_text(partial / PAGE, render(partial, study_files, ask_reference=False))
+        return _seal(partial, results, reference, study_files)
 
 
 def _draw_all(reference: Path, study_files: Path) -> None:
@@ -100,14 +101,10 @@ def publish_other_cpu(results: Path, reference: Path, study_files: Path, chosen:
     studies = _studies_of(results, reference, chosen)
     if not studies:
         raise ValueError(f"{results}: no <study>.csv; `python -m experiments.run <study>` writes one")
-    partial = _copy_of(reference)
-    try:
+    with _new_version(reference) as partial:
         for name in studies:
             copy_seed_0(results / f"{name}.csv", partial)
-    except ValueError:
-        shutil.rmtree(partial)
-        raise
-    return _seal(partial, results, reference, study_files)
+        return _seal(partial, results, reference, study_files)
 
 
 def _studies_of(results: Path, reference: Path, chosen: Collection[str] | None) -> list[str]:
@@ -118,13 +115,18 @@ def _studies_of(results: Path, reference: Path, chosen: Collection[str] | None) 
     return studies
 
 
-def _copy_of(reference: Path) -> Path:
+@contextmanager
+def _new_version(reference: Path) -> Iterator[Path]:
+    """A copy of the reference to work on, which is gone in the end, also after an error or Ctrl-C."""
     partial = reference.with_name(f".{reference.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    if reference.exists():
-        shutil.copytree(reference, partial)
-    partial.mkdir(parents=True, exist_ok=True)
-    return partial
+    try:
+        if reference.exists():
+            shutil.copytree(reference, partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _seal(partial: Path, results: Path, reference: Path, study_files: Path) -> int:
@@ -132,7 +134,6 @@ def _seal(partial: Path, results: Path, reference: Path, study_files: Path) -> i
     write_checksums(partial)
     found = verify_folder(partial, study_files, (write_tables, draw_from_records))
     if found.differences:
-        shutil.rmtree(partial)
         lines = [line.replace(str(partial), str(reference)) for line in found.differences]
         raise ValueError("\n".join([f"{results} is not published:", *lines]))
     _replace(reference, partial)

@@ -55,8 +55,8 @@ def with_images(
 ) -> Summary | None:
     """A difference over several seeds whose interval also covers the sampling of images; None if that is unknown.
 
-    Its squared standard error is that over seeds plus the variance, over the draws of images, of the mean difference of
-    these networks. The degrees of freedom are Satterthwaite's: n - 1 for the seeds, none lacking for the images.
+    The standard error over images is the standard deviation, over the draws of images, of the mean difference of these
+    networks.
     """
     keys = results[results["mask_AP"].notna()].pivot_table(
         index="seed", columns="arm", values="trial_key", aggfunc="first"
@@ -70,8 +70,4 @@ def with_images(
         return None
     draws = [column for column in resampled if column not in (IMAGES, WHOLE)]
     by_draw = (ours[draws].to_numpy() - theirs[draws].to_numpy()).mean(axis=0)
-    of_seeds, of_images = difference.error**2, float(np.var(by_draw, ddof=1))
-    if not of_seeds:
-        return with_error(difference, of_images**0.5, float("inf"))
-    freedom = (of_seeds + of_images) ** 2 / (of_seeds**2 / difference.freedom)
-    return with_error(difference, (of_seeds + of_images) ** 0.5, freedom)
+    return with_error(difference, difference.error, difference.freedom, float(np.std(by_draw, ddof=1)))

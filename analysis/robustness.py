@@ -5,7 +5,8 @@ It also writes `results/tables/comparisons.{md,csv}`, every comparison of arms o
 A finding is an order of arms that a study expects, or what its view judges. Each domain, a recipe with its data,
 judges it by the rule of `analysis.comparisons`. A finding survives if it holds on all domains that ran the study, at
 least two; it does not if it fails on one. The results that ran last count unless the reference of their recipe has the
-study. One seed cannot tell arms apart, so a domain with one does not count where two others have more.
+study. One seed cannot tell arms apart, so a domain with one does not count where two others have more. Nor does a
+recipe for the study that it was made for.
 """
 
 import argparse
@@ -35,9 +36,10 @@ NOTE = (
     "A finding holds on a domain if every step of it is told apart: p of the difference, paired by seed, below 5 % "
     "after Holm's correction over the study's comparisons. It survives if it holds on all domains that ran it, at "
     "least two; where two have several seeds, a domain with one seed, which cannot tell arms apart, does not count. "
-    "The recipe `shapes` was made so that trainings of two minutes show the order of the loss terms; that this order "
-    "holds there is no finding."
+    "The recipe `shapes` was made so that trainings of two minutes show the order of the loss terms: that it holds "
+    "there is no finding, and does not count."
 )
+MADE_FOR = {"shapes": "loss_terms"}  # recipe: the study whose order its settings were chosen to show
 Survival = Literal["survives", "does not survive", "open"]
 
 
@@ -70,9 +72,9 @@ def findings(domains: Sequence[Domain]) -> list[Finding]:
 def _counted(verdicts: dict[str, Verdict], domains: Sequence[Domain], study: str) -> dict[str, Verdict]:
     """The verdicts that count: one for each recipe, that of its reference where the reference has one.
 
-    Where two domains have several seeds, only such domains count.
+    Where two domains have several seeds, only such domains count; a recipe made for the study never does.
     """
-    judged = [domain for domain in domains if domain.title in verdicts]
+    judged = [domain for domain in domains if domain.title in verdicts and MADE_FOR.get(domain.name) != study]
     references = {domain.name for domain in judged if not domain.here}
     judged = [domain for domain in judged if not (domain.here and domain.name in references)]
     several = [domain for domain in judged if len(set(finished(domain.studies[study].results)["seed"])) > 1]
@@ -88,6 +90,8 @@ def _survival(verdicts: dict[str, Verdict]) -> tuple[Survival, str]:
         return "does not survive", f"fails on {', '.join(failed)}"
     if by_outcome:
         return "open", "; ".join(f"{outcome} on {', '.join(titles)}" for outcome, titles in by_outcome.items())
+    if not held:
+        return "open", "no domain that counts ran it"
     if len(held) == 1:
         return "open", f"holds on {held[0]}, no other domain ran it"
     return "survives", f"holds on {', '.join(held)}"

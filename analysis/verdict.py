@@ -14,7 +14,7 @@ from analysis.tables.study_table import difference_in_words, number, p_in_words,
 from core.record import METRICS
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-Outcome = Literal["holds", "does not hold", "too few seeds to tell", "no result", "no order expected", "not run"]
+Outcome = Literal["holds", "does not hold", "not told apart", "no result", "no order expected", "not run"]
 LACKING = "no common seed"
 
 
@@ -22,7 +22,7 @@ LACKING = "no common seed"
 class Verdict:
     """`finding` is the order, or what else was judged; `reason` the numbers behind the outcome; `text` says it all.
 
-    The means alone decide nothing: it takes more seeds to tell where an order holds for them, but its steps are not
+    The means alone decide nothing: the outcome is `not told apart` where an order holds for them, but not every step is
     told apart, or there is one seed and no reference.
     """
 
@@ -90,7 +90,7 @@ def judgments(
 
 def _together(outcomes: Sequence[Outcome]) -> Outcome:
     """The worst outcome; all hold only if each does."""
-    by_weight: tuple[Outcome, ...] = ("does not hold", "no result", "too few seeds to tell", "holds")
+    by_weight: tuple[Outcome, ...] = ("does not hold", "no result", "not told apart", "holds")
     return min(outcomes, key=by_weight.index)
 
 
@@ -115,14 +115,20 @@ def _order_verdict(
     if wrong:
         text = f"{subject} DOES NOT HOLD {numbers}: {'; '.join(wrong)} ({source})."
         return Verdict(text, "does not hold", wrong[0], finding)
-    unclear = [step_in_words(study, step) for step in steps if not step.above]
+    unclear = [step for step in steps if not step.above]
     if unclear:
         state = "holds for the means" if rises else "does not hold for the means"
-        text = f"{subject} {state} {numbers}, but too few seeds tell the arms apart: {'; '.join(unclear)} ({source})."
-        return Verdict(text, "too few seeds to tell", unclear[0], finding)
+        text = f"{subject} {state} {numbers}, but {not_apart_in_words(study, unclear)} ({source})."
+        return Verdict(text, "not told apart", step_in_words(study, unclear[0]), finding)
     smallest = min(steps, key=lambda step: step.difference.mean)
     text = f"{subject} holds {numbers}: all steps are told apart ({source})."
     return Verdict(text, "holds", f"smallest step {step_in_words(study, smallest)}", finding)
+
+
+def not_apart_in_words(study: Study, steps: Sequence[Comparison]) -> str:
+    """The steps that are not told apart, and of what there is too little: seeds, or validation images."""
+    lacking = "validation images" if all(step.hangs_on_images for step in steps) else "seeds"
+    return f"too few {lacking} tell the arms apart: {'; '.join(step_in_words(study, step) for step in steps)}"
 
 
 def source_in_words(compared: Comparisons, judged: Sequence[Comparison], spread: pd.DataFrame | None) -> str:
@@ -170,8 +176,9 @@ def gap_in_words(compared: Comparisons) -> str:
     alone, first = (compared.smallest_gap(corrected=corrected) for corrected in (False, True))
     strict = f"; {number(first)} AP where it is the first of Holm's {_comparisons(compared)}"
     return (
-        f"{seeds[0].upper()}{seeds[1:]} tell two arms of this study apart in 80 % of cases if their true gap is "
-        f"{number(alone)} AP{strict if len(compared.judged) > 1 else ''}."
+        f"{seeds[0].upper()}{seeds[1:]} tell{'s' if compared.seeds == 1 else ''} two arms of this study apart in 80 % "
+        f"of cases if their true gap is {number(alone)} AP (median over its comparisons)"
+        f"{strict if len(compared.judged) > 1 else ''}."
     )
 
 

@@ -9,7 +9,6 @@ from experiments.data_facts import KnownData
 from experiments.known_sizes import COCO_CLASSES, KNOWN, size_of
 from experiments.remembered import Remembered
 
-NUM_MASKS = 64  # masks per image, the limit of BoxInst's sampling
 SOURCES = [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in ("known_sizes", "network_size"))]
 
 

@@ -74,7 +74,8 @@ def conduct(sweep: Sweep, params: Params, arguments: argparse.Namespace, folder:
                 with ray.pop_all():
                     run_with_ray(to_run, store, params.resources, observers, progress, folder, scheduler)
         except Exception:  # the machine cannot run the trials, or the cluster is lost
-            tracking.finish({}, seconds=INTERRUPTED_SECONDS)
+            records_of = {study.name: collect(jobs_of[study.name], store) for study in studies}
+            tracking.finish(records_of, seconds=INTERRUPTED_SECONDS)
             raise
         except KeyboardInterrupt as signaled:  # what has ended is kept: trials without a record show the interrupt
             interrupt = signaled

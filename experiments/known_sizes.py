@@ -19,6 +19,7 @@ from experiments.remembered import Remembered
 
 KNOWN = Path(__file__).with_name("known_sizes.json")
 SETS = ("shapes", "smoke")
+NUM_MASKS = 64  # per image, the limit of BoxInst's sampling
 COCO_CLASSES = 80  # assumed if there is no data to count them
 NUM_CLASSES = (4, COCO_CLASSES)  # of these sets, with and without their data
 ROOT = Path(__file__).parents[1]
@@ -38,13 +39,17 @@ def size_of(config: Config, num_classes: int, known: Remembered) -> KnownSize:
     model = config.model.model_dump(mode="json")
     model["backbone"]["weights"] = None  # which change no size
     sides = [config.data.val_short_side, config.data.long_side_max]
-    return known.fact(KnownSize, [model, sides, num_classes, network_code()], lambda: _find_out(config, num_classes))
+    return known.fact(
+        KnownSize, [model, sides, num_classes, NUM_MASKS, network_code()], lambda: _find_out(config, num_classes)
+    )
 
 
 @cache
 def network_code() -> str:
-    """Digest of the code of the network, and of what measures it."""
-    paths = [*sorted((ROOT / "core" / "model").glob("*.py")), Path(__file__).with_name("network_size.py")]
+    """Digest of the code of the network, with what it stands on, and of what measures it."""
+    core = ROOT / "core"
+    ground = (core / f"{name}.py" for name in ("structures", "geometry", "aligned_upsample"))
+    paths = [*sorted((core / "model").glob("*.py")), *ground, Path(__file__).with_name("network_size.py")]
     return sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 

@@ -13,7 +13,7 @@ from core.config import DataConfig, ModelConfig
 from core.model.build import build_model
 from core.model.mask_rcnn import MaskRcnn
 from core.structures import MASK_FEATURE_STRIDE, padded_side
-from experiments.arm_cost import NUM_MASKS
+from experiments.known_sizes import NUM_MASKS
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Params:
 def load_params(path: Path, set_name: str | None = None) -> Params:
     """Read params.yaml and the file of its set; experiments/sets and datasets/ are beside params.yaml.
 
-    `set_name` stands for the set that params.yaml names.
+    `set_name` replaces the set in params.yaml.
 
     Raises:
         ValueError: for an unknown key or set (suggests the nearest known one) or an invalid value.

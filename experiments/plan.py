@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.config import Config
-from experiments.arm_cost import NUM_MASKS, ArmCosts
+from experiments.arm_cost import ArmCosts
 from experiments.data_facts import KnownData
 from experiments.jobs import list_jobs, waiting
+from experiments.known_sizes import NUM_MASKS
 from experiments.provenance import provenance
 from experiments.remembered import Remembered
 from experiments.store import Store

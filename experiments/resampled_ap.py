@@ -2,8 +2,8 @@
 
 The second command of DVC's stages `study@...`. It writes `results/<study>/resampled_ap.csv`, one row for each finished
 trial that kept its detections: its mask AP on all images, then on samples of as many images drawn with replacement, the
-same for every trial. The analysis takes from it how far a difference depends on the images. A trial that another study
-shares is taken from that study's file. Nothing is written for a study with one seed: its differences have no interval.
+same for every trial. The analysis takes from it how far a difference depends on the images. Nothing is written for a
+study with one seed: its differences have no interval.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from pathlib import Path
 from core.compute.command import run_command
 from core.config.names import checked_study
 from core.files.atomic import write_text
-from core.files.json_file import read_utf8
 from core.record import DIGITS, Record
 from experiments.results_files import RESULTS
 
@@ -39,8 +38,7 @@ def resample_study(name: str, root: Path, store: Path) -> int:
     finished = [record for record in order_of_rows(folder, records) if record.status == "ok"]
     if max(Counter(record.arm for record in finished).values(), default=0) < 2:
         return 0
-    known = _rows_of_other_studies(root, name)
-    rows = [row for record in finished if (row := known.get(record.key) or _row(record, store / record.key))]
+    rows = [row for record in finished if (row := _row(record, store / record.key))]
     if not rows:
         return 0
     text = io.StringIO()
@@ -49,15 +47,6 @@ def resample_study(name: str, root: Path, store: Path) -> int:
     writer.writerows(rows)
     write_text(folder / FILE, text.getvalue())
     return len(rows)
-
-
-def _rows_of_other_studies(root: Path, name: str) -> dict[str, list[str]]:
-    """Rows by trial key: equal keys are equal trainings, so their detections are equal."""
-    rows: dict[str, list[str]] = {}
-    for path in sorted(root.glob(f"*/{FILE}")):
-        if path.parent.name != name:
-            rows |= {row[0]: row for row in list(csv.reader(io.StringIO(read_utf8(path))))[1:]}
-    return rows
 
 
 def _row(record: Record, folder: Path) -> list[str] | None:

@@ -108,7 +108,7 @@ def rescore_store(store: Store, *, dry_run: bool) -> tuple[dict[str, Record], in
 def rescore_results(root: Path, records: dict[str, Record]) -> list[str]:
     """Give the trials in the results of studies the metrics of `records`, by key; returns the studies that changed."""
     changed = []
-    for folder in sorted(path.parent for path in root.glob("*/trials") if path.is_dir()):
+    for folder in sorted(path.parent for path in root.glob("[!.]*/trials") if path.is_dir()):
         with exclusive(root / f".{folder.name}.lock", while_waiting=f"{folder}: another process writes these results"):
             trials = {path: read_record(path) for path in sorted((folder / "trials").glob("*.json"))}
             new = {path: with_metrics_of(records[r.key], r) for path, r in trials.items() if r.key in records}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core.compute.command import run_command
-from core.config.dotted import nested
+from core.config.dotted import leaves, nested
 from core.config.file import build_config, merge, nearest, read_yaml, validated
 from core.config.names import checked_study
 from experiments.params import Params, load_params
@@ -87,10 +87,9 @@ def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES)
 
 def _check_fields(file: SearchFile, path: Path) -> None:
     """Refuse the path of the data, and a setting that is both fixed and drawn."""
-    fixed = nested(file.settings)
+    fixed = leaves(nested(file.settings))
     for field in ("data.root", *file.search.space):
-        section, _, name = field.partition(".")
-        drawn, given = field in file.search.space, name in (fixed.get(section) or {})
+        drawn, given = field in file.search.space, field in fixed
         if field == "data.root" and (drawn or given):
             raise ValueError(f"{path}: a search cannot set data.root: the data of a set is in datasets/<set>")
         if drawn and given:
@@ -118,7 +117,10 @@ def run_search(found: SearchStudy, params: Params, *, fresh: bool) -> int:
     if status:
         return status
     jobs = list_jobs(found.study, provenance(), params.resources.workers, KnownData())
-    write_search(found, jobs, collect(jobs, Store(STORE)), RESULTS)
+    records = collect(jobs, Store(STORE))
+    if any(job.key not in records for job in jobs):
+        raise ValueError("code that trainings use was changed during the search; run the same command again")
+    write_search(found, jobs, records, RESULTS)
     return 0
 
 

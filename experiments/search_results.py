@@ -75,15 +75,18 @@ def as_markdown(found: SearchStudy, rows: Sequence[dict[str, Any]]) -> str:
         f"# {found.study.name}: {found.study.question}",
         "",
         f"Searched on validation: {found.search.metric} on the validation images chose the first row among "
-        f"{len(rows)} trials, each trained once (seed {found.study.seeds[0]}). It is the best by luck too; its number "
-        "is none to report beside those of a study.",
+        f"{len(rows)} trials, each trained once (seed {found.study.seeds[0]}). The best of many trials is partly "
+        "luck: do not report its number beside those of a study.",
         "",
         f"| {' | '.join(columns)} |",
         f"|{'---|' * len(columns)}",
     ]
     lines += [f"| {' | '.join(_shown(row[name], 2) for name in columns)} |" for row in rows]
     if any(row["outcome"] == "stopped early" for row in rows):
-        lines += ["", "Which trials were stopped early also depends on how fast they ran; their values are the last."]
+        lines += [
+            "",
+            "Which trials were stopped early also depends on how fast they ran; each value is of its last evaluation.",
+        ]
     return "\n".join([*lines, ""])
 
 

@@ -133,11 +133,11 @@ def load_study(
 
 
 def missing_masks(config: Config) -> str | None:
-    """That the file of masks which the config names is missing, in words; None if it is there, or none is named."""
+    """A message if the file of masks that the config names is missing; None if it is there, or none is named."""
     if config.supervision.mask_file is None:
         return None
     path = Path(config.data.root) / config.supervision.mask_file
-    return None if os.path.isfile(path) else f"no file '{path}'"  # is none for names that the file system refuses, too
+    return None if os.path.isfile(path) else f"no file '{path}'"  # also False for names that the file system rejects
 
 
 def _check_arms(file: StudyFile, configs: dict[str, Config]) -> None:

@@ -23,7 +23,7 @@ from experiments.parent import end_with_parent
 from experiments.trial import run_trial
 
 LOOK = 0.5  # seconds after which the parent looks whether the trial is to stop
-LAST_WORDS = 2.0  # seconds in which a worker that died is known to be dead, after another lost the connection to it
+LAST_WORDS = 2.0  # seconds to wait for the exit status of a dead worker after another lost its connection
 
 
 class WorkerDied(Exception):

@@ -19,7 +19,6 @@ from analysis.page.overview import overview
 from analysis.page.provenance import ArmOrigin, arm_origins, versions
 from analysis.plain_text import markdown_text
 from analysis.presentation import study_verdict
-from analysis.reference.rebuild import read_trials
 from analysis.reference.seed_spread import with_spread
 from analysis.reference.trials import REFERENCES
 from analysis.results import holes, is_study, study_names
@@ -75,7 +74,7 @@ def study_section(data: StudyData, results_folder: Path, names: list[str]) -> St
     """
     name = data.study.name
     study, results = data.study, data.results
-    records = {path.stem: record for path, record in read_trials(results_folder / name).items()}
+    records = data.records
     arms = arm_origins(results, study, records)
     links = {arm.label: f"#{arm.anchor}" for arm in arms}
     judged = study_verdict(data)

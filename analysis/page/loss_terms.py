@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from analysis.aggregate import bootstrap_interval, over_domains
+from analysis.aggregate import over_domains
 from analysis.comparisons import Comparison, Pair
 from analysis.domains import Domain
 from analysis.edge_counts import KEY
@@ -15,9 +15,9 @@ from analysis.tables.study_table import number, span
 from core.config.loss import MASK_TERMS
 
 LOSS_TERMS = "loss_terms"
-EDGE_THRESHOLD = 0.3  # of the released code: which share of the edges across a border it keeps
+EDGE_THRESHOLD = 0.3  # of the released code
 REACHED = "boxes reach, of full masks"
-BORDER = "edges across a border within τ = 0.3"
+BORDER = "of the edges kept at τ = 0.3, across a border"
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,13 @@ def _gain_with_interval(step: Comparison) -> str:
     gain, interval = number(step.difference.mean, sign="+"), step.difference.interval
     if interval is None:
         return f"{gain} AP (one seed)"
-    apart = "" if step.told_apart else ", not told apart"
-    return f"{gain} AP ({span(*interval, 1, sign='+')}{apart})"
+    remarks = "" if step.told_apart else ", not told apart"
+    remarks += "" if step.images else ", given these images"
+    return f"{gain} AP ({span(*interval, 1, sign='+')}{remarks})"
 
 
 def answer(terms: Mapping[str, StudyData]) -> str:
-    """Which step of the loss terms adds most on each domain, and how far boxes come; `gains` has the rest."""
+    """Which step of the loss terms is the largest on each domain, and how far boxes come; `gains` has the rest."""
     if not terms:
         return "No domain has a result of the study loss_terms yet."
     added = {title: steps for title, data in terms.items() if (steps := _steps(data))}
@@ -85,13 +86,14 @@ def answer(terms: Mapping[str, StudyData]) -> str:
     clauses = []
     for name in dict.fromkeys(best.values()):
         where = [f"{title} ({_gain(added[title][name])})" for title in best if best[title] == name]
-        clauses.append(f"{name} matters most on {listed(where)}" if not clauses else f"{name} on {listed(where)}")
-    sentence = f"{', '.join(clauses)}."
+        clauses.append(f"{name} on {listed(where)}")
+    sentence = f"The largest step is {listed(clauses)}."
     shares = [share for data in terms.values() if (share := _boxes_share(data)) is not None]
     if shares:
         low, high = (number(end(shares), 0) for end in (min, max))
-        sentence += f" Boxes alone reach {low if low == high else f'{low} to {high}'} % of what full masks reach."
-    return sentence[0].upper() + sentence[1:]
+        reached = low if low == high else f"{low} to {high}"
+        sentence += f" With boxes alone, networks reach {reached} % of the AP of full masks."
+    return sentence
 
 
 def listed(words: Sequence[str]) -> str:
@@ -124,17 +126,17 @@ def _steps(data: StudyData) -> dict[str, Comparison]:
 
 
 def _term(data: StudyData, low: str, high: str) -> str:
-    """The loss term that the higher arm has beside the lower one, by its weight in the settings; else both arms."""
-    weights = [data.configs.get(arm, {}).get("loss", {}) for arm in (low, high)]
-    added = [name for name in MASK_TERMS if weights[1].get(name) and not weights[0].get(name)]
-    over = f"over {data.study.label(low)}"
-    if len(added) == 1:
-        return f"the {MASK_TERMS[added[0]].label} term {over}"
-    return f"{data.study.label(high)} {over}"
+    """The loss term that the higher arm has over those of the lower one, or in place of them; else both arms."""
+    terms = [
+        {name for name in MASK_TERMS if data.configs.get(arm, {}).get("loss", {}).get(name)} for arm in (low, high)
+    ]
+    over = f"{'in place of' if terms[0] - terms[1] else 'over'} {data.study.label(low)}"
+    added = terms[1] - terms[0]
+    return f"the {MASK_TERMS[added.pop()].label} term {over}" if len(added) == 1 else f"{data.study.label(high)} {over}"
 
 
 def _boxes_share(data: StudyData) -> float | None:
-    """Mask AP of the best arm of that order as a percentage of the reference arm's; None without both."""
+    """Mask AP of the last arm of that order as a percentage of the reference arm's; None without both."""
     chain, reference = _chain(data), data.study.reference_arm
     whole = summarize_arm(data.results, reference, "mask_AP") if reference else None
     if not chain or whole is None or not whole.n or not whole.mean:
@@ -168,14 +170,14 @@ def _shares(data: StudyData) -> dict[str, float]:
 
 
 def _border_edges(domain: Domain) -> float | None:
-    """Percentage of the edges across a border that the threshold of the released code keeps; None if not measured."""
+    """Percentage of the edges kept by the threshold of the released code that cross a border; None if not measured."""
     if domain.edge_purity is None:
         return None
     at = domain.edge_purity.set_index(list(KEY))
     place = (*DEFAULT_NEIGHBORHOOD, EDGE_THRESHOLD)
-    if place not in at.index or not at.loc[place, "different"]:
+    if place not in at.index or not at.loc[place, "kept"]:
         return None
-    return float(100 * at.loc[place, "different_kept"] / at.loc[place, "different"])
+    return float(100 * at.loc[place, "different_kept"] / at.loc[place, "kept"])
 
 
 def aggregate(terms: Mapping[str, StudyData]) -> str:
@@ -184,11 +186,10 @@ def aggregate(terms: Mapping[str, StudyData]) -> str:
     if len(scores) < 2:
         there = f"there is only {', '.join(scores)}" if scores else "there is none"
         return f"No mean over domains: it takes two with two seeds or more each, {there}."
-    values = list(scores.values())
-    interval = span(*bootstrap_interval(values), 0)
+    found = over_domains(list(scores.values()))
     return (
-        f"Over {', '.join(scores)}: {number(over_domains(values), 0)} % of full masks (interquartile mean over domains "
-        f"and seeds; 95 % interval {interval} %, bootstrap of the seeds within each domain)."
+        f"Over {listed(list(scores))}: {number(found.mean, 0)} % of full masks (mean over domains; 95 % interval for "
+        f"other seeds: {span(*found.interval, 0)} %)."
     )
 
 

@@ -52,7 +52,7 @@ def reference_folders(root: Path) -> list[Path]:
     Raises:
         ValueError: if there is nothing to verify.
     """
-    within = [root] if any(root.glob("*.csv")) else sorted(root.glob("*/"))  # a recipe's tables/ holds CSVs too
+    within = [root] if any(root.glob("*.csv")) else sorted(root.glob("[!.]*/"))  # a recipe's tables/ holds CSVs too
     folders = [folder for folder in within if any(folder.glob("*.csv"))]
     if not folders:
         raise ValueError(f"{root}: no folder with a <study>.csv; expected one such as {root / 'shapes'}")

@@ -11,7 +11,7 @@ from analysis.studies.edge_purity import PAPER_THRESHOLD, RELEASED_THRESHOLD, ed
 from analysis.study import Study
 from analysis.study_data import StudyData
 from analysis.tables.study_table import OwnColumns, number
-from analysis.verdict import OwnWords, Verdict, source_in_words, step_in_words
+from analysis.verdict import OwnWords, Verdict, not_apart_in_words, source_in_words, step_in_words
 
 NEEDS_X = True
 
@@ -91,12 +91,11 @@ def worst_at_zero(data: StudyData, compared: Comparisons) -> Verdict:
         text = f"DOES NOT HOLD: {words} ({source}). {purity_sentence(data.edge_purity)}"
         return Verdict(f"{subject} {text} {shown}", "does not hold", words, finding)
     if unclear:
-        words = "; ".join(step_in_words(study, step) for step in unclear)
         state = "Holds for the means" if means[zero] < means[lowest.pair.other] else "Does not hold for the means"
-        text = f"{state}, but too few seeds tell the arms apart: {words} ({source})."
+        text = f"{state}, but {not_apart_in_words(study, unclear)} ({source})."
         if state != "Holds for the means":
             text += f" {purity_sentence(data.edge_purity)}"
-        return Verdict(f"{subject} {text} {shown}", "too few seeds to tell", step_in_words(study, unclear[0]), finding)
+        return Verdict(f"{subject} {text} {shown}", "not told apart", step_in_words(study, unclear[0]), finding)
     words = f"next lowest: {step_in_words(study, lowest)}"
     return Verdict(
         f"{subject} Holds, told apart from every other τ; {words} ({source}). {shown}", "holds", words, finding

@@ -11,7 +11,8 @@ from analysis.tables.study_table import markdown_table, number, p_in_words, span
 
 COMPARISONS = "comparisons"  # name of the table
 NOTE = (
-    "Differences in AP, paired by seed, with Student's interval. Two arms are told apart where p, after Holm's "
+    "Differences in AP, paired by seed. The interval is of one difference alone, not corrected: Student's over seeds, "
+    "given these validation images, or over seeds and resampled images. Two arms are told apart where p, after Holm's "
     "correction over the comparisons of the study, is below 5 %."
 )
 
@@ -20,7 +21,6 @@ def comparison_table(compared: Mapping[str, tuple[Study, Comparisons]]) -> pd.Da
     """One row per comparison, unrounded; `p_holm` is that after Holm's correction over the study's comparisons."""
     rows = []
     for study, (_, comparisons) in compared.items():
-        gap = comparisons.smallest_gap()
         for found in comparisons:
             pair, difference = found.pair, found.difference
             on = "" if pair.metric == "mask_AP" else f" on {pair.metric}"
@@ -36,7 +36,7 @@ def comparison_table(compared: Mapping[str, tuple[Study, Comparisons]]) -> pd.Da
                     "p_holm": found.p_holm,
                     "told_apart": "yes" if found.told_apart else "no",
                     "over_images": "yes" if found.images else "no",
-                    "smallest_gap": gap,
+                    "smallest_gap": found.smallest_gap(),
                 }
             )
     columns = ["difference", "low", "high", "n", "p", "p_holm", "told_apart", "over_images", "smallest_gap"]
@@ -60,8 +60,9 @@ def comparison_files(compared: Mapping[str, tuple[Study, Comparisons]]) -> dict[
             p = "-" if pd.isna(found.p_holm) else p_in_words(found.p_holm).removeprefix("p ").removeprefix("= ")
             cells.append(
                 [name.replace("_", " "), pair_label(study, found.pair)]
-                + [number(difference.mean, sign="+"), interval, str(difference.n), p, apart]
+                + [number(difference.mean, sign="+"), interval, str(difference.n)]
+                + ["-" if difference.interval is None else "yes" if found.images else "no", p, apart]
             )
-    header = ["study", "arms", "difference", "95 % interval", "n", "p (Holm)", "told apart"]
+    header = ["study", "arms", "difference", "95 % interval", "n", "over images", "p (Holm)", "told apart"]
     text = f"# Every comparison of arms\n\n{NOTE}\n\n{markdown_table(header, cells, left=2)}\n"
     return {f"{COMPARISONS}.md": text, f"{COMPARISONS}.csv": table_csv(comparison_table(compared))}

@@ -69,6 +69,7 @@ def arm_table(
             row["difference"], row["difference_sd"], row["difference_n"] = difference.mean, difference.sd, difference.n
             row["difference_low"], row["difference_high"] = difference.interval or (None, None)
             row["difference_p"] = float("nan") if found is None else found.p_holm
+            row["difference_over_images"] = None if found is None else found.images
         if len(theirs):
             their_ap = theirs["value"].get(arm, float("nan"))
             row["published_mask_AP"] = their_ap
@@ -165,6 +166,10 @@ def reading_note(table: pd.DataFrame) -> str:
         "is Student's. Both are omitted for n = 1. Differences are paired by seed; arms are told apart where p, after "
         "Holm's correction over the study's comparisons, is below 5 %."
     )
+    if "difference_over_images" in table:
+        over_images = table["difference_over_images"].dropna().astype(bool).all()
+        covered = "other seeds and validation images" if over_images else "other seeds, given these validation images"
+        note += f" The interval of a difference is of that one alone, not corrected; it is for {covered}."
     return f"{note} The validation images contain no {' and no '.join(empty)} objects." if empty else note
 
 

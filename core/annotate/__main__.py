@@ -43,10 +43,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         done, summary = annotated(options)
     except KeyboardInterrupt:
-        print(f"\n{options.out}: the same command goes on from here", file=sys.stderr)
+        print(f"\n{options.out}: run the same command again to resume", file=sys.stderr)
         raise
     if done.started_over:
-        print(f"an interrupted run was not taken up: {', '.join(done.started_over)}", file=sys.stderr)
+        print(f"the interrupted run was not resumed: {', '.join(done.started_over)}", file=sys.stderr)
     print(f"{options.out / ANNOTATIONS}: {summary}")
     if not done.failed:
         return 0

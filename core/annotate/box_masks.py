@@ -59,8 +59,8 @@ class NetworkMasks:
             return None
         found = f"the checkpoint does not know {shortened(unknown)}; it knows {shortened(self.known)}"
         if isinstance(self.model, MaskRcnn):
-            return f"{found}: of Mask R-CNN's masks, one a class, theirs is that of the class it finds most probable"
-        return f"{found}: their boxes get masks all the same, since CondInst's need no class"
+            return f"{found}: Mask R-CNN predicts a mask per class, and these boxes get that of the likeliest"
+        return f"{found}: these boxes still get masks, which in CondInst do not depend on the class"
 
     def masks(self, record: ImageRecord, photo: Image.Image, names: Sequence[str], chosen: Sequence[int]) -> Masks:
         """The masks of the `chosen` instances of a photo, predicted among all; `names` are the classes by label."""

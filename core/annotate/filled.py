@@ -118,7 +118,9 @@ def boxes_to_fill(file: AnnotationFile, *, replace_masks: bool) -> dict[int, lis
         try:
             file.raise_problems(problems)
         except ValueError as error:
-            raise ValueError(f"{error}\n  mend them, or --replace-masks makes new masks for all boxes") from error
+            raise ValueError(
+                f"{error}\n  correct them, or pass --replace-masks to make new masks for all boxes"
+            ) from error
     return {
         record.image_id: [
             index

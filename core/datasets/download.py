@@ -155,7 +155,7 @@ def download_nuclei(root: Path, shelf: Shelf) -> None:
 
 
 def download_scenes(root: Path, shelf: Shelf) -> None:
-    """Generated scenes: train/, val/, instances_*.json (12 MB); drawn here, nothing is downloaded."""
+    """Generated scenes: train/, val/, test/, instances_*.json (87 MB); drawn here, nothing is downloaded."""
     SCENES.write(root, progress=shelf.progress)
 
 

@@ -28,7 +28,11 @@ address="$head:$((20000 + SLURM_JOB_ID % 10000))"
 
 on_head=(srun --nodes=1 --ntasks=1 --nodelist="$head")
 "${on_head[@]}" ray start --head --port="${address#*:}" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
-until ray health-check --address "$address"; do sleep 2; done
+head_job=$!
+until ray health-check --address "$address"; do
+  kill -0 "$head_job" || exit 1 # Ray's head did not start, such as on a port that is taken
+  sleep 2
+done
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
   others=$((SLURM_JOB_NUM_NODES - 1))
   srun --nodes="$others" --ntasks="$others" --exclude="$head" \

@@ -86,7 +86,8 @@ class Relay(tune.Callback):
             observer.ended(job, record)
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """The trial is tried again. If its node is gone, that does not count as a failure of its own."""
+        """The trial is tried again, and reports all its epochs. That its node is gone is no failure of its own."""
+        self.curves.pop(trial.trial_id, None)
         losses = self.nodes_lost.get(trial.trial_id, 0)
         if losses < NODE_LOSSES_FORGIVEN and NODE_LOST.search(last_error(trial)):
             self.nodes_lost[trial.trial_id] = losses + 1

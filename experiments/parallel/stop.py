@@ -1,7 +1,7 @@
 """How a sweep is stopped: the first SIGTERM or Ctrl-C asks the running trials to end after their step.
 
-They then have a checkpoint; a second signal ends the sweep at once. The trials learn it from a file in the folder of
-the sweep, which all nodes share.
+They then have a checkpoint; a second signal ends the sweep at once. On one machine trials read a file in the sweep's
+folder; on a cluster they ask the driver's `Inbox`.
 """
 
 import signal

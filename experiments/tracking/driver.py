@@ -41,7 +41,7 @@ def has_died(driver: str, folder: Path) -> bool:
     if re.fullmatch("[0-9a-f]{16}", token) is None:
         return True  # an earlier version named drivers otherwise
     try:
-        with (folder / token).open() as file:
+        with (folder / token).open("r+") as file:  # NFS locks exclusively only what is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (folder / token).unlink(missing_ok=True)
     except FileNotFoundError:

@@ -1,37 +1,32 @@
 import numpy as np
 import pytest
 
-from analysis.aggregate import bootstrap_interval, interquartile_mean, over_domains
-
-
-def test_the_interquartile_mean_agrees_with_hand_computation():
-    even = np.ones(8)
-    assert interquartile_mean(np.array([8.0, 1, 2, 3, 4, 5, 6, 100]), even) == 4.5  # of 3, 4, 5, 6
-    # six values: a quarter is one and a half of them, so 0.5 * 2 + 3 + 4 + 0.5 * 5 over 3
-    assert interquartile_mean(np.arange(1.0, 7.0), np.ones(6)) == pytest.approx((0.5 * 2 + 3 + 4 + 0.5 * 5) / 3)
+from analysis.aggregate import over_domains
 
 
 def test_each_domain_has_the_same_weight_whatever_its_seeds():
-    # weights 1/2 for the one seed, 1/6 for each of three: of the middle half, 10 has 1/4 and 20, the next, 1/4
-    assert over_domains([[10.0], [20.0, 20.0, 20.0]]) == pytest.approx(15.0)
+    assert over_domains([[9.0, 11.0], [20.0, 20.0, 20.0]]).mean == 15.0
 
 
-def test_the_interval_holds_the_mean_and_equal_seeds_have_none_of_it():
-    scores = [[80.0, 90.0, 85.0], [70.0, 71.0, 69.0]]
-    low, high = bootstrap_interval(scores)
-    assert low < over_domains(scores) < high
-    assert low >= 70.0
-    assert (low, high) == bootstrap_interval(scores)
-    assert bootstrap_interval([[80.0, 80.0], [60.0, 60.0]]) == (70.0, 70.0)
+def test_the_interval_agrees_with_hand_computation():
+    # sd 2 and 4 over three seeds: squared errors 4 / 3 and 16 / 3, each over 2^2; Welch: (20 / 12)^2 / (1/9 + 16/9) * 2
+    found = over_domains([[78.0, 80.0, 82.0], [56.0, 60.0, 64.0]])
+    assert (found.mean, found.n) == (70.0, 2)
+    assert found.error == pytest.approx((20 / 12) ** 0.5)
+    assert found.freedom == pytest.approx(2 * (20 / 12) ** 2 / (1 / 9 + 16 / 9))
+    assert found.interval == pytest.approx((70 - 4.155, 70 + 4.155), abs=0.001)  # t = 3.22
 
 
-def test_seeds_are_drawn_within_their_domain_only():
-    # one constant domain in the middle: draws across domains would spread much further
-    low, high = bootstrap_interval([[50.0, 50.0], [49.0, 51.0]])
-    assert 49.0 <= low <= high <= 51.0
-    assert high - low <= 1.0
+def test_equal_seeds_have_no_width():
+    assert over_domains([[80.0, 80.0], [60.0, 60.0]]).interval == (70.0, 70.0)
+
+
+def test_the_interval_holds_the_true_mean_in_95_of_100_cases():
+    draws = np.random.default_rng(0).normal([[85.0], [88.0]], [[1.0], [3.0]], size=(1000, 2, 3))
+    intervals = [over_domains(scores).interval for scores in draws.tolist()]
+    assert np.mean([low <= 86.5 <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.02)
 
 
 def test_one_seed_has_no_spread():
     with pytest.raises(ValueError, match=r"domains with \[1, 3\] seeds"):
-        bootstrap_interval([[80.0], [1.0, 2.0, 3.0]])
+        over_domains([[80.0], [1.0, 2.0, 3.0]])

@@ -21,6 +21,13 @@ def test_three_seeds_find_the_smallest_gap_in_80_of_100_draws():
     assert np.mean(np.abs(t) > student_t.ppf(0.975, 2)) == pytest.approx(0.8, abs=0.02)
 
 
+def test_images_alone_have_the_shift_of_the_normal_distribution_and_add_in_squares():
+    of_images = 1.9600 + 0.8416
+    assert smallest_gap(0.0, 2, 1.5) == pytest.approx(1.5 * of_images, abs=1e-3)
+    both = (smallest_gap(1.0, 2) ** 2 + (1.5 * of_images) ** 2) ** 0.5
+    assert smallest_gap(1.0, 2, 1.5) == pytest.approx(both, rel=1e-4)
+
+
 def test_without_an_error_or_a_freedom_it_is_unknown():
     assert math.isnan(smallest_gap(float("nan"), 2))
     assert math.isnan(smallest_gap(1.0, float("nan")))

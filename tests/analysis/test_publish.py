@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from analysis.publish import main
+from analysis.publish import publish as publish_results
 from analysis.reference.checksums import check_checksums
 from analysis.reference.cpu_noise import measure_noise
 from analysis.reference.rebuild import copy_records
@@ -88,6 +91,16 @@ def test_records_of_another_recipe_than_the_reference_are_refused(results, tmp_p
     assert "results/loss_terms: trials of the recipe `shapes`, but the reference is reference/people" in error
     assert "expected reference/shapes" in error
     assert not (tmp_path / "reference").exists()
+
+
+def test_an_interrupted_publication_leaves_nothing(results, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("analysis.publish.draw_from_records", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        publish_results(results, tmp_path / "reference/shapes", Path("studies"), pictures=False, html=False)
+    assert list((tmp_path / "reference").iterdir()) == []
 
 
 def test_only_the_studies_that_are_asked_for_and_the_measurements_are_published(results, tmp_path, write_edge_purity):

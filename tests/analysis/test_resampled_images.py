@@ -7,7 +7,7 @@ import pytest
 from analysis.comparisons import Pair, compare_arms
 from analysis.resampled_images import read_resampled, resampled_faults, with_images
 from analysis.results import read_results
-from analysis.statistics import paired_difference
+from analysis.statistics import paired_difference, summarize, with_error
 from analysis.verdict import verdict
 from tests.analysis.made_up import record_of
 
@@ -36,13 +36,35 @@ def test_the_error_is_that_of_seeds_and_of_images_together(results):
     plain = paired_difference(results, "full", "both", "mask_AP")  # 10, 11, 12: sd 1, error 1 / sqrt(3)
     found = with_images(plain, results, "full", "both", draws_of(results, SHIFT))
     images = 4 * 100 / 99
-    assert found.error == pytest.approx((1 / 3 + images) ** 0.5)
-    assert found.freedom == pytest.approx((1 / 3 + images) ** 2 / ((1 / 3) ** 2 / 2))
-    assert (found.mean, found.n) == (plain.mean, plain.n)
+    assert (found.mean, found.n, found.error, found.freedom) == (plain.mean, plain.n, plain.error, 2)
+    assert found.images_error == pytest.approx(images**0.5)
+    half = (4.3027**2 / 3 + 1.95996**2 * images) ** 0.5  # t with two degrees of freedom, normal
+    assert found.interval == pytest.approx((11 - half, 11 + half), abs=1e-3)
+    assert found.p_value > plain.p_value
+    assert replace(found, mean=half).p_value == pytest.approx(0.05, abs=1e-4)
     # equal draws of both arms cancel: the pairing over images
     both = draws_of(results, SHIFT)
     steady = both.assign(**{column: both["all_images"] + 3 * index for index, column in enumerate(both.columns[2:])})
-    assert with_images(plain, results, "full", "both", steady).error == pytest.approx(plain.error)
+    assert with_images(plain, results, "full", "both", steady).images_error == pytest.approx(0)
+
+
+def test_an_uncertainty_more_never_makes_an_interval_narrower(results):
+    plain = paired_difference(results, "full", "both", "mask_AP")
+    previous = plain
+    for scale in (0.01, 0.1, 0.5, 1.0, 4.0):
+        found = with_images(plain, results, "full", "both", draws_of(results, scale * SHIFT))
+        assert found.interval[0] < previous.interval[0]
+        assert found.p_value > previous.p_value
+        previous = found
+
+
+def test_both_sources_together_keep_the_level():
+    # three seeds and images, in all proportions: of true differences of 0, at most 5 % are told apart
+    generator = np.random.default_rng(0)
+    for of_images in (0.25, 1.0, 4.0):
+        seeds = generator.normal(0, 3**0.5, size=(2000, 3)) + generator.normal(0, of_images, size=(2000, 1))
+        ends = [with_error(plain := summarize(draw), plain.error, 2, of_images).interval for draw in seeds.tolist()]
+        assert np.mean([not low <= 0 <= high for low, high in ends]) <= 0.055
 
 
 def test_without_detections_of_every_trial_it_is_given_these_images(results, study):
@@ -65,7 +87,8 @@ def test_the_verdict_says_what_the_interval_covers(results, study):
     found = verdict(results, pair, images)  # 11 ± 10.1
     assert "(paired over seeds and over resampled images, Holm's correction for one comparison)" in found.text
     wide = compare_arms(results, pair, resampled=draws_of(results, 3.5 * SHIFT))
-    assert verdict(results, pair, wide).outcome == "too few seeds to tell"  # 11 ± 13.9
+    assert verdict(results, pair, wide).outcome == "not told apart"  # 11 ± 13.9
+    assert "but too few validation images tell the arms apart" in verdict(results, pair, wide).text
 
 
 def test_the_file_is_checked(tmp_path, results):

@@ -1,6 +1,7 @@
 """Metrics of old trials from their kept detections: as of a fresh trial, to the last digit; or refused, by name."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,6 +189,7 @@ def test_the_results_of_studies_get_the_metrics_and_a_table_of_them(
     fresh = [forget(store, job.key) for job in jobs]
     write_results(study, jobs, {job.key: store.finished(job.key) for job in jobs}, store, root)
     table = (root / "pair.csv").read_bytes()
+    shutil.copytree(root / "pair", root / ".pair.host-1.partial")  # left by a process that was killed
     assert (root / "pair" / "quality.csv").read_text().splitlines()[1] == f"pair,a,0,{jobs[0].key}{',' * 11}"
     assert main([]) == 0
     assert "results/pair: records and quality.csv are written" in capsys.readouterr().out

@@ -122,6 +122,7 @@ def test_trials_are_drawn_over_the_recipe_and_trained_with_one_seed(here: Path) 
         ("trials: 6", "trials: 6\n  metric: mask_ap", f"search.metric: Input should be '{METRICS[0]}'"),
         ("loss.dice: 0", "data.root: x", "a search cannot set data.root"),
         ("loss.dice: 0", "loss: {pairwise: 1}", "loss.pairwise is under settings and in the space"),
+        ("{loss.dice: 0}", "{training: 5}", "training"),
         (
             "loss.dice: 0",
             "training.evaluate_every: null",
@@ -135,6 +136,14 @@ def test_a_wrong_file_is_refused_by_its_name(here: Path, old: str, new: str, mes
     assert old in text
     Path("mine.yaml").write_text(text.replace(old, new))
     with pytest.raises(ValueError, match=rf"mine\.yaml: .*{message}"):
+        load()
+
+
+def test_a_setting_three_levels_deep_is_not_both_fixed_and_drawn(here: Path) -> None:
+    field = "model.backbone.frozen_stages"
+    text = FILE.format(trials=6).replace("loss.dice: 0", f"{field}: 1").replace("loss.pairwise:", f"{field}:")
+    Path("mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=f"{field} is under settings and in the space"):
         load()
 
 

@@ -19,6 +19,7 @@ from core.datasets.sources.shape_drawing import CLASSES, Instance
 
 IMAGE_SIZE = 160  # px, square
 JPEG_QUALITY = 90
+SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 Draw = Callable[[int, str, int, int], tuple[UInt8[np.ndarray, "H W 3"], list[Instance]]]  # seed, split, index, size
 
@@ -48,7 +49,8 @@ class GeneratedSet:
             ValueError: if `root` exists but is not such a data set, or `size` is too small.
         """
         num_images = num_images or self.num_images
-        if root.exists() and not all((root / f"instances_{split}.json").is_file() for split in num_images):
+        kept = num_images.keys() - {"test"}  # which earlier sets lack
+        if root.exists() and not all((root / f"instances_{split}.json").is_file() for split in kept):
             raise ValueError(f"{root}: exists but is not a generated data set, expected one to replace or a new folder")
         if size < self.smallest_size:
             raise ValueError(f"size is {size} px, expected at least {self.smallest_size}: shapes must fit")
@@ -103,8 +105,7 @@ def generate_by_command(generated: GeneratedSet, module: str, arguments: Sequenc
     """The command line of a module that generates a data set; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
-        description=f"Draw the {generated.description}: images, instances_train.json and instances_val.json "
-        "(COCO format).",
+        description=f"Draw the {generated.description}: images, and instances_<split>.json in COCO format.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -114,13 +115,14 @@ def generate_by_command(generated: GeneratedSet, module: str, arguments: Sequenc
         default=argparse.SUPPRESS,
         help="output folder; an earlier generated data set is replaced",
     )
-    parser.add_argument("--train", type=int, default=generated.num_images["train"], help="number of training images")
-    parser.add_argument("--val", type=int, default=generated.num_images["val"], help="number of validation images")
+    for split, count in generated.num_images.items():
+        parser.add_argument(f"--{split}", type=int, default=count, help=f"number of {SPLIT_NAMES[split]} images")
     parser.add_argument("--size", type=int, default=IMAGE_SIZE, help="width and height of the images, px")
     parser.add_argument("--seed", type=int, default=0, help="random seed; equal seeds give equal data sets")
     return run_command(partial(run, generated, parser.parse_args(arguments)))
 
 
 def run(generated: GeneratedSet, options: argparse.Namespace) -> None:
-    num_images = {"train": options.train, "val": options.val}
+    given = {split: getattr(options, split) for split in generated.num_images}
+    num_images = {split: count for split, count in given.items() if count or split != "test"}
     generated.write(options.root, num_images, seed=options.seed, size=options.size, progress=True)

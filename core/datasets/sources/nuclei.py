@@ -27,6 +27,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from core.datasets.sources.archive import DAMAGED
 from core.files.atomic import replaced
 
 SERVER, PATH = "https://data.broadinstitute.org/bbbc", "BBBC038/stage1_train.zip"
@@ -76,7 +77,9 @@ def write_nuclei(root: Path, archive: Path, *, progress: bool = False) -> None:
             found = f"{len(entries)} folders with images, of which none is in {' or '.join(empty)}"
             raise ValueError(f"{found}; expected ID/images/*.png with ID/masks/*.png, of at most {LONG_SIDE} px")
         os.replace(unfinished, root / "images")
-    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:  # RuntimeError: encrypted
+    except DAMAGED as error:
+        raise ValueError(f"{archive}: is damaged ({error}); remove it to download it again") from error
+    except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: encrypted
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{archive}: {error}") from error

@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from core.datasets.sources.archive import DAMAGED
 from core.files.atomic import replaced
 
 LIST_OF_IMAGES = Path(__file__).with_name("people_images.json")
@@ -56,7 +57,7 @@ def write_people(
                 small = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS)
                 small.save(unfinished / image["file_name"], quality=JPEG_QUALITY)
         os.replace(unfinished, root / "images")
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (*DAMAGED, KeyError) as error:
         raise ValueError(f"{annotations} or {photos}: is damaged or lacks a file ({error})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

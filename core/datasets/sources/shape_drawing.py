@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 CLASSES = ("ellipse", "triangle", "star", "cross")
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
 DIAMETERS = (40.0, 100.0)  # px, of the circumscribed circle of a shape
 MAX_INSTANCES = 4
 MIN_VISIBLE_SHARE = 0.4  # of the pixels of an instance, after occlusion

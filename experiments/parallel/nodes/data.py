@@ -97,11 +97,16 @@ def folder_with_data(needed: NeededData, folder: Path, fetch: Callable[[Path], N
         return folder
     for path in filter(None, (needed.root, needed.weights_file)):
         if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise ValueError(f"no {path} like the driver's, and only paths below the folder of the command are sent")
+            raise ValueError(
+                f"this node has no copy of {path} like the driver's, and only files below the folder of the command "
+                "can be sent"
+            )
     cache = cache_folder()
     target = cache / needed.digest
     with exclusive(cache / f"{needed.digest}.lock"):
         if not holds(target, needed):
+            for left in cache.glob(f".{needed.digest}-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             partial = Path(tempfile.mkdtemp(prefix=f".{needed.digest}-", dir=cache))
             try:
                 fetch(partial)

@@ -57,6 +57,11 @@ def test_the_edges_of_domains_and_of_references_without_studies_are_drawn_once(t
     counts = read_edge_purity(write_edge_purity(tmp_path / "reference/people", {0.1: (0.5, 0.96), 0.3: (0.3, 0.98)}))
     write_edge_purity(tmp_path / "reference/objects", {0.1: (0.6, 0.97), 0.3: (0.4, 0.99)})
     (tmp_path / "reference/empty").mkdir()
+    write_edge_purity(tmp_path / "reference/.objects.partial", {0.1: (0.2, 0.5)})  # of a publication that was killed
+    wide = write_edge_purity(
+        tmp_path / "reference/wide", {0.1: (0.6, 0.97)}
+    )  # has no edges of the paper's neighborhood
+    wide.write_text(wide.read_text().replace("\n3,2,", "\n5,2,"))
     domains = [Domain("people", tmp_path, here, {}, counts) for here in (True, False)]
     measured = measured_edges(domains, tmp_path / "reference")
     assert list(measured) == ["people, this run", "objects"]

@@ -88,10 +88,10 @@ def test_tau_zero_is_the_worst_or_not_and_by_how_much(judge_tau):
     assert found.text.endswith("no rule judges it.")
     assert found.reason.startswith("next lowest: τ = 0 vs. τ = 0.3: -8.0 AP")
     close = judge_tau([40.0, 44.5, 49.0], [50.5, 51.0, 51.5], [48.0, 48.5, 49.0])  # -4.0 ± 10.0 beside 0.3
-    assert close.outcome == "too few seeds to tell"
+    assert close.outcome == "not told apart"
     assert "Holds for the means, but too few seeds tell the arms apart: τ = 0 vs. τ = 0.1: -6.5 AP" in close.text
     one = judge_tau([40.0], [50.0], [48.0])
-    assert one.outcome == "too few seeds to tell"
+    assert one.outcome == "not told apart"
     assert "(one seed has no interval)" in one.text
     assert judge_tau([None], [50.0], [48.0]).reason == "no result for τ = 0"
     assert judge_tau([40.0], [None], [None]).reason == "no result beside τ = 0"
@@ -108,7 +108,7 @@ def test_tau_zero_is_judged_in_one_seed_by_the_spread_of_the_reference(tmp_path,
     assert f"({SOURCE}, Holm's correction for two comparisons" in found.text
     assert judge_tau([50.0], [51.0], [48.0], spread=narrow).outcome == "does not hold"
     wide = spread([40.0, 40.0, 40.0], [50.0, 51.0, 52.0], [46.0, 48.0, 50.0])  # sd 2: ± 9.9
-    assert judge_tau([40.0], [50.0], [48.0], spread=wide).outcome == "too few seeds to tell"
+    assert judge_tau([40.0], [50.0], [48.0], spread=wide).outcome == "not told apart"
 
 
 def test_where_tau_zero_does_no_harm_the_purity_of_the_edges_is_given_as_a_reason(

@@ -44,9 +44,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped_also_when_photos_are_added(
 def test_a_run_of_another_task_starts_over_and_says_so(checkpoint: Path, monkeypatch, capsys) -> None:
     InterruptAt(monkeypatch, call=2)
     assert run_command(checkpoint, "--min-score", "0.1") == 130
-    assert "out: the same command goes on from here\n" in capsys.readouterr().err
+    assert "out: run the same command again to resume\n" in capsys.readouterr().err
     assert run_command(checkpoint, "--min-score", "0.2") == 0
-    assert "an interrupted run was not taken up: min_score is 0.1 instead of 0.2\n" in capsys.readouterr().err
+    assert "the interrupted run was not resumed: min_score is 0.1 instead of 0.2\n" in capsys.readouterr().err
 
 
 class InterruptAt:

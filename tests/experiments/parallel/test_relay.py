@@ -119,7 +119,10 @@ def test_nodes_that_are_lost_are_no_failures_of_the_trial_but_not_without_end(
     relay.on_trial_recover(0, [], trial)
     assert trial.max_failures == 1
     trial = failing(jobs[0], tmp_path, CRASHED, LOST)
-    for _ in range(9):
+    relay.curves["t"] = [{"epoch": 1}]
+    relay.on_trial_recover(0, [], trial)
+    assert relay.curves == {}  # it reports all its epochs again
+    for _ in range(8):
         relay.on_trial_recover(0, [], trial)
     assert trial.max_failures == 1 + 5
     trial = failing(jobs[0], tmp_path, "The actor is dead because its node has died. Node Id: 54e1")

@@ -60,6 +60,16 @@ def test_a_data_set_is_replaced_as_a_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["squares"]  # nothing half-written is left beside it
 
 
+def test_a_set_of_before_there_were_test_images_is_replaced_by_one_with_them(tmp_path, capsys):
+    three = GeneratedSet("generated squares", "8", draw, {"train": 2, "val": 1, "test": 3}, smallest_size=16)
+    SQUARES.write(tmp_path / "squares", size=16)
+    assert generate_by_command(three, "core.squares", ["--root", str(tmp_path / "squares"), "--size", "16"]) == 0
+    assert len(list((tmp_path / "squares" / "test").iterdir())) == 3
+    words = ["--root", str(tmp_path / "two"), "--size", "16", "--test", "0"]
+    assert generate_by_command(three, "core.squares", words) == 0
+    assert {path.name for path in (tmp_path / "two").glob("*.json")} == {"instances_train.json", "instances_val.json"}
+
+
 def test_the_command_takes_numbers_of_images(tmp_path, capsys):
     words = ["--root", str(tmp_path / "squares"), "--train", "1", "--val", "2", "--size", "16", "--seed", "5"]
     assert generate_by_command(SQUARES, "core.squares", words) == 0

@@ -153,8 +153,21 @@ def test_another_archive_than_the_official_one_is_refused(
 @pytest.mark.parametrize("content", [b"", b"PK no zip"])
 def test_a_damaged_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "some.zip").write_bytes(content)
-    with pytest.raises(ValueError, match=r"some\.zip: File is not a zip file"):
+    with pytest.raises(ValueError, match=r"some\.zip: is damaged \(File is not a zip file\); remove it to download it"):
         write_nuclei(tmp_path / "nuclei", tmp_path / "some.zip")
+
+
+def test_an_archive_with_a_flipped_byte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members(IDS).items():
+            archive.writestr(name, content)
+        first = archive.infolist()[0]
+    content = bytearray(path.read_bytes())
+    content[first.header_offset + 30 + len(first.filename)] ^= 0xFF  # of the first block of deflate
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"some\.zip: is damaged \(.*\); remove it to download it again"):
+        write_nuclei(tmp_path / "nuclei", path)
 
 
 def test_an_archive_of_other_files_is_refused(tmp_path: Path) -> None:

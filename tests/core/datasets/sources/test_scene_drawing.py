@@ -19,7 +19,7 @@ def test_an_image_depends_on_seed_split_and_index():
     again, same = draw(0, "train", 1, 80)
     assert np.array_equal(again, pixels)
     assert [instance.name for instance in same] == [instance.name for instance in instances]
-    for other in ((1, "train", 1), (0, "val", 1), (0, "train", 2)):
+    for other in ((1, "train", 1), (0, "val", 1), (0, "test", 1), (0, "train", 2)):
         assert not np.array_equal(draw(*other, 80)[0], pixels)
 
 

@@ -126,7 +126,7 @@ def test_a_copy_that_fails_or_is_another_leaves_nothing(
 def test_paths_out_of_the_folder_are_not_sent(driver: Path, needed: NeededData, tmp_path: Path) -> None:
     data = needed.config.data.model_copy(update={"root": "../data"})
     outside = replace(needed, config=needed.config.model_copy(update={"data": data}))
-    with pytest.raises(ValueError, match=r"no \.\./data like the driver's, and only paths below the folder"):
+    with pytest.raises(ValueError, match=r"no copy of \.\./data like the driver's, and only files below the folder"):
         folder_with_data(outside, tmp_path / "nowhere", lambda target: pytest.fail("fetched"))
 
 
