@@ -27,7 +27,7 @@ def scale_sentence(records: Sequence[Record], published: pd.DataFrame) -> str:
     recipes = list(dict.fromkeys(f"`{without_markup(config['name'])}`" for config in configs))
     parts = [
         f"Recipe{'s' if len(recipes) > 1 else ''} {', '.join(recipes)}: data {_each(_data, configs)}",
-        _each(lambda config: _network(config["model"]), configs),
+        _networks(configs),
         _each(lambda config: training_length(config["training"]), configs),
         f"device {_each(machine, records)}",
     ]
@@ -75,10 +75,14 @@ def _folder(data: dict[str, Any]) -> str:
     return without_markup(Path(data["root"]).name)
 
 
-def _network(model: dict[str, Any]) -> str:
-    backbone = model["backbone"]
-    start = STARTS.get(backbone.get("weights"), "with pretrained weights")
-    return f"backbone {network_name(model) or without_markup(backbone['name'])} {start}"
+def _networks(configs: Sequence[dict[str, Any]]) -> str:
+    """Each backbone once, with all that it starts from."""
+    starts: dict[str, dict[str, None]] = {}
+    for model in (config["model"] for config in configs):
+        backbone = model["backbone"]
+        name = network_name(model) or without_markup(backbone["name"])
+        starts.setdefault(name, {})[STARTS.get(backbone.get("weights"), "with pretrained weights")] = None
+    return ", ".join(f"backbone {name} {' or '.join(of_name)}" for name, of_name in starts.items())
 
 
 def training_length(training: dict[str, Any]) -> str:

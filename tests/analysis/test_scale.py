@@ -72,3 +72,10 @@ def test_what_ours_are_among_published_numbers_follows_from_the_settings(coco_co
     assert "that no published number has, not comparable" in beside_published([coco_config(steps=10)], published)
     assert beside_published([shapes], published) == "on generated shapes, not comparable"
     assert beside_published([PEOPLE], published) == "on `people`, not comparable"
+
+
+def test_a_backbone_that_starts_from_several_weights_is_named_once():
+    starts = [{"name": "resnet18", "weights": weights} for weights in ("package:shapes_trunk", "w.pt", None, None)]
+    text = sentence(*(PEOPLE | {"model": {"backbone": backbone}} for backbone in starts))
+    listed = "pretrained with boxes on other generated images or with pretrained weights or from scratch"
+    assert f", backbone R-18 {listed}, 15 epochs" in text
