@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -118,7 +119,13 @@ def test_where_ray_does_not_start_nothing_is_lost(study: Study, here: Path, monk
     assert list((here / ".ray").iterdir()) == []
 
 
-def test_where_a_sweep_ends_by_a_fault_it_is_closed(study: Study, here: Path, monkeypatch) -> None:
+def test_where_a_sweep_ends_by_a_fault_it_is_closed_with_what_has_finished(
+    study: Study, here: Path, fake_training: list, monkeypatch
+) -> None:
+    assert run(study) == 0
+    first, second = list_jobs(study, provenance())[:2]
+    shutil.rmtree(here / "store" / first.key)
+
     def full(*arguments: object, progress: bool) -> None:
         raise OSError("No space left on device")
 
@@ -127,7 +134,8 @@ def test_where_a_sweep_ends_by_a_fault_it_is_closed(study: Study, here: Path, mo
     monkeypatch.setattr(sweep_module, "run_one_by_one", full)
     with pytest.raises(OSError, match="No space left"):
         run(study)
-    assert closed == [{}]
+    assert second.key in closed[0]["pair"]
+    assert first.key not in closed[0]["pair"]
 
 
 def test_a_full_disk_is_no_failure_of_a_trial(study: Study, here: Path, fake_training: list, monkeypatch) -> None:

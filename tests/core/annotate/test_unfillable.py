@@ -39,7 +39,10 @@ def test_a_name_that_is_too_long_for_a_picture_is_no_obstacle_without_pictures(
     ("change", "message"),
     [
         (lambda file: file["annotations"][0].update(bbox=[0, 0, -1, 5]), "expected a width and a height above 0"),
-        (lambda file: file["annotations"][3].update(segmentation=[[1, 2, 3]]), "--replace-masks makes new masks"),
+        (
+            lambda file: file["annotations"][3].update(segmentation=[[1, 2, 3]]),
+            "--replace-masks to make new masks",
+        ),
         (lambda file: [entry.update(file_name="gone.png") for entry in file["images"]], "has none of the 3 photos of"),
     ],
     ids=["box", "mask", "photos"],
