@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from analysis.study import Study, load_study
+from tests.analysis.domains_made_up import LOSSES
 from tests.analysis.made_up import STUDIES, made_up_record, record_of, traced_record, trial_row
 
 LOSS_TERMS_AP = {"box_mask": 12.0, "projection": 30.0, "pairwise": 1.0, "both": 50.0, "full": 60.0}
@@ -196,5 +197,23 @@ def write_edge_purity() -> Callable[..., Path]:
         folder.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(rows).to_csv(folder / "edge_purity.csv", index=False)
         return folder / "edge_purity.csv"
+
+    return write
+
+
+@pytest.fixture
+def write_domain(tmp_path, monkeypatch, study, write_results, write_records) -> Callable[..., Path]:
+    """Writes the loss terms of a domain to a folder of an empty project, with the weights in the records."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(folder: str, aps: dict, recipe: str) -> Path:
+        csv = write_results(Path(folder), aps)
+        write_records(Path(folder), recipe=recipe)
+        for trial in pd.read_csv(csv).itertuples():
+            path = Path(folder) / "loss_terms/trials" / f"{trial.trial_key}.json"
+            projection, pairwise = LOSSES[trial.arm]
+            weights = f'"loss": {{"projection": {projection}, "pairwise": {pairwise}}}, "model"'
+            path.write_text(path.read_text().replace('"model"', weights, 1))
+        return Path(folder)
 
     return write
