@@ -8,7 +8,7 @@ from pathlib import Path
 from core.compute.command import run_command
 from core.config import Config
 from experiments.params import load_params
-from experiments.recipe import load_studies
+from experiments.settings import load_studies
 from experiments.study import missing_masks
 
 

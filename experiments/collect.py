@@ -13,8 +13,8 @@ from pathlib import Path
 from core.compute.command import leave, run_command
 from core.config.names import checked_study
 from experiments.params import Params, load_params
-from experiments.recipe import load_studies
-from experiments.results_files import RESULTS, write_no_results
+from experiments.results.files import RESULTS, write_no_results
+from experiments.settings import load_studies
 
 
 def collect_study(name: str, params: Params, params_path: Path) -> int:

@@ -16,10 +16,10 @@ from experiments.check_data import check_data
 from experiments.jobs import Job, collect
 from experiments.params import Params
 from experiments.progress import Progress
-from experiments.results import write_results
-from experiments.results_files import RESULTS
-from experiments.search_file import Search
-from experiments.stopped_early import is_stopped_early
+from experiments.results.files import RESULTS
+from experiments.results.write import write_results
+from experiments.search.file import Search
+from experiments.search.stopped_early import is_stopped_early
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import Observer, run_one_by_one

@@ -15,13 +15,13 @@ from pathlib import Path
 from core.compute.command import run_command
 from core.config.identity import training_identity
 from core.config.names import checked_name
-from experiments.arm_cost import ArmCosts
-from experiments.data_facts import KnownData
 from experiments.params import load_params
-from experiments.plan import PLAN
+from experiments.planning.arm_cost import ArmCosts
+from experiments.planning.data_facts import KnownData
+from experiments.planning.plan import PLAN
+from experiments.planning.remembered import Remembered
 from experiments.provenance import provenance
-from experiments.recipe import load_studies
-from experiments.remembered import Remembered
+from experiments.settings import load_studies
 from experiments.study import STUDIES, Study
 
 TOTAL = "in all"

@@ -25,7 +25,7 @@ from core.files.imagenet_weights import with_weights
 from core.neighborhood import Neighborhood
 from experiments.consistency import BOX, consistency, photo, write_consistency
 from experiments.params import load_params, nothing_twice
-from experiments.recipe import base_settings
+from experiments.settings import base_settings
 
 MEASUREMENT = Path(__file__).parent / "measurements" / "edge_purity.yaml"
 COLUMNS = (

@@ -7,7 +7,7 @@ from core.config import Config
 from core.files.imagenet_weights import with_weights
 from core.record import Record, trial_key
 from experiments.check import check_folder
-from experiments.data_facts import KnownData
+from experiments.planning.data_facts import KnownData
 from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Study, Trial

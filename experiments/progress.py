@@ -9,7 +9,7 @@ from typing import TextIO
 from core.record import Record
 from core.training.pace import duration
 from experiments.jobs import Job
-from experiments.stopped_early import is_stopped_early
+from experiments.search.stopped_early import is_stopped_early
 
 
 def seconds_left(epochs_left: dict[str, float], seconds_per_epoch: dict[str, float], parallel: int) -> float | None:

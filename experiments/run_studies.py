@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from experiments.data_facts import KnownData
 from experiments.jobs import list_jobs, longest_first, waiting
 from experiments.params import Params
+from experiments.planning.data_facts import KnownData
 from experiments.provenance import provenance
-from experiments.search_file import Search
-from experiments.stopped_early import is_stopped_early
+from experiments.search.file import Search
+from experiments.search.stopped_early import is_stopped_early
 from experiments.store import STORE, Store
 from experiments.study import Study
 

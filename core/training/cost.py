@@ -28,8 +28,8 @@ from core.config import Config
 from core.config.file import build_config, merge
 from core.config.recipe import changes_of, load_recipe
 from core.datasets.annotation_file import AnnotationFile
+from core.datasets.check.expected_cost import ExpectedCost
 from core.datasets.coco import CocoDataset, read_training_file, read_validation_file
-from core.datasets.expected_cost import ExpectedCost
 from core.datasets.loader import BatchLoader
 from core.evaluation.evaluate import evaluate
 from core.pseudo_masks.ema_teacher import EmaTeacher

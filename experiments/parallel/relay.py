@@ -14,7 +14,7 @@ from experiments.parallel.described import KEY
 from experiments.parallel.stop import SweepStop
 from experiments.parallel.trainable import FAILED, MachineFault, TrialFailed
 from experiments.progress import Progress
-from experiments.stopped_early import stopped_early
+from experiments.search.stopped_early import stopped_early
 from experiments.store import Store
 from experiments.sweep import Observer, crashed, describe_job
 from experiments.trial_workers import WorkerDied

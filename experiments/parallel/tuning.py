@@ -10,7 +10,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.sample import Domain
 from ray.tune.search.variant_generator import generate_variants
 
-from experiments.search_file import Distribution, Halving
+from experiments.search.file import Distribution, Halving
 
 DIGITS = 6  # of a number that is drawn: people read and write it
 MOST_EPOCHS = 10**6  # more than any training has

@@ -13,7 +13,7 @@ from pathlib import Path
 from core.compute.command import run_command
 from core.record import read_record
 from experiments.params import Params, load_params
-from experiments.results_files import RESULTS
+from experiments.results.files import RESULTS
 from experiments.tracking.background import Background
 
 FILES = (  # of a study, in the folder of the results; names in MLflow are those of the files

@@ -9,7 +9,7 @@ from core.config.dotted import leaves
 from core.config.loss import MASK_TERMS
 from core.record import Record
 from experiments.jobs import Job
-from experiments.stopped_early import is_stopped_early
+from experiments.search.stopped_early import is_stopped_early
 from experiments.study import Study
 
 LONGEST_TAG = 5000  # characters, accepted by every server

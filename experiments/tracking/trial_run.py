@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from core.record import Record
 from experiments.jobs import Job
-from experiments.stopped_early import is_stopped_early
+from experiments.search.stopped_early import is_stopped_early
 from experiments.tracking.content import (
     SOURCE,
     TABLES,

@@ -43,7 +43,7 @@ def fill(count: int) -> list[str]:
     from experiments.jobs import list_jobs
     from experiments.params import load_params
     from experiments.provenance import provenance
-    from experiments.recipe import load_studies
+    from experiments.settings import load_studies
     from experiments.store import STORE, Store
     from experiments.tracking.runs import StudyRuns
     from experiments.tracking.server import connect

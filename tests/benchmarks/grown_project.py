@@ -54,7 +54,7 @@ def fill_store(count: int) -> None:
     from experiments.jobs import list_jobs
     from experiments.params import load_params
     from experiments.provenance import provenance
-    from experiments.recipe import load_studies
+    from experiments.settings import load_studies
     from experiments.store import STORE, Store
     from experiments.trial import describe_trial
 

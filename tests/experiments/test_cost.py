@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.arm_cost import ArmCosts
 from experiments.cost import StudyCost, main, study_costs
-from experiments.data_facts import KnownData
-from experiments.remembered import Remembered
+from experiments.planning.arm_cost import ArmCosts
+from experiments.planning.data_facts import KnownData
+from experiments.planning.remembered import Remembered
 from experiments.study import Study
 from tests.experiments.conftest import write_params
 

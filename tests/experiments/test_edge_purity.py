@@ -12,8 +12,8 @@ from experiments.edge_purity import COLUMNS, Measurement, load_measurement, main
 from experiments.jobs import collect, list_jobs
 from experiments.params import Resources, load_params
 from experiments.provenance import Provenance
-from experiments.recipe import base_settings
-from experiments.results import write_results
+from experiments.results.write import write_results
+from experiments.settings import base_settings
 from experiments.store import Store
 from experiments.study import STUDIES, load_study
 from experiments.sweep import run_one_by_one

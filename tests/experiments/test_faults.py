@@ -38,7 +38,7 @@ import argparse, sys
 from pathlib import Path
 from core.compute.command import run_command
 from experiments.params import Params, Resources
-from experiments.recipe import base_settings
+from experiments.settings import base_settings
 from experiments.run_studies import run_studies
 from experiments.study import load_study
 settings = {{"training": {{"steps": None, "epochs": {EPOCHS}}}}}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import data_facts
-from experiments.data_facts import read_facts
 from experiments.jobs import Job, list_jobs, longest_first
+from experiments.planning import data_facts
+from experiments.planning.data_facts import read_facts
 from experiments.provenance import Provenance
 from experiments.study import Study
 

@@ -16,7 +16,7 @@ from experiments.check import main as check
 from experiments.check_data import check_data
 from experiments.jobs import list_jobs
 from experiments.parallel.described import describe_jobs
-from experiments.plan import print_plan
+from experiments.planning.plan import print_plan
 from experiments.provenance import Provenance
 from experiments.run_studies import run_studies
 from experiments.store import Store

@@ -9,7 +9,7 @@ import yaml
 from core.config.file import read_yaml
 from core.config.recipe import load_recipe
 from experiments.params import Params, load_params
-from experiments.recipe import base_settings, load_studies
+from experiments.settings import base_settings, load_studies
 from experiments.study import STUDIES, load_study
 from tests.experiments.conftest import write_params
 

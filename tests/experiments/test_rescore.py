@@ -20,7 +20,7 @@ from experiments import trial as trial_module
 from experiments.jobs import Job
 from experiments.params import Resources
 from experiments.rescore import main
-from experiments.results import write_results
+from experiments.results.write import write_results
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import run_one_by_one

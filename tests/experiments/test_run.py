@@ -8,7 +8,7 @@ import pytest
 
 from experiments import conduct as sweep_module
 from experiments import run as run_module
-from experiments.plan import print_plan
+from experiments.planning.plan import print_plan
 from experiments.run import main
 from experiments.run_studies import run_studies
 from experiments.store import Store

@@ -13,7 +13,7 @@ from core.files.atomic import write_text
 from core.record import Record, trial_key
 from experiments import store as store_module
 from experiments import unchanged as unchanged_module
-from experiments.provenance import Provenance, code_digest, provenance, trial_sources
+from experiments.provenance import Provenance
 from experiments.store import Store
 from experiments.study import Trial
 from experiments.trial import describe_trial
@@ -36,42 +36,6 @@ def write(store: Store, record: Record) -> None:
     write_text(store.folder(record.key) / "found.json", '{"0": 0.5, "1": null}')
     write_detections([], [], store.folder(record.key) / DETECTIONS)
     store.write(record)
-
-
-def test_the_code_digest_changes_with_bytes_names_and_versions(tmp_path: Path) -> None:
-    versions = {"torch": "2.11.0", "torchvision": "0.26.0"}
-    paths = [tmp_path / "a.py", tmp_path / "b.py"]
-    for path in paths:
-        path.write_text("x = 1\n")
-    before = code_digest(paths, versions, tmp_path)
-    assert code_digest(paths, versions, tmp_path) == before
-    assert code_digest(paths, versions | {"torch": "2.12.0"}, tmp_path) != before
-    assert code_digest(paths[:1], versions, tmp_path) != before
-    paths[1].write_text("x = 2\n")
-    assert code_digest(paths, versions, tmp_path) != before
-
-
-def test_the_code_of_a_trial_is_what_it_imports_directly_or_not(tmp_path: Path) -> None:
-    files = {
-        "experiments/trial.py": "from core.training.loop import train\nimport json\n",
-        "core/training/loop.py": "def train():\n    from core.losses.dice import dice  # where it is needed\n",
-        "core/losses/__init__.py": "",
-        "core/losses/dice.py": "import core.geometry\n",
-        "core/geometry.py": "",
-        "core/download.py": "from core.training.loop import train\n",
-    }
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content)
-    found = {path.relative_to(tmp_path).as_posix() for path in trial_sources(tmp_path)}
-    assert found == set(files) - {"core/download.py"}
-
-
-def test_the_code_of_a_trial_is_that_of_its_training_and_not_the_command_lines() -> None:
-    names = {path.as_posix().split("/", -1)[-2] + "/" + path.name for path in trial_sources()}
-    assert {"training/loop.py", "losses/pairwise.py", "experiments/trial.py"} <= names
-    assert not {"experiments/run.py", "annotate/__main__.py", "annotate/filled.py", "datasets/check.py"} & names
-    assert len(provenance().code) == 16
 
 
 def test_a_finished_trial_is_found_again(config: Config, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from core.config.recipe import load_recipe
 from core.datasets import masks
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
-from core.datasets.check import check
+from core.datasets.check.__main__ import check
 from core.datasets.coco import CocoDataset
 from core.datasets.digest import data_digest
 from core.datasets.layout import Layout

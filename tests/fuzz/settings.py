@@ -22,7 +22,7 @@ from core.training.effective_batch import describe_schedule, scale_to_batch, tot
 from core.training.optimizer import learning_rate
 from experiments.edge_purity import MEASUREMENT, Measurement, load_measurement
 from experiments.params import SETS, load_params
-from experiments.recipe import load_studies
+from experiments.settings import load_studies
 from experiments.study import STUDIES, Study, load_study
 from experiments.tracking.content import describe_study
 from tests.fuzz.kind import Kind

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from experiments.provenance import ROOT
+from experiments.code_digest import ROOT
 
 PACKAGES = ("core", "experiments")
 

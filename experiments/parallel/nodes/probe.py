@@ -11,11 +11,12 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from core.compute.failure import describe
+from experiments.code_digest import ROOT
 from experiments.parallel.nodes.cluster import Cluster
 from experiments.parallel.nodes.data import DATA_URI
 from experiments.parallel.placement import fitting_nodes
 from experiments.params import Resources
-from experiments.provenance import ROOT, Provenance, current_code, package_versions
+from experiments.provenance import Provenance, current_code, package_versions
 from experiments.trial import device_name
 
 LOOK_SECONDS = 120.0  # until a node that does not answer is given up; a process with torch starts in 5 to 60

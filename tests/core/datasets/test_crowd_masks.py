@@ -7,9 +7,9 @@ import torch
 
 from core.config import DataConfig
 from core.datasets.annotation_file import AnnotationFile
+from core.datasets.check.problems import notes, training_problems, validation_problems
 from core.datasets.coco import build_validation_set
 from core.datasets.crowd_masks import crowd_mask_note, with_sound_crowds
-from core.datasets.problems import notes, training_problems, validation_problems
 from tests.core.datasets.conftest import RECTANGLE, annotation
 from tests.core.datasets.test_crowds import training_set
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from core.config import DataConfig, SupervisionConfig
 from core.datasets.annotation_file import AnnotationFile
 from core.datasets.batch import collate
+from core.datasets.check.problems import training_problems, validation_problems
 from core.datasets.coco import build_training_set, build_validation_set
 from core.datasets.filled_box import encode_mask, filled_box
-from core.datasets.problems import training_problems, validation_problems
 from core.evaluation.coco_metrics import CocoScores, coco_metrics, found_annotations
 
 SIZES = {"short_sides": (24, 32), "long_side_max": 64, "val_short_side": 32, "scale_range": (0.5, 2.0)}

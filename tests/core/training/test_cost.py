@@ -8,7 +8,7 @@ from core.compute.compute import Compute
 from core.config.file import build_config, merge
 from core.config.recipe import load_recipe
 from core.datasets import coco, image_cache
-from core.datasets.expected_cost import ExpectedCost
+from core.datasets.check.expected_cost import ExpectedCost
 from core.datasets.sources.shapes import generate
 from core.training import cost
 from core.training.cost import main, training_cost

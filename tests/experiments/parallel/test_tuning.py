@@ -6,7 +6,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from experiments.parallel.tuning import EarlyStopping, draw
-from experiments.search_file import Distribution, Halving
+from experiments.search.file import Distribution, Halving
 
 SPACE = {
     "loss.color_threshold": Distribution(uniform=(0.1, 0.6)),

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from experiments.jobs import list_jobs
 from experiments.params import Resources
 from experiments.provenance import Provenance
-from experiments.results import write_results
+from experiments.results.write import write_results
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import run_one_by_one

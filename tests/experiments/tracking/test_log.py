@@ -8,7 +8,7 @@ import pytest
 
 from experiments.jobs import Job
 from experiments.params import Resources
-from experiments.stopped_early import stopped_early
+from experiments.search.stopped_early import stopped_early
 from experiments.store import Store
 from experiments.study import Study
 from experiments.sweep import crashed, describe_job, run_job, run_one_by_one

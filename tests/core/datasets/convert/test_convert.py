@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.datasets.check import main as check
+from core.datasets.check.__main__ import main as check
 from core.datasets.convert.__main__ import main
 from tests.core.datasets.convert import test_cvat, test_label_studio, test_labelme, test_voc_xml
 

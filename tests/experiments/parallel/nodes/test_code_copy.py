@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from experiments.code_digest import code_digest, trial_sources
 from experiments.parallel.nodes.code_copy import copy_code
-from experiments.provenance import code_digest, current_code, package_versions, trial_sources
+from experiments.provenance import current_code, package_versions
 
 
 def test_the_copy_has_the_code_digest_of_this_folder_and_runs_elsewhere(tmp_path: Path) -> None:
