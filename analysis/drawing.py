@@ -24,10 +24,10 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
     """Draw all figures of a study; an empty figure says why it is empty. Returns the paths."""
     name, plots = data.study.name, results_folder / "plots"
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
-    images, caption = contrasting_images(columns, table, data.study, PICTURE_ROWS)
+    images, which = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
         paths = _draw_from_records(data, table, plots)
-        grid = pictures_figure(columns, images, caption=caption) if images else _nothing_to_draw(data, PICTURES)
+        grid = pictures_figure(columns, images, which=which) if images else _nothing_to_draw(data, PICTURES)
         shown = trials_shown(columns, data.results) if images else ()
         return paths + save(grid, plots / f"{name}{PICTURES}", FIGURES[PICTURES], trials=shown)
 

@@ -19,6 +19,7 @@ PALETTE = (
     (204, 121, 167),  # purple
 )
 TINT = 0.5  # share of the color inside a mask
+DASH = 4  # px, of an outline
 TEXT_HEIGHT = 11  # pixels of a picture of UNSCALED_SIDE
 UNSCALED_SIDE = 600  # px: where the shorter side is longer, lines and text grow with it, to be seen on a screen
 MAX_NAMED = 12  # instances in a picture; of more, each name stands once, so that names do not hide the objects
@@ -36,6 +37,7 @@ def draw_instances(
     zoom: int = 1,
     colors: Sequence[int] | None = None,
     notes: Sequence[str] | None = None,
+    outlines: Sequence[dict] = (),
 ) -> Image.Image:
     """Draw detections or annotations on a copy of their photo, each instance in its own color.
 
@@ -44,14 +46,15 @@ def draw_instances(
     drawing, so that text stays readable on small images; on large ones lines and text grow. The first instance (the
     best of `Detections`) is drawn last, so that nothing covers it. `colors` are numbers of colors, by default those of
     the instances themselves; they repeat after seven. A note, if not empty, stands after the name and score. Of more
-    than MAX_NAMED instances only the first of each name has its text written.
+    than MAX_NAMED instances only the first of each name has its text written. `outlines` are masks to compare with,
+    such as the true ones: their borders are drawn dashed, in black and white.
 
     Raises:
         ValueError: if the photo is not an RGB image, or the size of a mask differs from the photo's.
     """
     if image.mode != "RGB":
         raise ValueError(f"image has mode {image.mode}, expected RGB")
-    for index, mask in enumerate(masks):
+    for index, mask in enumerate([*masks, *outlines]):
         size, expected = tuple(mask["size"]), (image.height, image.width)
         if size != expected:
             raise ValueError(f"mask {index} has size (height, width) {size}, expected {expected} as the image")
@@ -61,10 +64,12 @@ def draw_instances(
     picture = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.BICUBIC)
     scale = max(min(picture.size) / UNSCALED_SIDE, 1.0)
     line = round(scale)  # px
-    if len(masks):
+    if len(masks) or len(outlines):
         pixels = np.array(picture)
-        for i in order:
+        for i in order if len(masks) else ():
             _tint(pixels, masks[i], zoom, palette[i], line)
+        for outline in outlines:
+            _dash(pixels, outline, zoom, line)
         picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(round(TEXT_HEIGHT * scale))
@@ -84,16 +89,34 @@ def draw_instances(
 
 def _tint(pixels: np.ndarray, encoded: dict, zoom: int, color: tuple[int, int, int], line: int) -> None:
     """Blend the color into the pixels of a mask, in place; its border, `line` pixels wide, gets the pure color."""
+    mask, part = _in_picture(encoded, pixels, zoom)
+    part[mask] = (1 - TINT) * part[mask] + TINT * np.array(color)
+    part[_border(mask, line)] = color
+
+
+def _dash(pixels: np.ndarray, encoded: dict, zoom: int, line: int) -> None:
+    """Draw the border of a mask, `line` pixels wide, in dashes of black and white, in place."""
+    mask, part = _in_picture(encoded, pixels, zoom)
+    rows, columns = np.indices(mask.shape) // (DASH * line)
+    border, is_white = _border(mask, line), (rows + columns) % 2 == 0
+    part[border & is_white], part[border & ~is_white] = 255, 0
+
+
+def _in_picture(encoded: dict, pixels: np.ndarray, zoom: int) -> tuple[np.ndarray, np.ndarray]:
+    """A mask, enlarged and cut to its box, and the pixels of the picture in that box."""
     left, top, width, height = (int(side) for side in coco_mask.toBbox(encoded))
     mask = coco_mask.decode(encoded)[top : top + height, left : left + width].astype(bool)
     mask = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
-    part = pixels[zoom * top : zoom * (top + height), zoom * left : zoom * (left + width)]
-    part[mask] = (1 - TINT) * part[mask] + TINT * np.array(color)
+    return mask, pixels[zoom * top : zoom * (top + height), zoom * left : zoom * (left + width)]
+
+
+def _border(mask: np.ndarray, line: int) -> np.ndarray:
+    """The pixels of a mask that are less than `line` from its outside."""
     inner = mask
     for _ in range(line):
         padded = np.pad(inner, 1)
         inner = padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    part[mask & ~inner] = color
+    return mask & ~inner
 
 
 def _write(

@@ -25,7 +25,7 @@ def draw_detections(evaluation: Evaluation, dataset: CocoDataset, content: dict[
     """Draw the detections of an evaluation; returns the file names of the PNGs.
 
     A detection has the color of the annotation whose box it matches, as in `draw_annotations`, and the IoU of their
-    masks beside its score. `content` is the annotation file.
+    masks beside its score. The borders of all true masks are dashed. `content` is the annotation file.
     """
     labels = {category_id: label for label, category_id in enumerate(dataset.category_ids)}
     image_ids = dataset.image_ids[:NUM_PICTURES]
@@ -49,6 +49,7 @@ def draw_detections(evaluation: Evaluation, dataset: CocoDataset, content: dict[
                 folder,
                 colors=_colors(dataset.records[index], [annotation_of.get(i) for i in found]),
                 notes=[_iou_in_words(drawn[i][1], annotation_of.get(i)) for i in found],
+                outlines=_true_masks(dataset.records[index]),
             )
         )
     return names
@@ -69,12 +70,18 @@ def _iou_in_words(mask: dict[str, Any], annotation: dict[str, Any] | None) -> st
     return f"IoU {coco_mask.iou([mask], [true], [0])[0, 0]:.2f}"
 
 
+def _true_masks(record: ImageRecord) -> list[dict]:
+    """The masks of the annotations that have one, as run-length encodings."""
+    with_masks = (segmentation for segmentation in record.segmentations if masks.has_area(segmentation))
+    return [masks.encode(segmentation, record.height, record.width) for segmentation in with_masks]
+
+
 def draw_annotations(dataset: CocoDataset, folder: Path) -> list[str]:
     """Draw the annotations of the same images; boxes only if an instance of the image has no mask."""
     names = []
     for index, record in enumerate(dataset.records[:NUM_PICTURES]):
         all_have_masks = all(masks.has_area(segmentation) for segmentation in record.segmentations)
-        encodings = [masks.encode(s, record.height, record.width) for s in record.segmentations if all_have_masks]
+        encodings = _true_masks(record) if all_have_masks else []
         boxes, labels = torch.from_numpy(record.boxes).float(), torch.from_numpy(record.labels)
         names.append(_save(dataset, index, boxes, labels, encodings, None, folder))
     return names
@@ -91,6 +98,7 @@ def _save(
     *,
     colors: Sequence[int] | None = None,
     notes: Sequence[str] | None = None,
+    outlines: Sequence[dict] = (),
 ) -> str:
     image = dataset.load_image(index)
     picture = draw_instances(
@@ -104,6 +112,7 @@ def _save(
         zoom=max(PICTURE_SIZE // max(image.size), 1),
         colors=colors,
         notes=notes,
+        outlines=outlines,
     )
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{dataset.image_ids[index]:012d}.png"

@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from analysis.study import Study
 
 GROUND_TRUTH = "ground_truth"
+LEGEND = "dashed lines: borders of the true masks; IoU: of a mask with the true one of the object that its box matches"
 LABEL = 22  # characters of a line above a column
 
 
@@ -48,7 +49,7 @@ def shared_images(columns: dict[str, Path], limit: int | None = None) -> list[st
 def contrasting_images(
     columns: dict[str, Path], table: pd.DataFrame, study: Study, limit: int
 ) -> tuple[list[str], str]:
-    """Images sorted from those where two arms look most alike to those where they differ most; and a caption.
+    """Images sorted from those where two arms look most alike to those where they differ most; and which these are.
 
     The two arms are the one with the lowest AP and the reference arm, or the one with the highest AP if there is none.
     The weak arm is as good as the other in the first row, and fails most in the last. Half of `limit` from each end.
@@ -76,9 +77,12 @@ def _difference(one: Path, other: Path) -> float:
 
 
 def pictures_figure(
-    columns: dict[str, Path], images: list[str], *, caption: str = "", cell_inches: float = 1.75
+    columns: dict[str, Path], images: list[str], *, which: str = "", cell_inches: float = 1.75
 ) -> Figure:
-    """Draw the grid; row heights follow the images, which keep their aspect ratio."""
+    """Draw the grid, above LEGEND; row heights follow the images, which keep their aspect ratio.
+
+    `which` says which images were chosen.
+    """
     first = next(iter(columns.values()))
     heights = [shape[0] / shape[1] for shape in (imread(first / image).shape for image in images)]
     size = cell_inches * len(columns), cell_inches * sum(heights) + 0.07 * len(images) + 0.5
@@ -91,6 +95,6 @@ def pictures_figure(
         for axis, folder in zip(row, columns.values(), strict=True):
             axis.imshow(imread(folder / image), interpolation="antialiased")
             axis.set_axis_off()
-    if caption:
-        figure.supxlabel(fill(caption, int(13.5 * size[0])), fontsize=8.5, color="#404040")
+    caption = "\n".join(fill(text, int(13.5 * size[0])) for text in (which, LEGEND) if text)
+    figure.supxlabel(caption, fontsize=8.5, color="#404040")
     return figure

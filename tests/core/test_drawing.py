@@ -38,6 +38,26 @@ def test_mask_is_tinted_inside_and_outlined_in_the_pure_color() -> None:
     assert tuple(pixels[42, 60]) == GRAY  # in the box, outside of the mask
 
 
+def test_outlines_are_dashed_in_black_and_white_on_the_border_of_their_mask_alone() -> None:
+    (outline,) = encode_masks(rectangle_mask(30, 35, 50, 50)[None])
+    pixels = draw([], [], outlines=[outline])
+    border = np.zeros(pixels.shape[:2], dtype=bool)
+    border[35:50, 30:50] = True
+    border[36:49, 31:49] = False
+    assert (pixels[~border] == GRAY).all()
+    dashes = {tuple(color) for color in pixels[border].tolist()}
+    assert dashes == {(0, 0, 0), (255, 255, 255)}
+    side = pixels[35, 30:50, 0]
+    assert side[:4].tolist() == [255] * 4
+    assert side[4:8].tolist() == [0] * 4
+
+
+def test_an_outline_of_another_size_is_refused() -> None:
+    (outline,) = encode_masks(rectangle_mask(1, 1, 5, 5, width=20, height=10)[None])
+    with pytest.raises(ValueError, match=r"mask 0 has size \(height, width\) \(10, 20\), expected \(60, 80\)"):
+        draw([], [], outlines=[outline])
+
+
 def test_box_sides_lie_on_its_first_and_last_pixels() -> None:
     pixels = draw([[10.0, 30, 70, 55]], [])
     for y, x in ((40, 10), (40, 69), (30, 40), (54, 40)):

@@ -67,3 +67,4 @@ def test_a_detection_has_the_color_of_its_annotation_and_the_iou_of_their_masks(
     count = len(record.labels)
     assert drawn["colors"] == [*reversed(range(count)), count]
     assert drawn["notes"] == ["IoU 1.00"] * count + [""]
+    assert drawn["outlines"] == [mask["segmentation"] for mask in masks[:count]][::-1]
