@@ -55,7 +55,7 @@ def test_no_text_is_wider_than_the_grid_of_two_columns(tmp_path, drawn):
     titles = ["Dice on true masks", fill("projection + pairwise from true masks (Eq. 5)", LABEL)]
     columns = dict(zip(titles, (tmp_path / "pictures" / name for name in ("one", "two")), strict=True))
     with styled():
-        figure = pictures_figure(columns, ["a.png"], caption="6 of 8 images, from those where one and another " * 3)
+        figure = pictures_figure(columns, ["a.png"], which="6 of 8 images, from those where one and another " * 3)
         FigureCanvasAgg(figure).draw()
         first, second = (axis.title.get_window_extent() for axis in figure.axes)
         caption = figure._supxlabel.get_window_extent()
