@@ -54,7 +54,7 @@ def edge_purity(
 ) -> dict[Neighborhood, EdgeCounts]:
     """Count kept and pure edges of all instances with a mask, for every neighborhood and threshold.
 
-    Tests the argument for equation 6 of BoxInst (arXiv:2012.02310): edges above the color threshold can replace the
+    Tests the argument for equation 8 of BoxInst (arXiv:2012.02310): edges above the color threshold can replace the
     true labels, because their two pixels almost always share a label. Each image is read once, in the data set's view.
     `thresholds` must increase; an edge is kept if its similarity is at least the threshold. Crowds are not counted, nor
     are edges with an end in an ignored region, of which the pairwise loss learns nothing.

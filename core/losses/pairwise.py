@@ -20,7 +20,7 @@ def pairwise_loss(
 ) -> tuple[Float[Tensor, ""], Int64[Tensor, ""]]:
     """Sum the negative log-probability that the two pixels of an edge have the same label, and count the edges.
 
-    BoxInst (arXiv:2012.02310), equations 4 and 6: with mask probabilities p and q at the two ends,
+    BoxInst (arXiv:2012.02310), equations 4 and 8: with mask probabilities p and q at the two ends,
     -log(pq + (1-p)(1-q)), computed from logits and accurate for large ones. If `edges.same` is false, it is
     -log(p(1-q) + (1-p)q), the other part of equation 5. `target_index` is the instance of each location, among the T
     of `edges`; sum and count are weighted and run over the edges of all N locations.

@@ -54,9 +54,9 @@ def color_similarity(
 ) -> Float[Tensor, "B E h w"]:
     """Color similarity of each cell and its neighbors: exp(-|difference in LAB| / temperature), in 0..1.
 
-    BoxInst (arXiv:2012.02310), equation 5, as in AdelaiDet: the zero-padded image is averaged over 4x4 pixels and
-    truncated to integers before LAB. Rounding would change 10 to 16 % of the edges over the threshold. `stride` is the
-    side of a cell in pixels.
+    That of BoxInst (arXiv:2012.02310), as in AdelaiDet: the zero-padded image is averaged over 4x4 pixels and truncated
+    to integers before LAB. Rounding would change 10 to 16 % of the edges over the threshold. `stride` is the side of a
+    cell in pixels.
 
     The similarity is 0 if the neighbor is outside the unpadded image or in its ignored bottom rows. Only the neighbor
     counts: an untrusted cell keeps its edges to trusted ones.
