@@ -21,8 +21,9 @@ def projection_distance(
 ) -> Float[Tensor, " N"]:
     """Compare the profiles of each mask with those of its box: Dice on x plus Dice on y, in 0..2 for each location.
 
-    The projection loss of BoxInst (arXiv:2012.02310). `targets` are T box masks, or true masks, whose profiles are those
-    of their boxes; `target_index` is the target of each location. A target without a cell costs 2 and gives no gradient.
+    The projection loss of BoxInst (arXiv:2012.02310). `targets` are T box masks, or true masks, whose profiles are
+    those of their boxes; `target_index` is the target of each location. A target without a cell costs 2 and gives no
+    gradient.
     """
     # The sigmoid of the maximum equals the maximum of the sigmoid, and is cheaper.
     on_x = dice_distance(x_profile(mask_logits).sigmoid(), targets.any(1)[target_index])
