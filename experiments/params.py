@@ -65,6 +65,7 @@ def nothing_twice(values: tuple) -> tuple:
 class SetFile(Frozen):
     recipe: Name  # a file in experiments/recipes
     studies: Annotated[tuple[Name, ...], Field(min_length=1)]  # files in experiments/studies
+    choose_on: dict[str, Any] = Field(default_factory=dict)  # settings of searches: images that no study reports
 
     _studies = field_validator("studies")(nothing_twice)
 
@@ -87,6 +88,7 @@ class Params:
     recipe: str
     studies: tuple[str, ...]
     root: str  # the set's data, a folder in COCO format
+    choose_on: dict[str, Any] = field(default_factory=dict)  # changes to the recipe in searches
     seeds: tuple[int, ...] = (0,)
     settings: dict[str, Any] = field(default_factory=dict)
     allow_holes: bool = False
@@ -116,6 +118,7 @@ def load_params(path: Path, set_name: str | None = None) -> Params:
         recipe=chosen.recipe,
         studies=chosen.studies,
         root=(path.parent / DATA / file.set).as_posix(),
+        choose_on=chosen.choose_on,
         seeds=file.seeds,
         settings=file.settings,
         allow_holes=file.allow_holes,

@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from core.datasets.masks import has_area
-from core.evaluation.coco_input import found_input, image_numbers, true_input
+from core.evaluation.coco_input import comparison
 from core.evaluation.coco_metrics import AP_KEYS
 
 DILATION = 0.02  # of the diagonal of the image; the paper's choice for COCO
@@ -87,22 +87,10 @@ def boundary_metrics(
     """
     if not any(has_area(annotation.get("segmentation")) for annotation in content["annotations"]):
         return dict.fromkeys(BOUNDARY_METRICS, math.nan)
-    truth, found = COCO(), COCO()
+    within = {"image_ids": image_ids, "category_ids": category_ids}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what it does
-        truth.dataset = true_input(content, "segm")
-        truth.createIndex()
-        if mask_results:
-            found = truth.loadRes(found_input(content, mask_results))
-        else:
-            found.dataset = truth.dataset | {"annotations": []}
-            found.createIndex()
-        run = _BoundaryEval(truth, found, "segm")
+        run = comparison(COCO, _BoundaryEval, content, mask_results, "segm", **within)
         run.dilation = dilation
-        if image_ids is not None:
-            number = image_numbers(content)
-            run.params.imgIds = [number[image_id] for image_id in image_ids]
-        if category_ids is not None:
-            run.params.catIds = list(category_ids)
         for step in (run.evaluate, run.accumulate, run.summarize):
             step()
     values = run.stats[: len(AP_KEYS)]

@@ -1,5 +1,6 @@
 """What COCO's evaluation is given: annotations and results by image numbers, with every key that it needs."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from core.datasets.crowds import is_crowd
@@ -36,6 +37,37 @@ def found_input(content: dict[str, Any], results: list[dict]) -> list[dict]:
     """The results as copies with image numbers."""
     number = image_numbers(content)
     return [result | {"image_id": number[result["image_id"]]} for result in results]
+
+
+def comparison(
+    coco: Callable[[], Any],
+    evaluation: Callable[[Any, Any, Kind], Any],
+    content: dict[str, Any],
+    results: list[dict],
+    kind: Kind,
+    *,
+    image_ids: Sequence[int] | None,
+    category_ids: Sequence[int] | None,
+) -> Any:
+    """The evaluation of results against a file, restricted to the images and classes, not run yet.
+
+    `coco` and `evaluation` are the classes COCO and COCOeval of pycocotools, or of a library with its interface.
+    """
+    truth, found = coco(), coco()
+    truth.dataset = true_input(content, kind)
+    truth.createIndex()
+    if results:
+        found = truth.loadRes(found_input(content, results))
+    else:
+        found.dataset = truth.dataset | {"annotations": []}
+        found.createIndex()
+    run = evaluation(truth, found, kind)
+    if image_ids is not None:
+        number = image_numbers(content)
+        run.params.imgIds = [number[image_id] for image_id in image_ids]
+    if category_ids is not None:
+        run.params.catIds = list(category_ids)
+    return run
 
 
 def _complete(annotation: dict[str, Any], annotation_id: int, image_number: int, kind: Kind) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hotcoco import COCO, COCOeval
 from pycocotools import mask as coco_mask
 
 from core.datasets.masks import has_area
-from core.evaluation.coco_input import Kind, found_input, image_numbers, true_input
+from core.evaluation.coco_input import comparison
 
 AP_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")  # in the order of pycocotools' statistics
 AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")  # after those; AR1: one detection per image
@@ -58,12 +58,13 @@ def coco_metrics(
     (which pycocotools reads as "not found"). An annotation with `ignore: 1` is a crowd region like one with
     `iscrowd: 1`, as in training: pycocotools overwrites `ignore` by `iscrowd`, so that it would be an object to find.
     """
-    boxes = _comparison(content, box_results, "bbox", image_ids, category_ids)
+    within = {"image_ids": image_ids, "category_ids": category_ids}
+    boxes = comparison(COCO, COCOeval, content, box_results, "bbox", **within)
     statistics = _statistics(boxes, "box")
     box_per_category = _per_category(boxes)
     per_category = dict.fromkeys(box_per_category, math.nan)
     if any(has_area(annotation.get("segmentation")) for annotation in content["annotations"]):
-        masks = _comparison(content, mask_results, "segm", image_ids, category_ids)
+        masks = comparison(COCO, COCOeval, content, mask_results, "segm", **within)
         statistics |= _statistics(masks, "mask")
         per_category = _per_category(masks)
     statistics["mask_to_box_area"] = _mask_to_box_area(boxes, box_results, mask_results)
@@ -88,8 +89,9 @@ def found_annotations(
     matched in the order of their scores, so those below a score threshold never affect the matches above it. Crowd
     regions and annotations without a mask are left out. Arguments as in `coco_metrics`.
     """
+    within = {"image_ids": image_ids, "category_ids": category_ids}
     found: dict[int, float | None] = {}
-    for of_image in _matches(_comparison(content, mask_results, "segm", image_ids, category_ids)):
+    for of_image in _matches(comparison(COCO, COCOeval, content, mask_results, "segm", **within)):
         scores = dict(zip(of_image["dtIds"], of_image["dtScores"], strict=True))
         matches = of_image["gtMatches"][0]
         for id_, match, ignored in zip(of_image["gtIds"], matches, of_image["gtIgnore"], strict=True):
@@ -111,33 +113,8 @@ def matched_boxes(
     largest box IoU, at least 0.5, of those that none before has taken. Crowd regions are left out. Arguments as in
     `coco_metrics`.
     """
-    return _matched_pairs(_comparison(content, box_results, "bbox", image_ids, category_ids))
-
-
-def _comparison(
-    content: dict[str, Any],
-    results: list[dict],
-    kind: Kind,
-    image_ids: Sequence[int] | None,
-    category_ids: Sequence[int] | None,
-) -> COCOeval:
-    """COCOeval of the results against the file, restricted to the images and classes, not run yet."""
-    truth = COCO()
-    truth.dataset = true_input(content, kind)
-    truth.createIndex()
-    if results:
-        found = truth.loadRes(found_input(content, results))
-    else:
-        found = COCO()
-        found.dataset = {**truth.dataset, "annotations": []}
-        found.createIndex()
-    run = COCOeval(truth, found, kind)
-    if image_ids is not None:
-        number = image_numbers(content)
-        run.params.imgIds = [number[image_id] for image_id in image_ids]
-    if category_ids is not None:
-        run.params.catIds = list(category_ids)
-    return run
+    within = {"image_ids": image_ids, "category_ids": category_ids}
+    return _matched_pairs(comparison(COCO, COCOeval, content, box_results, "bbox", **within))
 
 
 def _statistics(run: COCOeval, prefix: str) -> dict[str, float]:

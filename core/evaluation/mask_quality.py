@@ -61,6 +61,27 @@ def mask_quality(
     return dict(zip(MASK_QUALITY, values, strict=True))
 
 
+def matched_mask_ious(
+    content: dict[str, Any],
+    box_results: list[dict],
+    mask_results: list[dict],
+    *,
+    image_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> list[float]:
+    """The IoUs of which `mask_quality` gives mean and median, in the order of classes, then images."""
+    pairs = matched_boxes(content, box_results, image_ids=image_ids, category_ids=category_ids)
+    ious = (_iou(mask_results[found]["segmentation"], content["annotations"][index]) for found, index in pairs)
+    return [iou for iou in ious if iou is not None]
+
+
+def _iou(found: dict, annotation: dict[str, Any]) -> float | None:
+    """IoU of a mask (run-length encoding) with that of an annotation; None if it has none."""
+    if not has_area(annotation.get("segmentation")):
+        return None
+    return float(coco_mask.iou([found], [encode(annotation["segmentation"], *found["size"])], [0])[0, 0])
+
+
 def box_coverage(mask: UInt8[np.ndarray, "H W"], box: Sequence[float | int]) -> float:
     """Share of the pixels of a box that a mask covers; 0 for a box without pixels.
 

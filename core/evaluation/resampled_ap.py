@@ -12,7 +12,7 @@ import numpy as np
 from hotcoco import COCO, COCOeval
 from jaxtyping import Bool, Float, Int
 
-from core.evaluation.coco_input import found_input, image_numbers, true_input
+from core.evaluation.coco_input import comparison, image_numbers
 
 DRAWS = 200  # the standard deviation over as many draws is known to 5 %
 SEED = 0
@@ -44,21 +44,11 @@ def mask_matches(
 
     Arguments are as in `core.evaluation.coco_metrics`; images are numbered in the order of `image_ids`.
     """
-    truth = COCO()
-    truth.dataset = true_input(content, "segm")
-    truth.createIndex()
-    found = COCO()
-    if mask_results:
-        found = truth.loadRes(found_input(content, mask_results))
-    else:
-        found.dataset = {**truth.dataset, "annotations": []}
-        found.createIndex()
-    run = COCOeval(truth, found, "segm")
-    number = image_numbers(content)
-    run.params.imgIds = [number[image_id] for image_id in image_ids]
-    run.params.catIds = list(category_ids)
+    within = {"image_ids": image_ids, "category_ids": category_ids}
+    run = comparison(COCO, COCOeval, content, mask_results, "segm", **within)
     run.params.areaRng, run.params.areaRngLbl = run.params.areaRng[:1], run.params.areaRngLbl[:1]
     run.evaluate()
+    number = image_numbers(content)
     places = {number[image_id]: place for place, image_id in enumerate(image_ids)}
     by_class: dict[int, list[dict[str, Any]]] = {category: [] for category in category_ids}
     for of_image in run.evalImgs:

@@ -27,6 +27,8 @@ class SearchStudy:
 def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES) -> SearchStudy:
     """Draw the trials of the search file `name` over the settings of the params; `source` names these in errors.
 
+    They are judged by the images that the set chooses on, if it names some (`choose_on`).
+
     Raises:
         ValueError: for a name that cannot be one, a missing file, an unknown key or field (suggests the nearest one), a
             value out of range, or early stopping without evaluations to judge by.
@@ -42,7 +44,8 @@ def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES)
     file = validated(SearchFile, read_yaml(path), str(path))
     search = file.search
     _check_fields(file, path)
-    base = merge(base_settings(params, source), nested(file.settings))
+    chosen_on = merge(base_settings(params, source), nested(params.choose_on))
+    base = merge(chosen_on, nested(file.settings))
     trials = []
     for number, point in enumerate(draw(search.space, search.trials, search.seed)):
         arm = f"trial-{number:03}"

@@ -113,8 +113,9 @@ def test_images_of_a_batch_do_not_mix() -> None:
 
 
 def assert_equal(a: Detections, b: Detections) -> None:
+    """Equal but for the last bits of a score: some CPUs compute the last numbers of a tensor in another way."""
     torch.testing.assert_close(a.boxes, b.boxes, rtol=0, atol=0)
-    torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=0)
+    torch.testing.assert_close(a.scores, b.scores, rtol=3e-7, atol=0)
     assert a.labels.tolist() == b.labels.tolist()
     assert a.masks == b.masks
 

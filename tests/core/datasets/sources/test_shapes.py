@@ -24,9 +24,9 @@ def pinned() -> Callable[[str], bytes]:
 
 @pytest.fixture(scope="module")
 def regenerated(tmp_path_factory) -> Path:
-    """The first images of both splits, drawn anew."""
+    """The first images of each split, drawn anew."""
     root = tmp_path_factory.mktemp("shapes") / "shapes"
-    generate(root, {"train": 16, "val": 16})
+    generate(root, dict.fromkeys(NUM_IMAGES, 16))
     return root
 
 
@@ -40,6 +40,10 @@ def test_the_generator_reproduces_the_pinned_annotations_exactly(pinned, regener
     assert expected["annotations"][len(found["annotations"])]["image_id"] == 17
     for section in ("categories", "info", "licenses"):
         assert found[section] == expected[section]
+
+
+def test_studies_report_many_images() -> None:
+    assert NUM_IMAGES["test"] >= 1000
 
 
 @pytest.mark.parametrize("split", NUM_IMAGES)
