@@ -14,7 +14,7 @@ ARM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=,+-]{0,149}")
 # A study's results are `results/<study>.csv`, `results/<study>/` and files such as `<study>_curves.png`. Other results
 # have these names:
 TAKEN = ("comparison", "consistency", "edge_purity", "metrics", "plots", "tables")
-TAKEN_ENDS = ("_arms", "_curves", "_pictures", "_sizes")
+TAKEN_ENDS = ("_arms", "_curves", "_ious", "_pictures", "_sizes")
 TAKEN_START = "published_"
 
 
