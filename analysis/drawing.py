@@ -1,5 +1,6 @@
 """The figures of a study as files: those that its records determine, and the grid of its pictures."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from analysis.edge_counts import read_edge_purity
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import FIGURES, empty_figure, sizes_figure, styled
+from analysis.plots.mask_ious import mask_ious_figure
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure, trials_shown
 from analysis.plots.saving import save
 from analysis.presentation import main_figure, study_table
@@ -17,6 +19,7 @@ from analysis.study_data import StudyData, read_study_data
 
 PICTURE_ROWS = 6
 PICTURES = "_pictures"
+IOUS = "_ious"
 MEASUREMENT = "edge_purity"
 
 
@@ -26,7 +29,7 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
     columns = picture_columns(results_folder / name / "pictures", table, data.results, data.study)
     images, which = contrasting_images(columns, table, data.study, PICTURE_ROWS)
     with styled():
-        paths = _draw_from_records(data, table, plots)
+        paths = _draw_from_records(data, table, plots, FIGURES)
         grid = pictures_figure(columns, images, which=which) if images else _nothing_to_draw(data, PICTURES)
         shown = trials_shown(columns, data.results) if images else ()
         return paths + save(grid, plots / f"{name}{PICTURES}", FIGURES[PICTURES], trials=shown)
@@ -35,6 +38,8 @@ def draw_study(data: StudyData, table: pd.DataFrame, results_folder: Path) -> li
 def draw_from_records(results_folder: Path, study_files: Path) -> None:
     """Draw every figure that CSVs and records determine: not the grids of pictures, nor the edges of one photo.
 
+    IoUs of masks only where they were computed: trials of older references kept no detections.
+
     Raises:
         ValueError: if a file is malformed.
     """
@@ -42,27 +47,35 @@ def draw_from_records(results_folder: Path, study_files: Path) -> None:
     for name in study_names(results_folder):
         data = read_study_data(study_files / f"{name}.yaml", results_folder)
         with styled():
-            _draw_from_records(data, study_table(data), plots)
+            _draw_from_records(data, study_table(data), plots, [e for e in FIGURES if e != IOUS or _has_ious(data)])
     measured = results_folder / f"{MEASUREMENT}.csv"
     if measured.exists():
         with styled(formulas=True):
             save(edge_purity_figure(read_edge_purity(measured)), plots / MEASUREMENT)
 
 
-def _draw_from_records(data: StudyData, table: pd.DataFrame, plots: Path) -> list[Path]:
+def _has_ious(data: StudyData) -> bool:
+    return data.mask_ious is not None and bool(data.mask_ious.to_numpy().sum())
+
+
+def _draw_from_records(data: StudyData, table: pd.DataFrame, plots: Path, ends: Iterable[str]) -> list[Path]:
     figures = {"": main_figure(data, table)}
     if len(finished(data.results)):
         figures["_sizes"] = sizes_figure(table, data.results, data.study, data.scale)
+    if _has_ious(data):
+        figures[IOUS] = mask_ious_figure(data.mask_ious, data.results, data.study, data.scale)
     if any(data.records_by_arm.values()):
         figures["_curves"] = curves_figure(data.records_by_arm, data.study)
     return [
         path
-        for end, formats in FIGURES.items()
+        for end in ends
         if end != PICTURES
-        for path in save(figures.get(end) or _nothing_to_draw(data, end), plots / f"{data.study.name}{end}", formats)
+        for path in save(
+            figures.get(end) or _nothing_to_draw(data, end), plots / f"{data.study.name}{end}", FIGURES[end]
+        )
     ]
 
 
 def _nothing_to_draw(data: StudyData, end: str) -> Figure:
-    what = {"_sizes": "results", "_curves": "records", PICTURES: "pictures"}[end]
+    what = {"_sizes": "results", "_curves": "records", IOUS: "kept detections", PICTURES: "pictures"}[end]
     return empty_figure(f"no {what}" if len(finished(data.results)) else "no finished trial")

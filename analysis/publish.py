@@ -28,12 +28,12 @@ from analysis.reference.plots import WITHOUT_RECORDS, stale_grids, write_version
 from analysis.reference.rebuild import copy_records, read_trials
 from analysis.reference.verify import verify_folder
 from analysis.report import write_tables
-from analysis.resampled_images import FILE as RESAMPLED
 from analysis.results import is_study, recipe_of, study_names
 from analysis.study import add_choice, chosen_studies
 from analysis.study_data import read_study_data
 from core.compute.command import run_command
 from core.files.atomic import write_text
+from core.result_tables import MASK_IOUS, RESAMPLED_AP
 
 PICTURES = "*_pictures.*"
 PAGE = "report.html"
@@ -155,8 +155,9 @@ def _copy_study(path: Path, target: Path) -> None:
     shutil.rmtree(target / name, ignore_errors=True)
     shutil.copy(path, target)
     copy_records(path.parent / name, target / name)
-    if (resampled := path.parent / name / RESAMPLED).exists():
-        shutil.copy(resampled, target / name)
+    for file in (MASK_IOUS, RESAMPLED_AP):
+        if (table := path.parent / name / file).exists():
+            shutil.copy(table, target / name)
 
 
 def _replace(folder: Path, new: Path) -> None:

@@ -2,10 +2,10 @@
 
 `python -m analysis.report` reads `results/` and `reference/`, writes `results/tables`, `results/plots` and
 `results/comparison/<study>.md`, and prints the tables. A difference from the reference is not an error here; `python -m
-analysis.reference` judges it. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}`,
-`plots/<study>_sizes.{png,svg}`, `plots/<study>_curves.{png,svg}` from records, `plots/<study>_pictures.png` from
-pictures; for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. Every file is written, even if
-there is nothing to show.
+analysis.reference` judges it. Per study: `tables/<study>.{md,csv,tex}`, `plots/<study>.{png,svg}` and
+`plots/<study>_{sizes,ious,curves}.{png,svg}` from records and detections, `plots/<study>_pictures.png` from pictures;
+for DVC `metrics/<study>.json` and `plots/data/<study>_{arms,curves}.csv`. Every file is written, even if there is
+nothing to show.
 """
 
 import argparse
@@ -107,11 +107,11 @@ def write_tables(results_folder: Path, study_files: Path) -> None:
 def _records_line(data: StudyData) -> str:
     """A line that changes with any record, so that DVC renders the page again, which shows their MLflow run ids.
 
-    And with their AP on resampled images, on which verdicts depend.
+    And with what their detections give, on which verdicts and figures depend.
     """
     content = json.dumps({key: record.content() for key, record in data.records.items()}, sort_keys=True)
-    resampled = "" if data.resampled is None else data.resampled.to_csv()
-    digest = hashlib.sha256((content + resampled).encode()).hexdigest()[:16]
+    given = "".join(table.to_csv() for table in (data.resampled, data.mask_ious) if table is not None)
+    digest = hashlib.sha256((content + given).encode()).hexdigest()[:16]
     return f"Made from {len(data.records)} trial records with SHA-256 {digest}."
 
 

@@ -1,8 +1,8 @@
 """Mask AP on resampled validation images: how far a difference depends on the images that were drawn.
 
 `results/<study>/resampled_ap.csv` has one row a trial: its mask AP on all validation images, then on samples of as many
-images drawn with replacement, the same draws for every trial (`python -m experiments.resampled_ap` writes it, from the
-detections that trials keep). The difference of two arms on the same draws is a paired bootstrap over images.
+images drawn with replacement, the same draws for every trial (`python -m experiments.from_detections` writes it, from
+the detections that trials keep). The difference of two arms on the same draws is a paired bootstrap over images.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,10 @@ import pandas as pd
 from analysis.results import read_table
 from analysis.statistics import Summary, with_error
 from core.record import DIGITS, Record
+from core.result_tables import ALL_IMAGES as WHOLE
+from core.result_tables import TRIAL_KEY as KEY
+from core.result_tables import VALIDATION_FILE as IMAGES
 
-FILE = "resampled_ap.csv"
-KEY, IMAGES, WHOLE = "trial_key", "validation_file", "all_images"  # first columns; one column a draw follows
 LEAST_DRAWS = 50
 
 

@@ -8,13 +8,14 @@ import pandas as pd
 
 from analysis.annotation_cost import AnnotationCost
 from analysis.edge_counts import read_edge_purity
+from analysis.mask_ious import read_mask_ious
 from analysis.published import read_published, with_released_models
-from analysis.resampled_images import FILE as RESAMPLED
 from analysis.resampled_images import read_resampled
 from analysis.results import finished, read_records, read_results
 from analysis.scale import scale_sentence
 from analysis.study import Study, load_study
 from core.record import Record
+from core.result_tables import MASK_IOUS, RESAMPLED_AP
 
 DEFAULT_NEIGHBORHOOD = (3, 2)  # the paper's size and dilation
 
@@ -24,8 +25,8 @@ class StudyData:
     """`records` are by trial key, including failed trials; `edge_purity` is None if not measured on their data.
 
     `spread` holds the reference's trials with the same settings, whose seeds give the interval of a single seed here;
-    None if there is no reference, or it is not used. `resampled` holds the mask AP of trials on resampled images, None
-    if it was not computed.
+    None if there is no reference, or it is not used. `resampled` holds the mask AP of trials on resampled images, and
+    `mask_ious` how the IoUs of their masks are spread; None if that was not computed.
     """
 
     study: Study
@@ -36,6 +37,7 @@ class StudyData:
     cost: AnnotationCost = field(default_factory=AnnotationCost)
     spread: pd.DataFrame | None = None
     resampled: pd.DataFrame | None = None
+    mask_ious: pd.DataFrame | None = None
 
     @property
     def configs(self) -> dict[str, dict[str, Any]]:
@@ -76,7 +78,7 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
     records = read_records(results, results_folder / name / "trials")
     measured = results_folder / "edge_purity.csv"
     edge_purity = of_same_edges(read_edge_purity(measured), records) if measured.exists() else None
-    resampled = results_folder / name / RESAMPLED
+    resampled, mask_ious = (results_folder / name / file for file in (RESAMPLED_AP, MASK_IOUS))
     return StudyData(
         load_study(study_file, results["arm"].tolist()),
         results,
@@ -85,6 +87,7 @@ def read_study_data(study_file: Path, results_folder: Path, cost: AnnotationCost
         edge_purity,
         cost or AnnotationCost(),
         resampled=read_resampled(resampled) if resampled.exists() else None,
+        mask_ious=read_mask_ious(mask_ious) if mask_ious.exists() else None,
     )
 
 

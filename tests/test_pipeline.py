@@ -36,7 +36,7 @@ def test_dvc_quotes_the_names_of_studies_in_commands(project: Path) -> None:
     words = [shlex.split(command) for command in listed]
     for name in HOSTILE:
         assert ["python", "-m", "experiments.collect", "--study", name] in words
-        assert ["python", "-m", "experiments.resampled_ap", "--study", name] in words
+        assert ["python", "-m", "experiments.from_detections", "--study", name] in words
         assert ["python", "-m", "analysis.report", "--studies", name] in words
 
 

@@ -16,11 +16,12 @@ CAPTIONS = {  # by the suffix of a figure's name
     "": "Main result",
     "_curves": "Training curves",
     "_sizes": "Mask AP by object size",
+    "_ious": "Masks apart from detection: their IoU with the true ones, where the box is right",
     "_pictures": "Validation images, successes and failures, one column per arm",
     "consistency": "What a box provides on one photo: its projections, and neighbors of similar color",
 }
 TITLES = {"main": "Backbones and schedules on COCO", "voc": "Pascal VOC", "warmup": "Warm-up"}  # others: their names
-ORDER_OF_FIGURES = ("", "_sizes", "_pictures", "_curves")
+ORDER_OF_FIGURES = ("", "_sizes", "_ious", "_pictures", "_curves")
 OWNERS = {"consistency": "edge_purity"}  # figures not named after their section
 
 

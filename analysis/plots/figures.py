@@ -20,6 +20,7 @@ OURS, REFERENCE, THEIRS = "#0072B2", "#56606B", "#D55E00"  # Okabe and Ito's blu
 FIGURES = {  # of a study: suffix of the file name -> formats
     "": ("png", "svg"),
     "_sizes": ("png", "svg"),
+    "_ious": ("png", "svg"),
     "_curves": ("png", "svg"),
     "_pictures": ("png",),
 }

@@ -17,16 +17,17 @@ from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from analysis.mask_ious import mask_iou_faults
 from analysis.reference.checksums import check_checksums
 from analysis.reference.other_cpu import other_cpu_faults
 from analysis.reference.plots import drawn_elsewhere, plot_differences, silent_grids, stale_grids
 from analysis.reference.readme import CLAIMS, readme_differences
 from analysis.reference.rebuild import contradictions, read_trials, rebuild_csv
 from analysis.reference.trials import OTHER_CPU
-from analysis.resampled_images import FILE as RESAMPLED
 from analysis.resampled_images import resampled_faults
 from analysis.results import is_study
 from core.files.json_file import read_utf8
+from core.result_tables import MASK_IOUS, RESAMPLED_AP
 
 CONTEXT = 24  # characters of a line shown on each side of a difference
 # (results folder, study files): the first writes <results folder>/tables, the second <results folder>/plots
@@ -114,10 +115,10 @@ def _rebuild_study(path: Path, target: Path) -> list[str]:
     target.mkdir(exist_ok=True)
     (target / path.name).write_text(rebuilt)
     shutil.copytree(path.parent / path.stem / "trials", target / path.stem / "trials")
-    resampled = path.parent / path.stem / RESAMPLED
-    if resampled.exists():
-        lines += resampled_faults(resampled, records.values())
-        shutil.copy(resampled, target / path.stem)
+    for file, faults in ((RESAMPLED_AP, resampled_faults), (MASK_IOUS, mask_iou_faults)):
+        if (table := path.parent / path.stem / file).exists():
+            lines += faults(table, records.values())
+            shutil.copy(table, target / path.stem)
     return lines + list(_csv_differences(path, committed, rebuilt))
 
 

@@ -20,6 +20,7 @@ FILES = (  # of a study, in the folder of the results; names in MLflow are those
     "plots/{study}.png",
     "plots/{study}_pictures.png",
     "plots/{study}_sizes.png",
+    "plots/{study}_ious.png",
     "plots/{study}_curves.png",
     "tables/{study}.md",
     "tables/{study}.csv",

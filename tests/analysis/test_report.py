@@ -43,6 +43,8 @@ def test_without_a_reference_everything_is_written_and_nothing_fails(
         "plots/loss_terms.svg",
         "plots/loss_terms_sizes.png",
         "plots/loss_terms_sizes.svg",
+        "plots/loss_terms_ious.png",
+        "plots/loss_terms_ious.svg",
         "plots/loss_terms_curves.png",
         "plots/loss_terms_curves.svg",
         "plots/loss_terms_pictures.png",
@@ -133,7 +135,7 @@ def test_a_study_with_a_figure_of_its_own_has_the_same_files(run, tmp_path, writ
     written = {path.name for folder in ("tables", "plots") for path in (tmp_path / "results" / folder).glob("*.*")}
     assert written == {
         *(f"color_threshold.{kind}" for kind in ("md", "csv", "tex", "png", "svg")),
-        *(f"color_threshold_{figure}.{kind}" for figure in ("sizes", "curves") for kind in ("png", "svg")),
+        *(f"color_threshold_{figure}.{kind}" for figure in ("sizes", "ious", "curves") for kind in ("png", "svg")),
         "color_threshold_pictures.png",
     }
 
@@ -145,7 +147,11 @@ def test_a_study_whose_trials_all_failed_has_the_same_files_and_they_say_so(run,
     assert run("--study-files", str(file.parent)) == 0
     written = {path.name for path in (tmp_path / "results/plots").glob("*.*")}
     assert written == {
-        *(f"color_threshold{figure}.{kind}" for figure in ("", "_sizes", "_curves") for kind in ("png", "svg")),
+        *(
+            f"color_threshold{figure}.{kind}"
+            for figure in ("", "_sizes", "_ious", "_curves")
+            for kind in ("png", "svg")
+        ),
         "color_threshold_pictures.png",
     }
     assert set(said) == {"no finished trial"}

@@ -1,4 +1,4 @@
-"""AP on resampled images of a study's trials: from their kept detections, once for each training."""
+"""What kept detections give beyond metrics: IoUs of masks, and AP on resampled images."""
 
 import csv
 import json
@@ -10,7 +10,8 @@ import pytest
 from core.evaluation.kept_detections import DETECTIONS, write_detections
 from core.files.atomic import write_text
 from core.record import Record
-from experiments.resampled_ap import main
+from core.result_tables import BINS
+from experiments.from_detections import main
 
 ARMS = {"both": 1, "full": 0}  # arm: pixels by which its masks are moved
 SIDE = 20
@@ -65,8 +66,8 @@ def encoded(left: int) -> dict:
     return encoding | {"counts": encoding["counts"].decode()}
 
 
-def rows(study: str) -> list[list[str]]:
-    with Path(f"results/{study}/resampled_ap.csv").open(newline="") as file:
+def rows(study: str, table: str = "resampled_ap.csv") -> list[list[str]]:
+    with Path(f"results/{study}/{table}").open(newline="") as file:
         return list(csv.reader(file))
 
 
@@ -85,6 +86,20 @@ def test_each_trial_has_its_ap_and_one_for_each_draw(here: Path, capsys: pytest.
     assert Path("results/terms/resampled_ap.csv").read_bytes() == before
 
 
+def test_each_trial_has_the_ious_of_its_matched_masks(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["terms"]) == 0
+    header, *found = rows("terms", "mask_ious.csv")
+    assert header == ["trial_key", *BINS]
+    by_trial = {row[0]: [int(count) for count in row[1:]] for row in found}
+    both, full = (
+        [counts for key, counts in by_trial.items() if key.startswith(arm)] for arm in (b"both".hex(), b"full".hex())
+    )
+    assert [(counts[19], sum(counts)) for counts in full] == [(8, 8), (7, 7)]  # exact masks; seed 1 misses an object
+    moved_by_one = 9 * 10 / (10 * 10 + 10)  # IoU
+    assert [(counts[int(20 * moved_by_one)], sum(counts)) for counts in both] == [(8, 8), (7, 7)]
+    assert "results/terms/mask_ious.csv: 4 trials" in capsys.readouterr().out
+
+
 def test_an_earlier_file_of_another_study_is_no_source(here: Path) -> None:
     assert main(["terms"]) == 0
     path = Path("results/terms/resampled_ap.csv")
@@ -97,13 +112,16 @@ def test_an_earlier_file_of_another_study_is_no_source(here: Path) -> None:
 def test_nothing_is_written_for_one_seed_or_without_detections(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_study(here, "single", seeds=1)
     assert main(["single"]) == 0
-    assert "not written" in capsys.readouterr().out
+    assert "resampled_ap.csv: not written, no arm has two seeds" in capsys.readouterr().out
     assert not Path("results/single/resampled_ap.csv").exists()
+    assert len(rows("single", "mask_ious.csv")) == 3
     for path in Path("results/ratio/trials").iterdir():
         old = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("files", "sha256")}
         path.write_text(json.dumps(old))
     assert main(["ratio"]) == 0
     assert not Path("results/ratio/resampled_ap.csv").exists()
+    assert not Path("results/ratio/mask_ious.csv").exists()
+    assert "mask_ious.csv: not written, no trial kept detections" in capsys.readouterr().out
 
 
 def test_another_annotation_file_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
