@@ -17,7 +17,7 @@ COMMANDS = {  # name: the module whose `main` takes over, what it does
         "core.datasets.convert.__main__",
         "make a data set of labels in YOLO, VOC, labelme, CVAT and other formats",
     ),
-    "check": ("core.datasets.check", "check a data set before training on it"),
+    "check": ("core.datasets.check.__main__", "check a data set before training on it"),
     "annotate": (
         "core.annotate.__main__",
         "masks for photos or for given boxes, as a COCO file and as pictures",

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-MAX_WIDTH = 1600  # px; keeps a grid of five columns sharp on a high-density screen
+MAX_WIDTH = 1600  # px of a grid of photos, so that the page stays small
+PAGE_WIDTH = 1170  # px that a figure can fill
 JPEG_QUALITY = 82
 PHOTO_KINDS = ("_pictures",)  # suffixes of the names of figures made of photos
 CAPTIONS = {  # by the suffix of a figure's name
@@ -110,11 +111,13 @@ def embed_svg(content: bytes, name: str) -> Picture:
 
 
 def _embed_photos(image: Image.Image) -> Picture:
+    width = min(image.width // 2, PAGE_WIDTH)  # plots are saved at 200 dpi
+    height = round(width * image.height / image.width)
     if image.width > MAX_WIDTH:
         image = image.resize((MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return Picture(_uri("image/jpeg", file.getvalue()), image.width // 2, image.height // 2)
+    return Picture(_uri("image/jpeg", file.getvalue()), width, height)
 
 
 def _uri(kind: str, content: bytes) -> str:

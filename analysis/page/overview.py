@@ -39,6 +39,11 @@ class Row:
     linked: bool
     cells: tuple[Cell, ...]
 
+    @property
+    def has_run(self) -> bool:
+        """Whether it ran on any of the domains."""
+        return any(cell.outcome != NOT_RUN for cell in self.cells)
+
 
 @dataclass(frozen=True)
 class Overview:

@@ -1,4 +1,4 @@
-"""Training curves of a study: mask-loss terms, warm-up of the pairwise term, and mask AP."""
+"""Training curves of a study: mask-loss terms, warm-up of the pairwise term, and mask AP if measured on the way."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,21 +18,30 @@ TERM_OF_COLUMN = {f"loss/{name}": term for name, term in sorted(MASK_TERMS.items
 
 
 def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figure:
-    """One panel per arm with its mask-loss terms, and one with the mask AP of all arms over epochs."""
+    """One panel per arm with its mask-loss terms, and one with the mask AP of all arms over epochs.
+
+    There is no panel of mask AP if none was measured more than once: it would show what other figures show.
+    """
     arms = [arm for arm in study.arms if records.get(arm)]
-    columns = min(3, len(arms) + 1)
-    rows = -(-(len(arms) + 1) // columns)
+    several = any(_measured_aps(record) > 1 for of_arm in records.values() for record in of_arm)
+    panels = len(arms) + several
+    columns = min(3, panels)
+    rows = -(-panels // columns)
     figure = Figure(figsize=(3.7 * columns, 2.7 * rows + 0.3))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, arm in zip(axes, arms, strict=False):
         plot_terms(axis, records[arm], study.label(arm))
-    last = plot_ap(axes[len(arms)], {study.label(arm): records.get(arm, ()) for arm in study.arms})
-    if last.lines:
+    if several:
+        last = plot_ap(axes[len(arms)], {study.label(arm): records.get(arm, ()) for arm in study.arms})
         title = "arms in the panel of mask AP"
         figure.legend(*last.get_legend_handles_labels(), title=title, loc="outside lower center", ncols=columns)
-    for axis in axes[len(arms) + 1 :]:
+    for axis in axes[panels:]:
         axis.remove()
     return figure
+
+
+def _measured_aps(record: Record) -> int:
+    return sum(epoch.get("mask_AP") is not None for epoch in record.curves)
 
 
 def plot_terms(axis: Axes, records: Sequence[Record], title: str) -> Axes:
@@ -89,7 +98,7 @@ def plot_ap(axis: Axes, records: Mapping[str, Sequence[Record]]) -> Axes:
         mean = pd.concat(curves).dropna(subset="mask_AP").groupby("epoch")["mask_AP"].mean()
         style = styles[number % len(styles)] | MARKERS[number // len(styles) % len(MARKERS)]
         axis.plot(mean.index, mean, markersize=4.5, label=label, **style)
-    axis.set(title="mask AP on validation images, mean of seeds", xlabel="epoch", ylabel="mask AP (%)")
+    axis.set(title="mask AP, mean of seeds", xlabel="epoch", ylabel="mask AP (%)")
     axis.set_ylim(0, 1.08 * max(1.0, axis.dataLim.y1))
     axis.set_xlim(left=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -33,6 +33,7 @@ def test_a_grid_of_photos_becomes_a_jpeg_of_bounded_width(tmp_path):
     picture = embed(tmp_path / "study_pictures.png")
     with Image.open(io.BytesIO(content(picture.uri))) as image:
         assert (image.format, image.size) == ("JPEG", (1600, 400))
+    assert (picture.width, picture.height) == (1170, 292)  # it fills the page
 
 
 @pytest.mark.parametrize("name", ["plot.png", "plot.svg"])

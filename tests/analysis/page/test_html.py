@@ -11,7 +11,7 @@ from tests.analysis.page.page_parser import Page
 def test_every_picture_is_embedded_and_described_and_nothing_is_fetched(text):
     page = Page(text)
     assert page.loads == []
-    assert len(page.images) == 8
+    assert len(page.images) == 9
     assert all(image["src"].startswith("data:image/") and image["alt"] for image in page.images)
     pointing = [image["alt"].split(":")[0] for image in page.images if "in the table above" in image["alt"]]
     assert pointing == ["Main result", "Mask AP by object size", "Main result"]  # curves and photos have no table

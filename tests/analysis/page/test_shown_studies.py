@@ -49,13 +49,12 @@ def test_studies_that_are_not_asked_for_are_not_shown_although_their_results_lie
     assert '<section id="color_threshold" class="study">' in text
     assert 'id="warmup' not in text
     assert len(Page(text).images) == 3  # its own, and every comparison and the edges of all domains
-    assert "Warm-up" in Page(text).texts
-    assert "· not run" in text
+    assert "; Warm-up (How long?)." in text[text.index("· not run on any domain: ") :]
     Path("results/sets").mkdir()
     Path("results/sets/taus.yaml").write_text("recipe: shapes\nstudies: [color_threshold]\n")
     Path("params.yaml").write_text("set: taus\n")
     of_set = two_studies("--params", "params.yaml")
-    assert of_set.replace("not part of the set taus", "no trials in results") == text
+    assert of_set == text
 
 
 def test_a_study_outside_of_the_set_is_listed_as_not_run_although_its_files_are_there(two_studies):

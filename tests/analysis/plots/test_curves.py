@@ -1,3 +1,4 @@
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -23,8 +24,8 @@ def test_the_warm_up_has_an_axis_of_its_own_where_the_pairwise_term_acts(study):
     with styled():
         figure = curves_figure({"both": [record_of({}, curves=epochs)], "full": [record_of({}, curves=plain)]}, study)
     assert figure.axes[0].get_legend_handles_labels()[1][-1] == "pairwise warm-up (right)"
-    assert len(figure.axes) == 4  # both, full and AP, and the factor beside both
-    assert figure.axes[3].get_yticks().tolist() == [0, 1]
+    assert len(figure.axes) == 3  # both, full, and the factor beside both
+    assert figure.axes[2].get_yticks().tolist() == [0, 1]
 
 
 def test_the_mask_loss_of_another_architecture_is_drawn_as_its_own(study):
@@ -73,3 +74,12 @@ def test_no_two_of_many_arms_look_alike_in_the_panel_of_mask_ap():
         panel = plot_ap(figure.subplots(), {f"arm {i}": [record] for i in range(16)})
     looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in panel.lines}
     assert len(looks) == 16
+
+
+@pytest.mark.parametrize(("epochs", "panels"), [((2,), 2), ((1, 2), 3)])
+def test_mask_ap_has_a_panel_only_if_it_was_measured_more_than_once(study, epochs, panels):
+    curves = [{"epoch": e, "loss/dice": 0.5} | ({"mask_AP": 10.0 * e} if e in epochs else {}) for e in (1, 2)]
+    with styled():
+        figure = curves_figure({arm: [record_of({}, curves=curves)] for arm in ("both", "full")}, study)
+    assert len(figure.axes) == panels
+    assert len(figure.legends) == panels - 2
