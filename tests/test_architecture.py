@@ -55,6 +55,7 @@ def test_imports_point_one_way(paths: list[Path], packages: tuple[str, ...]) -> 
 def test_the_analysis_shares_the_record_and_its_tools_with_the_others_and_nothing_else_of_core() -> None:
     shared = {
         "core.record",  # what the sweep leaves
+        "core.result_tables",  # what it leaves beside records
         "core.compute.command",  # how a command ends
         "core.config.file",  # the reader of YAML, and the nearest of known names
         "core.config.names",  # what studies, arms and recipes may be called
