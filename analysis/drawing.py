@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from analysis.edge_counts import read_edge_purity
 from analysis.plots.curves import curves_figure
 from analysis.plots.figures import FIGURES, empty_figure, sizes_figure, styled
-from analysis.plots.mask_ious import mask_ious_figure
+from analysis.plots.mask_ious import has_shares, mask_ious_figure
 from analysis.plots.pictures import contrasting_images, picture_columns, pictures_figure, trials_shown
 from analysis.plots.saving import save
 from analysis.presentation import main_figure, study_table
@@ -47,22 +47,19 @@ def draw_from_records(results_folder: Path, study_files: Path) -> None:
     for name in study_names(results_folder):
         data = read_study_data(study_files / f"{name}.yaml", results_folder)
         with styled():
-            _draw_from_records(data, study_table(data), plots, [e for e in FIGURES if e != IOUS or _has_ious(data)])
+            ends = [end for end in FIGURES if end != IOUS or has_shares(data.mask_ious, data.results)]
+            _draw_from_records(data, study_table(data), plots, ends)
     measured = results_folder / f"{MEASUREMENT}.csv"
     if measured.exists():
         with styled(formulas=True):
             save(edge_purity_figure(read_edge_purity(measured)), plots / MEASUREMENT)
 
 
-def _has_ious(data: StudyData) -> bool:
-    return data.mask_ious is not None and bool(data.mask_ious.to_numpy().sum())
-
-
 def _draw_from_records(data: StudyData, table: pd.DataFrame, plots: Path, ends: Iterable[str]) -> list[Path]:
     figures = {"": main_figure(data, table)}
     if len(finished(data.results)):
         figures["_sizes"] = sizes_figure(table, data.results, data.study, data.scale)
-    if _has_ious(data):
+    if has_shares(data.mask_ious, data.results):
         figures[IOUS] = mask_ious_figure(data.mask_ious, data.results, data.study, data.scale)
     if any(data.records_by_arm.values()):
         figures["_curves"] = curves_figure(data.records_by_arm, data.study)

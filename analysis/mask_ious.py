@@ -41,10 +41,10 @@ def mask_iou_faults(path: Path, records: Iterable[Record]) -> list[str]:
         elif counts.sum() > matched:
             lines.append(f"{path}: trial {key} has {counts.sum()} masks, its record {matched:g}")
         elif mean is not None and not _least_mean(counts) - 1e-9 <= mean <= _least_mean(counts) + 1 / NUM_BINS + 1e-9:
-            lines.append(f"{path}: trial {key}: the mean IoU in its record, {mean}, is none of these IoUs")
+            lines.append(f"{path}: trial {key}: the mean IoU in its record, {mean}, cannot be that of these IoUs")
     return lines
 
 
 def _least_mean(counts: pd.Series) -> float:
-    """The mean IoU if each was the lower end of its bin."""
+    """The mean IoU if each were the lower end of its bin."""
     return sum(count * index for index, count in enumerate(counts)) / NUM_BINS / max(counts.sum(), 1)

@@ -14,9 +14,7 @@ import pandas as pd
 from analysis.results import read_table
 from analysis.statistics import Summary, with_error
 from core.record import DIGITS, Record
-from core.result_tables import ALL_IMAGES as WHOLE
-from core.result_tables import TRIAL_KEY as KEY
-from core.result_tables import VALIDATION_FILE as IMAGES
+from core.result_tables import ALL_IMAGES, TRIAL_KEY, VALIDATION_FILE
 
 LEAST_DRAWS = 50
 
@@ -27,8 +25,10 @@ def read_resampled(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: for a missing column, too few draws, a trial that is listed twice, or an AP outside 0..100.
     """
-    table = read_table(path, (KEY, IMAGES, WHOLE), dtype={KEY: str, IMAGES: str}).set_index(KEY)
-    aps = table.drop(columns=IMAGES)
+    table = read_table(
+        path, (TRIAL_KEY, VALIDATION_FILE, ALL_IMAGES), dtype={TRIAL_KEY: str, VALIDATION_FILE: str}
+    ).set_index(TRIAL_KEY)
+    aps = table.drop(columns=VALIDATION_FILE)
     if aps.shape[1] - 1 < LEAST_DRAWS:
         raise ValueError(f"{path}: {aps.shape[1] - 1} draws of images, expected at least {LEAST_DRAWS}")
     if table.index.has_duplicates:
@@ -46,8 +46,8 @@ def resampled_faults(path: Path, records: Iterable[Record]) -> list[str]:
     for key, row in read_resampled(path).iterrows():
         if known.get(key) is None:
             lines.append(f"{path}: trial {key} has no record with a mask AP")
-        elif abs(known[key] - row[WHOLE]) > 10**-DIGITS:
-            lines.append(f"{path}: trial {key} has {row[WHOLE]} on all images, its record {known[key]}")
+        elif abs(known[key] - row[ALL_IMAGES]) > 10**-DIGITS:
+            lines.append(f"{path}: trial {key} has {row[ALL_IMAGES]} on all images, its record {known[key]}")
     return lines
 
 
@@ -67,8 +67,8 @@ def with_images(
     if difference.n < 2 or len(pairs) != difference.n or not known.issuperset(pairs.to_numpy().ravel()):
         return None
     ours, theirs = (resampled.loc[pairs[name]] for name in (arm, other))
-    if len({*ours[IMAGES], *theirs[IMAGES]}) > 1:
+    if len({*ours[VALIDATION_FILE], *theirs[VALIDATION_FILE]}) > 1:
         return None
-    draws = [column for column in resampled if column not in (IMAGES, WHOLE)]
+    draws = [column for column in resampled if column not in (VALIDATION_FILE, ALL_IMAGES)]
     by_draw = (ours[draws].to_numpy() - theirs[draws].to_numpy()).mean(axis=0)
     return with_error(difference, difference.error, difference.freedom, float(np.std(by_draw, ddof=1)))

@@ -48,8 +48,8 @@ def projection_loss(
 ) -> Float[Tensor, ""]:
     """Compare the extent of each mask on both axes with that of its box: the mean over the masks, in 0..2.
 
-    BoxInst (arXiv:2012.02310), equation 2. Without masks (N = 0) the loss is 0 and still has a gradient. A box that
-    covers the center of no cell costs 2 and gives no gradient.
+    The projection loss of BoxInst (arXiv:2012.02310). Without masks (N = 0) the loss is 0 and still has a gradient. A
+    box that covers the center of no cell costs 2 and gives no gradient.
 
     Raises:
         ValueError: if `stride` is below 1.
@@ -107,7 +107,7 @@ def pairwise_loss(
 ) -> Float[Tensor, ""]:
     """The mean over the supervised edges of -log P(both ends have the same label), in nats.
 
-    BoxInst (arXiv:2012.02310), equation 6. `box_index` is the box of each mask, among those of `edges`; by default mask
+    BoxInst (arXiv:2012.02310), equation 8. `box_index` is the box of each mask, among those of `edges`; by default mask
     n is that of box n. Without an edge the loss is 0 and still has a gradient.
 
     Masks that are empty or full cost nothing. So that a training does not end there before the projection term shapes

@@ -6,7 +6,7 @@ targets/color_similarity · targets/edges · losses/projection · losses/pairwis
 table of terms) · training/step · training/loop · evaluation.
 Also: model/mask_rcnn · pseudo_masks (baselines) · edge_purity (no training) · checkpoints (ours and AdelaiDet's) ·
 compute (device, precision, workers, exit status of commands) · files · record (results of a trial, with the key that
-identifies the training).
+identifies the training), result_tables (what lies beside records).
 Commands: train · evaluation · evaluation/mask_iou · annotate · datasets/check · datasets/convert · datasets/download.
 `core` imports neither Ray, MLflow nor DVC.
 """

@@ -54,10 +54,12 @@ def draw_instances(
     """
     if image.mode != "RGB":
         raise ValueError(f"image has mode {image.mode}, expected RGB")
-    for index, mask in enumerate([*masks, *outlines]):
+    named = [(f"mask {index}", mask) for index, mask in enumerate(masks)]
+    named += [(f"outline {index}", mask) for index, mask in enumerate(outlines)]
+    for name, mask in named:
         size, expected = tuple(mask["size"]), (image.height, image.width)
         if size != expected:
-            raise ValueError(f"mask {index} has size (height, width) {size}, expected {expected} as the image")
+            raise ValueError(f"{name} has size (height, width) {size}, expected {expected} as the image")
     order = [i for i in reversed(range(len(boxes))) if scores is None or scores[i] >= min_score]
     numbers = range(len(boxes)) if colors is None else colors
     palette = [PALETTE[number % len(PALETTE)] for number in numbers]
@@ -111,7 +113,7 @@ def _in_picture(encoded: dict, pixels: np.ndarray, zoom: int) -> tuple[np.ndarra
 
 
 def _border(mask: np.ndarray, line: int) -> np.ndarray:
-    """The pixels of a mask that are less than `line` from its outside."""
+    """The pixels of a mask that are at most `line` from its outside, along rows or columns."""
     inner = mask
     for _ in range(line):
         padded = np.pad(inner, 1)

@@ -1,10 +1,10 @@
 """The experiments: recipes, studies, and the sweep that trains what they ask for.
 
-Reading order: params · settings · study (files → trials) · provenance (what a result is made from) · store
+Reading order: params · settings · study (files → trials) · code_digest, provenance (what a result is made from) · store
 (where it is kept) · memory · trial (one training) · trial_workers (by several processes) · jobs (which trials run) ·
 sweep (one job, or all in turn) · parallel (all by Ray) · planning, cost (what they take) · run_studies, conduct ·
-run (command line) · search (settings drawn at random) · progress · tracking (what MLflow shows) · results (what the
-analysis reads).
+run (command line) · search (settings drawn at random) · progress · tracking (what MLflow shows) · results and
+from_detections (what the analysis reads) · rescore (new metrics of old trials).
 """
 
 import logging

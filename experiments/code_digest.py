@@ -1,4 +1,4 @@
-"""Which code decides what a trial computes, and a digest of it that comments and docstrings are no part of."""
+"""Which code decides what a trial computes, and a digest of it without comments and docstrings."""
 
 import ast
 import hashlib
@@ -41,7 +41,7 @@ def trial_sources(root: Path = ROOT) -> list[Path]:
 def _imported_from_core(path: Path, root: Path) -> set[Path]:
     """The files of core that a file imports: modules, and the `__init__` of their packages."""
     files: set[Path] = set()
-    for name in _imported_names(path.read_text()):
+    for name in _imported_names(path.read_text(encoding="utf-8")):
         parts = name.split(".")
         if parts[0] == "core":
             for end in range(1, len(parts) + 1):
@@ -68,7 +68,7 @@ def code_digest(sources: list[Path], versions: dict[str, str], root: Path = ROOT
     """
     digest = hashlib.sha256(" ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions).encode())
     for path in sources:
-        code = code_of(path.read_text()).encode()
+        code = code_of(path.read_text(encoding="utf-8")).encode()
         digest.update(f"\0{path.relative_to(root).as_posix()}\0{len(code)}\0".encode() + code)
     return digest.hexdigest()[:16]
 
@@ -81,10 +81,12 @@ def code_of(source: str) -> str:
     with code counts as code.
     """
     lines = source.split("\n")
+    bare: set[int] = set()  # lines that had a comment, before which spaces do not count, wherever they are
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
+            bare.add(row)
     in_text: set[int] = set()  # lines whose end lies in a text, so that their spaces count
     docstrings: set[int] = set()
     for node in ast.walk(ast.parse(source)):
@@ -92,7 +94,8 @@ def code_of(source: str) -> str:
             in_text.update(range(node.lineno, node.end_lineno or node.lineno))
         elif isinstance(node, Documented):
             docstrings |= _docstring_lines(node, lines)
-    left = [(number in in_text, line) for number, line in enumerate(lines, 1) if number not in docstrings]
+    as_it_is = in_text - bare
+    left = [(number in as_it_is, line) for number, line in enumerate(lines, 1) if number not in docstrings]
     return "\n".join(line if is_text else line.rstrip() for is_text, line in left if is_text or line.strip())
 
 

@@ -24,7 +24,11 @@ from core.record import DIGITS, Record
 from core.result_tables import ALL_IMAGES, BINS, MASK_IOUS, RESAMPLED_AP, TRIAL_KEY, VALIDATION_FILE
 from experiments.results.files import RESULTS
 
-WITHOUT = {MASK_IOUS: "no trial kept detections", RESAMPLED_AP: "no arm has two seeds with detections"}
+WHY_NOT = {
+    MASK_IOUS: "no trial has both a mask AP and kept detections",
+    RESAMPLED_AP: "no arm has two seeds with detections",
+}
+RESAMPLED_COLUMNS = (TRIAL_KEY, VALIDATION_FILE, ALL_IMAGES)  # before the draws
 
 Rows = list[list[str]]
 
@@ -44,13 +48,14 @@ def write_tables(name: str, root: Path, store: Path) -> dict[str, int]:
     has_seeds = max(Counter(record.arm for record in finished).values(), default=0) > 1
     ious: Rows = []
     resampled: Rows = []
+    files: dict = {}  # annotation files, each read once
     for record in finished:
-        _add_rows(record, store / record.key, ious, resampled if has_seeds else None)
-    num_draws = len(resampled[0]) - 3 if resampled else 0
+        _add_rows(record, store / record.key, files, ious, resampled if has_seeds else None)
+    num_draws = len(resampled[0]) - len(RESAMPLED_COLUMNS) if resampled else 0
     draws = (f"draw_{index}" for index in range(num_draws))
     tables = {
         MASK_IOUS: ([TRIAL_KEY, *BINS], ious),
-        RESAMPLED_AP: ([TRIAL_KEY, VALIDATION_FILE, ALL_IMAGES, *draws], resampled),
+        RESAMPLED_AP: ([*RESAMPLED_COLUMNS, *draws], resampled),
     }
     for file, (columns, rows) in tables.items():
         if rows:
@@ -60,7 +65,7 @@ def write_tables(name: str, root: Path, store: Path) -> dict[str, int]:
     return {file: len(rows) for file, (_, rows) in tables.items()}
 
 
-def _add_rows(record: Record, folder: Path, ious: Rows, resampled: Rows | None) -> None:
+def _add_rows(record: Record, folder: Path, files: dict, ious: Rows, resampled: Rows | None) -> None:
     """Add the rows of a trial; none if it kept no detections, or its validation images have no masks."""
     import numpy as np
 
@@ -72,7 +77,7 @@ def _add_rows(record: Record, folder: Path, ious: Rows, resampled: Rows | None) 
     mask_ap = record.metrics.get("mask_AP")
     if DETECTIONS not in record.files or mask_ap is None:
         return
-    file = annotation_file(record, {})
+    file = annotation_file(record, files)
     image_ids = [image.image_id for image in file.images]
     within = {"image_ids": image_ids, "category_ids": file.category_ids}
     box_results, mask_results = read_detections(folder / DETECTIONS)
@@ -102,7 +107,7 @@ def main(words: Sequence[str] | None = None) -> int:
         name = checked_study(arguments.study if arguments.name is None else arguments.name)
         for file, count in write_tables(name, arguments.results, arguments.store).items():
             place = arguments.results / name / file
-            print(f"{place}: {count} trials" if count else f"{place}: not written, {WITHOUT[file]}")
+            print(f"{place}: {count} trials" if count else f"{place}: not written, {WHY_NOT[file]}")
 
     return run_command(work)
 

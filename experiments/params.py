@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from core.config import Count, Frozen, NonNegative, Positive
-from core.config.file import nearest, read_yaml, validated
+from core.config.dotted import nested
+from core.config.file import build_config, merge, nearest, read_yaml, validated
 from core.config.names import Name
-from core.config.recipe import RECIPES
+from core.config.recipe import RECIPES, load_recipe
 from experiments.study import STUDIES
 
 SETS = Path("experiments/sets")  # beside params.yaml
@@ -65,7 +66,9 @@ def nothing_twice(values: tuple) -> tuple:
 class SetFile(Frozen):
     recipe: Name  # a file in experiments/recipes
     studies: Annotated[tuple[Name, ...], Field(min_length=1)]  # files in experiments/studies
-    choose_on: dict[str, Any] = Field(default_factory=dict)  # settings of searches: images that no study reports
+    choose_on: dict[str, Any] = Field(
+        default_factory=dict
+    )  # changes to the recipe in searches, such as images that no study reports
 
     _studies = field_validator("studies")(nothing_twice)
 
@@ -113,6 +116,8 @@ def load_params(path: Path, set_name: str | None = None) -> Params:
     _require_file(RECIPES, chosen.recipe, f"{set_path}: recipe")
     for study in chosen.studies:
         _require_file(STUDIES, study, f"{set_path}: studies")
+    if chosen.choose_on:
+        _check_choice(chosen, f"{set_path}: choose_on")
     return Params(
         set=file.set,
         recipe=chosen.recipe,
@@ -124,6 +129,17 @@ def load_params(path: Path, set_name: str | None = None) -> Params:
         allow_holes=file.allow_holes,
         resources=file.resources,
     )
+
+
+def _check_choice(chosen: SetFile, place: str) -> None:
+    """Raise a ValueError unless the changes for searches are settings of the recipe; `place` says where they are."""
+    try:
+        changes = nested(chosen.choose_on)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    if isinstance(changes.get("data"), dict) and "root" in changes["data"]:
+        raise ValueError(f"{place}: data.root cannot be set: the data of a set is in {DATA}/<set>")
+    build_config(merge(load_recipe(chosen.recipe), changes), place)
 
 
 def _require_file(folder: Path, name: str, place: str) -> None:

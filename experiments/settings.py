@@ -11,10 +11,12 @@ from experiments.params import Params
 from experiments.study import Study, load_study
 
 
-def base_settings(params: Params, source: str, recipe: str | None = None) -> dict[str, Any]:
+def base_settings(
+    params: Params, source: str, recipe: str | None = None, *, for_search: bool = False
+) -> dict[str, Any]:
     """Settings of `recipe` (default: the recipe of the set), on the set's data, with the changes in `params.settings`.
 
-    `source` names the file in errors.
+    For a search, the set's own changes for searches come first. `source` names the file in errors.
 
     Raises:
         ValueError: as `load_recipe`; also if a change names an unknown setting.
@@ -27,7 +29,10 @@ def base_settings(params: Params, source: str, recipe: str | None = None) -> dic
         raise ValueError(
             f"{source}: settings: data.root cannot be set: the data of set '{params.set}' is in {params.root}"
         )
-    settings = merge(merge(load_recipe(recipe or params.recipe), {"data": {"root": params.root}}), changes)
+    of_set = {"data": {"root": params.root}}
+    if for_search:
+        of_set = merge(of_set, nested(params.choose_on))
+    settings = merge(merge(load_recipe(recipe or params.recipe), of_set), changes)
     build_config(settings, f"{source}: settings")
     return settings
 

@@ -111,7 +111,7 @@ def embed_svg(content: bytes, name: str) -> Picture:
 
 
 def _embed_photos(image: Image.Image) -> Picture:
-    width = min(image.width // 2, PAGE_WIDTH)  # plots are saved at 200 dpi
+    width = min(image.width, PAGE_WIDTH)
     height = round(width * image.height / image.width)
     if image.width > MAX_WIDTH:
         image = image.resize((MAX_WIDTH, round(image.height * MAX_WIDTH / image.width)), Image.Resampling.LANCZOS)

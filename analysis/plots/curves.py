@@ -25,8 +25,8 @@ def curves_figure(records: Mapping[str, Sequence[Record]], study: Study) -> Figu
     arms = [arm for arm in study.arms if records.get(arm)]
     several = any(_measured_aps(record) > 1 for of_arm in records.values() for record in of_arm)
     panels = len(arms) + several
-    columns = min(3, panels)
-    rows = -(-panels // columns)
+    columns = max(min(3, panels), 1)
+    rows = max(-(-panels // columns), 1)
     figure = Figure(figsize=(3.7 * columns, 2.7 * rows + 0.3))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, arm in zip(axes, arms, strict=False):

@@ -19,7 +19,7 @@ EDGES = np.linspace(0, 1, NUM_BINS + 1)
 def mask_ious_figure(mask_ious: pd.DataFrame, results: pd.DataFrame, study: Study, scale: str) -> Figure:
     """One panel an arm, the masks of all its seeds together; a line shows the reference arm for comparison.
 
-    `mask_ious` has the counts of each trial, as of `read_mask_ious`. Arms without them are omitted.
+    `mask_ious` has the counts of each trial, as of `read_mask_ious`. Arms without them are omitted; one must have some.
     """
     shares = {arm: share for arm in study.arms if (share := share_of_masks(mask_ious, results, arm)) is not None}
     beside = study.reference_arm if study.reference_arm in shares else None
@@ -40,6 +40,13 @@ def mask_ious_figure(mask_ious: pd.DataFrame, results: pd.DataFrame, study: Stud
     line = f"; line: {study.label(beside)}" if beside else ""
     figure_caption(figure, None, f"{scale.rstrip('.')}. All seeds of an arm together{line}.")
     return figure
+
+
+def has_shares(mask_ious: pd.DataFrame | None, results: pd.DataFrame) -> bool:
+    """Whether an arm of the results has masks in these counts."""
+    return mask_ious is not None and any(
+        share_of_masks(mask_ious, results, arm) is not None for arm in results["arm"].unique()
+    )
 
 
 def share_of_masks(mask_ious: pd.DataFrame, results: pd.DataFrame, arm: str) -> np.ndarray | None:

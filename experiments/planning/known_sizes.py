@@ -50,7 +50,7 @@ def network_code() -> str:
     core = ROOT / "core"
     ground = (core / f"{name}.py" for name in ("structures", "geometry", "aligned_upsample"))
     paths = [*sorted((core / "model").glob("*.py")), *ground, Path(__file__).with_name("network_size.py")]
-    return sha256("\0".join(code_of(path.read_text()) for path in paths).encode()).hexdigest()[:16]
+    return sha256("\0".join(code_of(path.read_text(encoding="utf-8")) for path in paths).encode()).hexdigest()[:16]
 
 
 def _find_out(config: Config, num_classes: int) -> KnownSize:

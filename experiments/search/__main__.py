@@ -29,8 +29,8 @@ def run_search(found: SearchStudy, params: Params, *, fresh: bool) -> int:
     Raises:
         ValueError: if the data is missing or wrong, or no trial ended.
     """
-    from experiments.jobs import collect, list_jobs
-    from experiments.planning.data_facts import KnownData  # these load torch and MLflow, which takes seconds
+    from experiments.jobs import collect, list_jobs  # these load torch and MLflow, which takes seconds
+    from experiments.planning.data_facts import KnownData
     from experiments.provenance import provenance
     from experiments.run_studies import run_studies
     from experiments.search.results import write_search

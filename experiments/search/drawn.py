@@ -22,12 +22,13 @@ class SearchStudy:
     search: Search
     study: Study
     recipe: str  # on which the trials are based
+    choose_on: tuple[str, ...] = ()  # dotted names of settings that are those of the search, and not of its winner
 
 
 def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES) -> SearchStudy:
     """Draw the trials of the search file `name` over the settings of the params; `source` names these in errors.
 
-    They are judged by the images that the set chooses on, if it names some (`choose_on`).
+    They are judged on the images that the set names under `choose_on`, otherwise on those that its studies report.
 
     Raises:
         ValueError: for a name that cannot be one, a missing file, an unknown key or field (suggests the nearest one), a
@@ -44,8 +45,7 @@ def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES)
     file = validated(SearchFile, read_yaml(path), str(path))
     search = file.search
     _check_fields(file, path)
-    chosen_on = merge(base_settings(params, source), nested(params.choose_on))
-    base = merge(chosen_on, nested(file.settings))
+    base = merge(base_settings(params, source, for_search=True), nested(file.settings))
     trials = []
     for number, point in enumerate(draw(search.space, search.trials, search.seed)):
         arm = f"trial-{number:03}"
@@ -68,7 +68,7 @@ def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES)
         seeds=params.seeds[:1],
         trials=tuple(trials),
     )
-    return SearchStudy(search, study, params.recipe)
+    return SearchStudy(search, study, params.recipe, tuple(leaves(nested(params.choose_on))))
 
 
 def _check_fields(file: SearchFile, path: Path) -> None:

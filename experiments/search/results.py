@@ -38,7 +38,8 @@ def write_search(found: SearchStudy, jobs: Sequence[Job], records: dict[str, Rec
     title = f"{metric} {rows[0][metric]:.2f}, the best of {len(jobs)} trials, searched on validation"
     write_text(folder / "search.csv", as_csv(rows))
     write_text(folder / "search.md", as_markdown(found, rows))
-    write_text(recipe, as_recipe(winner.trial.config, found.recipe, f"Winner of the search {name}: {title}."))
+    title = f"Winner of the search {name}: {title}."
+    write_text(recipe, as_recipe(winner.trial.config, found.recipe, title, without=found.choose_on))
     print(f"{recipe}: {winner.trial.arm}, {title}; all trials in {folder / 'search.md'}")
     return recipe
 
@@ -90,11 +91,14 @@ def as_markdown(found: SearchStudy, rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def as_recipe(config: Config, extended: str, title: str) -> str:
-    """A recipe file with these settings, as differences from another recipe; without the place of the data."""
+def as_recipe(config: Config, extended: str, title: str, without: Sequence[str] = ()) -> str:
+    """A recipe file with these settings, as differences from another recipe; without the place of the data.
+
+    And without the settings `without`, by dotted names.
+    """
     base = build_config(load_recipe(extended), f"recipe {extended}")
     settings = leaves(config.model_dump(mode="json"))
-    fields = [field for field in different_fields((base, config)) if field not in NOT_OF_A_RECIPE]
+    fields = [field for field in different_fields((base, config)) if field not in (*NOT_OF_A_RECIPE, *without)]
     return f"# {title}\n" + yaml.safe_dump({"extends": extended} | {f: settings[f] for f in fields}, sort_keys=False)
 
 

@@ -54,8 +54,8 @@ def test_counts_that_fit_their_record_are_no_fault(written):
 @pytest.mark.parametrize(
     ("metrics", "problem"),
     [
-        ({"mask_iou": 0.79}, "the mean IoU in its record, 0.79, is none of these IoUs"),
-        ({"mask_iou": 0.72}, "the mean IoU in its record, 0.72, is none of these IoUs"),
+        ({"mask_iou": 0.79}, "the mean IoU in its record, 0.79, cannot be that of these IoUs"),
+        ({"mask_iou": 0.72}, "the mean IoU in its record, 0.72, cannot be that of these IoUs"),
         ({"matched_boxes": 9.0}, "has 10 masks, its record 9"),
     ],
 )

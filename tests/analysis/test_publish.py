@@ -9,6 +9,7 @@ from analysis.reference.cpu_noise import measure_noise
 from analysis.reference.rebuild import copy_records
 from core.files.atomic import write_text
 from core.record import Record, read_record
+from core.result_tables import BINS
 
 APS = {"projection": [30.0, 31.0], "full": [60.0, 61.0]}
 
@@ -112,6 +113,16 @@ def test_only_the_studies_that_are_asked_for_and_the_measurements_are_published(
     names = {path.name for path in (tmp_path / "reference/shapes").rglob("*.*")}
     assert names >= {"loss_terms.csv", "loss_terms.svg", "edge_purity.csv", "edge_purity.svg", "consistency.svg"}
     assert not any("warmup" in name for name in names)
+
+
+def test_ious_of_masks_that_contradict_the_records_are_not_published(results, tmp_path, capsys):
+    key = next((results / "loss_terms/trials").glob("*.json")).stem
+    counts = ",".join(["1"] * len(BINS))
+    (results / "loss_terms/mask_ious.csv").write_text(f"trial_key,{','.join(BINS)}\n{key},{counts}\n")
+    assert publish() == 2
+    told = f"reference/shapes/loss_terms/mask_ious.csv: trial {key} has no record with matched masks"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "reference/shapes").exists()
 
 
 def test_an_empty_folder_is_refused(results, tmp_path, capsys):

@@ -54,7 +54,7 @@ def test_outlines_are_dashed_in_black_and_white_on_the_border_of_their_mask_alon
 
 def test_an_outline_of_another_size_is_refused() -> None:
     (outline,) = encode_masks(rectangle_mask(1, 1, 5, 5, width=20, height=10)[None])
-    with pytest.raises(ValueError, match=r"mask 0 has size \(height, width\) \(10, 20\), expected \(60, 80\)"):
+    with pytest.raises(ValueError, match=r"outline 0 has size \(height, width\) \(10, 20\), expected \(60, 80\)"):
         draw([], [], outlines=[outline])
 
 

@@ -102,6 +102,11 @@ def test_all_else_is_code(old: str, new: str) -> None:
     assert code_of(SOURCE.replace(old, new, 1)) != code_of(SOURCE)
 
 
+def test_a_comment_between_the_parts_of_a_text_is_no_part_of_the_code() -> None:
+    joined = 'x = (\n    "a"  # one\n    # two\n    "b"\n)\n'
+    assert code_of(joined) == 'x = (\n    "a"\n    "b"\n)'
+
+
 def test_a_docstring_beside_code_counts_as_code() -> None:
     beside = "class A: 'of one line'\n"
     assert code_of(beside) == beside.rstrip()

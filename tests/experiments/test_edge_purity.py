@@ -89,7 +89,8 @@ def data_of_mine(folder: Path, shapes: Path) -> None:
 
 
 def test_the_recipe_and_data_of_the_params_are_read(run, shapes: Path, tmp_path: Path) -> None:
-    view = "{data.val_short_side: 96, data.long_side_max: 96}"
+    images = "data.val_images: val, data.val_annotations: instances_val.json"
+    view = f"{{data.val_short_side: 96, data.long_side_max: 96, {images}}}"
     write_params(tmp_path, rest=f"settings: {view}")
     data_of_mine(tmp_path, shapes)
     by_params, own = (

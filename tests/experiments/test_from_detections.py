@@ -121,7 +121,7 @@ def test_nothing_is_written_for_one_seed_or_without_detections(here: Path, capsy
     assert main(["ratio"]) == 0
     assert not Path("results/ratio/resampled_ap.csv").exists()
     assert not Path("results/ratio/mask_ious.csv").exists()
-    assert "mask_ious.csv: not written, no trial kept detections" in capsys.readouterr().out
+    assert "mask_ious.csv: not written, no trial has both a mask AP and kept detections" in capsys.readouterr().out
 
 
 def test_another_annotation_file_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

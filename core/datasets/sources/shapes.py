@@ -2,8 +2,8 @@
 
     python -m core.datasets.sources.shapes --root datasets/shapes
 
-Settings are chosen on `val`; studies report `test`, large enough that the sampling of its images is not the largest
-part of an interval. Equal seeds give equal annotations and pixels; splits share no random stream.
+Settings are chosen on `val`; studies report `test`. Equal seeds give equal annotations and pixels; splits share no
+random stream.
 """
 
 import sys

@@ -6,10 +6,11 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
 
+from analysis.drawing import draw_from_records
 from analysis.plots.figures import OURS, REFERENCE, styled
 from analysis.plots.mask_ious import mask_ious_figure, share_of_masks
 from analysis.results import read_results
-from core.result_tables import BINS, NUM_BINS
+from core.result_tables import BINS, MASK_IOUS, NUM_BINS, TRIAL_KEY
 
 APS = {"projection": [30.0, 31.0], "both": [50.0, 52.0], "full": [60.0, None]}
 
@@ -65,7 +66,21 @@ def test_without_masks_of_the_reference_arm_there_is_no_line(results, study):
     assert "line:" not in figure.get_suptitle()
 
 
-def test_no_panel_is_empty_and_no_text_is_wider_than_the_figure(results, study):
+def test_the_figure_is_drawn_where_there_are_counts_of_these_trials_alone(tmp_path, results, write_records, study):
+    write_records(tmp_path)
+    draw_from_records(tmp_path, tmp_path / "studies")
+    drawn = tmp_path / "plots/loss_terms_ious.svg"
+    assert not drawn.exists()
+    table = tmp_path / "loss_terms" / MASK_IOUS
+    counts(results, both=12).rename(index="x{}".format).rename_axis(TRIAL_KEY).to_csv(table)  # of other trials
+    draw_from_records(tmp_path, tmp_path / "studies")
+    assert not drawn.exists()
+    counts(results, both=12).rename_axis(TRIAL_KEY).to_csv(table)
+    draw_from_records(tmp_path, tmp_path / "studies")
+    assert drawn.exists()
+
+
+def test_no_text_is_wider_than_the_figure(results, study):
     with styled():
         figure = mask_ious_figure(counts(results, both=12), results, study, "shapes, 160 px, " * 12)
         figure.canvas.draw()

@@ -9,7 +9,7 @@ from scipy.ndimage import label
 
 from core.evaluation.boundary import BOUNDARY_METRICS
 from core.evaluation.coco_metrics import matched_boxes
-from core.evaluation.mask_quality import box_coverage, count_fragments, mask_quality
+from core.evaluation.mask_quality import box_coverage, count_fragments, mask_quality, matched_mask_ious
 from core.record import MASK_QUALITY, PSEUDO_MASK_QUALITY, QUALITY
 from tests.core.evaluation.rectangles import annotation, encode, file_of, results_of
 from tests.core.evaluation.test_same_as_pycocotools import scene
@@ -79,12 +79,22 @@ def test_without_a_match_there_is_nothing_to_measure() -> None:
         assert all(math.isnan(value) for value in quality.values())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_mean_and_median_are_those_of_the_ious_that_are_given_one_by_one(seed: int) -> None:
+    content, boxes, masks = scene(seed, crowds=0)
+    ious = matched_mask_ious(content, boxes, masks)
+    quality = mask_quality(content, boxes, masks)
+    assert len(ious) == quality["matched_boxes"] > 2
+    assert (np.mean(ious), np.median(ious)) == (quality["mask_iou"], quality["mask_iou_median"])
+
+
 def test_an_object_without_a_mask_counts_as_matched_alone() -> None:
     truth = file_of([annotation((0, 0, 40, 40)), annotation((100, 0, 40, 40), segmentation=[])])
     results = results_of([(0, 0, 40, 40), (100, 0, 40, 40)], [0.9, 0.8], masks=[(0, 0, 20, 40), (100, 0, 40, 40)])
     quality = mask_quality(truth, *results)
     assert (quality["matched_boxes"], quality["mask_iou"], quality["filled_box_share"]) == (2, 0.5, 0.5)
     assert quality["true_filled_box_share"] == 1  # of the only true mask
+    assert matched_mask_ious(truth, *results) == [0.5]
 
 
 def test_a_pixel_is_in_a_box_if_its_center_is() -> None:

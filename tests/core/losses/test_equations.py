@@ -6,7 +6,7 @@ from pathlib import Path
 import core.losses
 
 ROOT = Path(core.losses.__file__).parents[2]
-NAMED = re.compile(r"\b(?:equations?|Eq\.) (\d+)(?: and (\d+))?")
+NAMED = re.compile(r"\b(?:equations?|Eq\.) (\d+)(?: and (\d+))?", re.IGNORECASE)
 
 
 def listed() -> set[str]:
@@ -14,7 +14,7 @@ def listed() -> set[str]:
 
 
 def test_every_equation_that_a_file_names_is_in_the_list() -> None:
-    folders = ("core", "experiments", "analysis")
+    folders = ("core", "boxinst", "experiments", "analysis", "examples", "tests")
     files = [ROOT / "README.md", *(path for name in folders for path in (ROOT / name).rglob("*.*"))]
     sources = [path for path in files if path.suffix in (".py", ".yaml", ".md")]
     named = {

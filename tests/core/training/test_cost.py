@@ -18,7 +18,7 @@ SMALL = {"data.short_sides": [64], "data.long_side_max": 64, "data.val_short_sid
 
 @pytest.fixture
 def root(tmp_path):
-    generate(tmp_path / "shapes", {"train": 5, "val": 3}, size=96)
+    generate(tmp_path / "shapes", {"train": 5, "test": 3}, size=96)
     return tmp_path / "shapes"
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from core.config.recipe import load_recipe
 from core.datasets.sources.shapes import NUM_IMAGES, generate
 
 ROOT = Path(__file__).parents[4]
@@ -43,6 +44,8 @@ def test_the_generator_reproduces_the_pinned_annotations_exactly(pinned, regener
 
 
 def test_studies_report_many_images() -> None:
+    data = load_recipe("shapes")["data"]
+    assert (data["val_images"], data["val_annotations"]) == ("test", "instances_test.json")
     assert NUM_IMAGES["test"] >= 1000
 
 
