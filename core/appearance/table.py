@@ -5,8 +5,8 @@
 - photos: 443 photos of COCO (343 of train2017, 100 of val2017, all 80 classes; annotations CC BY 4.0), scaled to a
   longer side of at most 512 px, the 10 lowest rows of each file ignored; recipe `shapes`: longer side 160 px
 - photos_800: the same photos, recipe `coco_r50_1x`: short side 800 px
-- shapes: both splits of the generated set `shapes`, recipe `shapes`
-- scenes: both splits of the generated set `scenes`, recipe `shapes`
+- shapes: training and validation images of the generated set `shapes`, recipe `shapes`
+- scenes: the first 480 training and all validation images of the generated set `scenes`, recipe `shapes`
 """
 
 import csv

@@ -24,6 +24,11 @@ class SearchStudy:
     recipe: str  # on which the trials are based
     choose_on: tuple[str, ...] = ()  # dotted names of settings that are those of the search, and not of its winner
 
+    @property
+    def images(self) -> str:
+        """The annotation file that the trials are judged by."""
+        return Path(self.study.trials[0].config.data.val_annotations).name
+
 
 def load_search(name: str, params: Params, source: str, folder: Path = SEARCHES) -> SearchStudy:
     """Draw the trials of the search file `name` over the settings of the params; `source` names these in errors.

@@ -35,11 +35,11 @@ def write_search(found: SearchStudy, jobs: Sequence[Job], records: dict[str, Rec
     folder = root / name
     winner = next(job for job in jobs if job.trial.arm == rows[0]["trial"])
     recipe = folder / f"{name}.yaml"
-    title = f"{metric} {rows[0][metric]:.2f}, the best of {len(jobs)} trials, searched on validation"
+    title = f"{metric} {rows[0][metric]:.2f}, the best of {len(jobs)} trials, searched on {found.images}"
     write_text(folder / "search.csv", as_csv(rows))
     write_text(folder / "search.md", as_markdown(found, rows))
-    title = f"Winner of the search {name}: {title}."
-    write_text(recipe, as_recipe(winner.trial.config, found.recipe, title, without=found.choose_on))
+    heading = f"Winner of the search {name}: {title}."
+    write_text(recipe, as_recipe(winner.trial.config, found.recipe, heading, without=found.choose_on))
     print(f"{recipe}: {winner.trial.arm}, {title}; all trials in {folder / 'search.md'}")
     return recipe
 
@@ -75,7 +75,7 @@ def as_markdown(found: SearchStudy, rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"# {found.study.name}: {found.study.question}",
         "",
-        f"Searched on validation: {found.search.metric} on the validation images chose the first row among "
+        f"Searched on {found.images}: {found.search.metric} there chose the first row among "
         f"{len(rows)} trials, each trained once (seed {found.study.seeds[0]}). The best of many trials is partly "
         "luck: do not report its number beside those of a study.",
         "",

@@ -221,8 +221,10 @@ def test_poor_trials_are_stopped_the_winner_is_a_recipe_and_nothing_is_trained_t
     assert {row["epochs"] for row in stopped} <= {"1", "2"}  # judged after epochs 1 and 2, not at the end
     winner = max(thresholds, key=thresholds.get)
     assert (found[0]["trial"], found[0]["outcome"], found[0]["epochs"]) == (winner, "finished", "4")
-    assert "searched on validation" in said.out
-    assert "Searched on validation: mask_AP" in (here / "results" / "mine" / "search.md").read_text()
+    assert "searched on instances_val.json" in said.out
+    assert (
+        "Searched on instances_val.json: mask_AP there chose" in (here / "results" / "mine" / "search.md").read_text()
+    )
 
     recipe = here / "results" / "mine" / "mine.yaml"
     config = next(trial.config for trial in load().study.trials if trial.arm == winner)
