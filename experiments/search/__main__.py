@@ -6,8 +6,8 @@ how fast they run. Trials are kept in the store: the same command trains those t
 
 Writes to results/<name>/ the trials (search.csv, search.md), and the winner as a recipe, <name>.yaml:
 `python -m core.train --recipe results/<name>/<name>.yaml --data-root ...`. It is the best on the images that
-the set names under `choose_on` (without it: on those that studies report), and so by luck too: compare it with others on
-new seeds, by a study, or on other images.
+the set names under `choose_on` (without it: on those that studies report), and so by luck too: compare it with others
+on new seeds, by a study, or on other images.
 
 Exit status: as of experiments.run.
 """
