@@ -31,6 +31,7 @@ def mask_ious_figure(mask_ious: pd.DataFrame, results: pd.DataFrame, study: Stud
         color, other = (REFERENCE, None) if arm == beside else (OURS, shares.get(beside))
         plot_mask_ious(axis, share, other, color)
         axis.set_title(fill(study.label(arm), LABEL), fontsize=9.5)
+    axes[0, 0].set_ylim(0, 1.05 * max(share.max() for share in shares.values()))  # the same for all
     for axis in list(axes.flat)[len(shares) :]:
         axis.remove()
     for place, axis in enumerate(list(axes.flat)[: len(shares)]):
@@ -63,6 +64,5 @@ def plot_mask_ious(axis: Axes, share: np.ndarray, other: np.ndarray | None, colo
         axis.stairs(other, EDGES, color="black", linewidth=1.1)
     axis.set_xlim(0, 1)
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axis.set_ylim(bottom=0)
     axis.grid(axis="y")
     return axis

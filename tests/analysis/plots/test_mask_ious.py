@@ -47,6 +47,7 @@ def test_each_arm_with_masks_has_a_panel_and_the_reference_arm_is_a_line_in_the_
     both, full = ([patch for patch in axis.patches if isinstance(patch, StepPatch)] for axis in figure.axes)
     assert [_highest(patch) for patch in both] == [12, 18]
     assert [_highest(patch) for patch in full] == [18]
+    assert {axis.get_ylim() for axis in figure.axes} == {(0, 105)}
     assert to_hex(both[0].get_facecolor()) == OURS.lower()
     assert to_hex(full[0].get_facecolor()) == REFERENCE.lower()
     assert f"line: {study.label('full')}" in " ".join(figure.get_suptitle().split())
