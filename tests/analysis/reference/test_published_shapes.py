@@ -16,7 +16,7 @@ PUBLISHED = ROOT / "reference/shapes"
 
 @pytest.mark.parametrize("device", ["cpu x86_64 AVX512", "cpu aarch64"])
 def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison(device):
-    """Seed 0 on the reference's own type of CPU; its numbers stand for those of another type, which has no trials there."""
+    """Seed 0 on the reference's own type of CPU; its numbers stand for another type's, which has no trials there."""
     noise = measure_noise(PUBLISHED)
     undetected, count = [], 0
     for name in study_names(PUBLISHED):
