@@ -85,7 +85,7 @@ def test_the_page_runs_and_loads_nothing(reported: Path) -> None:
 
 def test_every_plot_is_drawn_and_is_whole(reported: Path) -> None:
     plots = sorted((reported / "plots").glob("class_split*.svg"))
-    assert len(plots) == 3
+    assert len(plots) == 4
     for path in plots:
         ElementTree.parse(path)
 
