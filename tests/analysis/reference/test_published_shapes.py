@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from analysis.reference.compare import compare
 from analysis.reference.cpu_noise import measure_noise
 from analysis.reference.trials import read_reference
@@ -14,9 +12,8 @@ ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "reference/shapes"
 
 
-@pytest.mark.parametrize("device", ["cpu x86_64 AVX512", "cpu aarch64"])
-def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison(device):
-    """Seed 0 on the reference's own type of CPU; its numbers stand for another type's, which has no trials there."""
+def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison():
+    """Seed 0 of the reference itself, which holds, and with one arm worse, which does not."""
     noise = measure_noise(PUBLISHED)
     undetected, count = [], 0
     for name in study_names(PUBLISHED):
@@ -24,7 +21,6 @@ def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison(
         results = read_results(PUBLISHED / f"{name}.csv")
         results = results[(results["seed"] == 0) & results["mask_AP"].notna()]
         records = read_records(results, PUBLISHED / name / "trials")
-        records = {key: record.model_copy(update={"device": device}) for key, record in records.items()}
         study = load_study(ROOT / f"experiments/studies/{name}.yaml", results["arm"].tolist())
         honest = compare(results, records, study, reference, noise)
         assert honest.holds

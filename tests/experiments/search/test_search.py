@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 from ray import tune
 
 from core.config.file import build_config
@@ -17,40 +16,14 @@ from core.record import METRICS
 from experiments import conduct as driver_module
 from experiments.jobs import Job
 from experiments.parallel import sweep as sweep_module
-from experiments.params import load_params
-from experiments.search import drawn
 from experiments.search.__main__ import main
-from experiments.search.drawn import SEARCHES, SearchStudy, load_search
-from experiments.search.results import as_recipe
-from experiments.settings import base_settings, load_studies
+from experiments.search.drawn import SEARCHES
 from experiments.store import Store
 from experiments.sweep import describe_job
-from tests.experiments.conftest import write_params
+from tests.experiments.search.conftest import FILE, load
 from tests.experiments.without_mlflow import Silence
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = "{training.epochs: 4, training.evaluate_every: 1}"
-FILE = """
-question: Which threshold?
-settings: {{loss.dice: 0}}
-search:
-  trials: {trials}
-  space: {{loss.color_threshold: {{uniform: [0.1, 0.6]}}, loss.pairwise: {{choice: [0.5, 2]}}}}
-  halving: {{first_epoch: 1, reduction_factor: 2}}
-"""
-
-
-@pytest.fixture
-def here(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with params.yaml, the data of its set and a folder of searches, in which `mine` has six trials."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(drawn, "SEARCHES", tmp_path)
-    monkeypatch.setattr(drawn.load_search, "__defaults__", (tmp_path,))
-    write_params(Path(), recipe="tiny", rest=f"settings: {SETTINGS}\nseeds: [3, 4]\nresources: {{parallel_trials: 1}}")
-    Path("datasets").mkdir()
-    Path("datasets/mine").symlink_to(shapes)
-    Path("mine.yaml").write_text(FILE.format(trials=6))
-    return tmp_path
 
 
 @pytest.fixture
@@ -83,10 +56,6 @@ def trained(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def load(name: str = "mine") -> SearchStudy:
-    return load_search(name, load_params(Path("params.yaml")), "params.yaml")
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))
@@ -111,53 +80,6 @@ def test_trials_are_drawn_over_the_recipe_and_trained_with_one_seed(here: Path) 
         }
         assert 0.1 <= trial.config.loss.color_threshold <= 0.6
     assert load().study == study
-
-
-CHOICE = "choose_on: {data.val_images: val2, data.val_annotations: instances_val2.json, training.evaluate_every: 2}\n"
-
-
-def test_a_search_sees_the_images_that_the_set_chooses_on_and_studies_do_not(here: Path) -> None:
-    set_file = Path("experiments/sets/mine.yaml")
-    set_file.write_text(set_file.read_text() + CHOICE)
-    params = load_params(Path("params.yaml"))
-    for trial in load().study.trials:
-        assert (trial.config.data.val_images, trial.config.data.val_annotations) == ("val2", "instances_val2.json")
-        assert trial.config.training.evaluate_every == 1  # of params.yaml, which has the last word
-    (study,) = load_studies(["loss_terms"], params, "params.yaml")
-    assert {trial.config.data.val_annotations for trial in study.trials} == {"instances_val.json"}
-
-
-def test_the_winner_of_a_search_is_a_recipe_without_the_images_that_chose_it(here: Path) -> None:
-    set_file = Path("experiments/sets/mine.yaml")
-    set_file.write_text(set_file.read_text() + CHOICE)
-    found = load()
-    recipe = yaml.safe_load(as_recipe(found.study.trials[0].config, found.recipe, "The winner.", found.choose_on))
-    assert {"extends", "loss.color_threshold", "loss.pairwise"} <= set(recipe)
-    assert not [name for name in recipe if name.startswith(("data.val", "training.evaluate_every"))]
-
-
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [
-        ("{data.val_image: val}", r"mine.yaml: choose_on: .*val_image"),
-        ("{data: {root: elsewhere}}", "mine.yaml: choose_on: data.root cannot be set"),
-        ("{a.b.c.d.e.f.g.h.i: 1}", "mine.yaml: choose_on: "),
-    ],
-)
-def test_what_a_set_chooses_on_must_be_settings(here: Path, choice: str, message: str) -> None:
-    set_file = Path("experiments/sets/mine.yaml")
-    set_file.write_text(f"{set_file.read_text()}choose_on: {choice}\n")
-    with pytest.raises(ValueError, match=message):
-        load_params(Path("params.yaml"))
-
-
-@pytest.mark.parametrize("name", ["shapes", "scenes"])
-def test_the_generated_sets_report_other_images_than_a_search_sees(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    params = load_params(Path("params.yaml"), name)
-    reported, seen = base_settings(params, "params.yaml"), base_settings(params, "params.yaml", for_search=True)
-    assert reported["data"]["val_annotations"] == "instances_test.json"
-    assert seen["data"]["val_annotations"] == "instances_val.json"
 
 
 @pytest.mark.parametrize(
