@@ -56,7 +56,8 @@ def comparison_files(compared: Mapping[str, tuple[Study, Comparisons]]) -> dict[
         for found in comparisons:
             difference = found.difference
             interval = span(*difference.interval, sign="+") if difference.interval else "-"
-            apart = "one seed" if pd.isna(found.p_holm) else "yes" if found.told_apart else "no"
+            untold = "one seed" if difference.n else "no trial"
+            apart = untold if pd.isna(found.p_holm) else "yes" if found.told_apart else "no"
             p = "-" if pd.isna(found.p_holm) else p_in_words(found.p_holm).removeprefix("p ").removeprefix("= ")
             cells.append(
                 [name.replace("_", " "), pair_label(study, found.pair)]

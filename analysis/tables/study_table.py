@@ -167,7 +167,7 @@ def reading_note(table: pd.DataFrame) -> str:
         "Holm's correction over the study's comparisons, is below 5 %."
     )
     if "difference_over_images" in table:
-        over_images = table["difference_over_images"].dropna().astype(bool).all()
+        over_images = table["difference_over_images"][table["difference_n"] > 0].dropna().astype(bool).all()
         covered = "other seeds and validation images" if over_images else "other seeds, given these validation images"
         note += f" The interval of a difference is of that one alone, not corrected; it is for {covered}."
     return f"{note} The validation images contain no {' and no '.join(empty)} objects." if empty else note

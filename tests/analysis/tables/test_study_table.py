@@ -7,7 +7,7 @@ import pytest
 from analysis.published import read_published
 from analysis.results import read_results
 from analysis.study import load_study
-from analysis.tables.study_table import arm_table, markdown_table, reader_table, render_markdown
+from analysis.tables.study_table import arm_table, markdown_table, reader_table, reading_note, render_markdown
 
 TWO_SEEDS = {
     "box_mask": [11.0, 13.0],
@@ -67,6 +67,14 @@ def test_an_arm_without_any_number_is_shown_as_a_hole(tmp_path, write_results, s
     table = arm_table(results, study, read_published())
     text = render_markdown(table, study, scale="", verdict="", published=read_published())
     assert "| full masks            |          - |             - |   0 |" in text
+
+
+def test_an_arm_without_any_number_does_not_change_what_the_intervals_cover(results, study):
+    table = arm_table(results, study, read_published())
+    table["difference_over_images"] = table["difference_n"] > 1  # `pairwise` has one seed
+    assert "it is for other seeds, given these validation images" in reading_note(table)
+    table.loc["pairwise", "difference_n"] = 0
+    assert "it is for other seeds and validation images" in reading_note(table)
 
 
 def test_a_study_without_reference_arm_or_published_numbers_has_no_such_columns(results, study):
