@@ -41,8 +41,6 @@ def test_every_arm_of_the_published_shapes_that_loses_5_ap_fails_the_comparison(
 
 def test_the_tolerance_of_the_published_shapes_is_measured():
     noise = measure_noise(PUBLISHED)
-    assert (
-        len(noise.scaled) == 13
-    )  # of 16 arms 14 are different trainings, and one stays at 0 AP on both
+    assert len(noise.scaled) == 13  # of 16 arms 14 are different trainings, and one stays at 0 AP on both
     assert 3.0 < noise.tolerance(50.0) < 4.0
     assert f"{noise.tolerance(50.0):.1f} AP at 50 AP for 47 networks" in (ROOT / "README.md").read_text()
